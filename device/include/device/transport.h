@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract between the engine and a way in. A transport is one table of functions; it is named
+ * in transports/table.c and nowhere else.
+ *
+ * Life of a device, with the thread that each call is made on ("main" is the thread that called
+ * bdus_manage_run() or bdus_run(); it also owns queue 0):
+ *
+ *	probe                       any thread, no device
+ *	create                      main
+ *	open_queue (each queue)     the thread that owns the queue from then on
+ *	start                       main, once every queue is open
+ *	fetch / commit              the queue's owner, until fetch returns -ENODEV
+ *	start_result                main, after each fetch of queue 0, until it returns non-zero
+ *	stop                        main, at most once
+ *	close_queue (each queue)    the queue's owner, after -ENODEV, or when start-up failed
+ *	destroy                     main, after every queue was closed
+ *
+ * scan, identify, flush and remove are called from other processes than the one that serves.
+ *
+ * Functions return 0 or a positive count, or a negative errno after base_error(). None of them may
+ * wait without a limit, but for fetch with a negative timeout.
+ */
+#ifndef DEVICE_TRANSPORT_H
+#define DEVICE_TRANSPORT_H
+
+#include "device/io.h"
+
+#include <bdus/manage.h>
+
+/** Most requests that fetch() is asked for, and that commit() is given, at once. */
+#define BDUS_BATCH 128
+
+/** Opaque to the engine: one device, and one queue of it. */
+struct bdus_transport_device;
+struct bdus_transport_queue;
+
+/** What create() works from. Pointers stay valid until destroy() returned. */
+struct bdus_transport_setup {
+	/** The device's id, already reserved. */
+	uint64_t id;
+	const char *driver_name;
+	/** The parsed options of this transport. */
+	const struct bdus_config *options;
+	/**
+	 * The device, validated, with defaults filled in; `ops` are those that a client may use,
+	 * emulated ones included. create() may lower max_transfer_bytes (not below the page size),
+	 * max_write_zeros_bytes, max_discard_bytes, queues and queue_depth to what it can carry,
+	 * and nothing else; it refuses what it cannot carry at all by name with -EOPNOTSUPP.
+	 */
+	struct bdus_device_attrs *attrs;
+	/** The operations that the driver itself takes, without emulated ones. */
+	uint32_t native_ops;
+};
+
+struct bdus_transport {
+	const char *name;
+	const char *summary;
+	/** Options of `--transport NAME,key=value`; NULL for none. */
+	const struct bdus_option *options;
+	/** Whether it makes a block special file on this machine, which "auto" wants. */
+	bool makes_block_device;
+
+	/**
+	 * Fills in `usable`, `reason` and `features` of a zeroed @report. Never fails: what goes
+	 * wrong is the reason. Leaves nothing behind. Required.
+	 */
+	void (*probe)(struct bdus_transport_report *report);
+
+	/** Creates the device, not yet visible to clients. Required. */
+	int (*create)(const struct bdus_transport_setup *setup,
+		      struct bdus_transport_device **device);
+
+	/**
+	 * Opens queue @index of attrs->queues. fetch() on it must return (0 is enough) whenever
+	 * @wake_fd is readable; the engine reads it. The fd stays the engine's. Required.
+	 */
+	int (*open_queue)(struct bdus_transport_device *device, unsigned index, int wake_fd,
+			  struct bdus_transport_queue **queue);
+
+	/** Begins to make the device available; requests may arrive from now on. Required. */
+	int (*start)(struct bdus_transport_device *device);
+
+	/**
+	 * 1 once clients can reach the device, 0 while that is under way, else why not. Once it
+	 * will say something new, fetch() on queue 0 must return. Required.
+	 */
+	int (*start_result)(struct bdus_transport_device *device);
+
+	/** Fills @info's path, native_path, major and minor after start_result() gave 1. Required. */
+	void (*describe)(struct bdus_transport_device *device, struct bdus_device_info *info);
+
+	/**
+	 * Waits for requests, at most @timeout_ms (negative: no limit, 0: not at all), and stores up
+	 * to @capacity (at least 1) of them. Also makes everything committed before visible to
+	 * clients, before it waits. Returns their number; 0 on timeout or when woken; -ENODEV when
+	 * no request will come any more and every fetched one was committed; any other error ends
+	 * the device. Required.
+	 */
+	int (*fetch)(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity,
+		     int timeout_ms);
+
+	/** Takes back @count (at most BDUS_BATCH) completed requests with their results. Required. */
+	void (*commit)(struct bdus_transport_queue *queue, struct bdus_io *const *ios,
+		       unsigned count);
+
+	/**
+	 * Begins to end the device: no new client requests, those in flight are finished. Every
+	 * queue's fetch then comes to return -ENODEV. The engine wakes every queue after this call
+	 * and goes on fetching and committing. Required.
+	 */
+	int (*stop)(struct bdus_transport_device *device);
+
+	/** Required; takes NULL. */
+	void (*close_queue)(struct bdus_transport_queue *queue);
+
+	/**
+	 * Removes the device with all that belongs to it, whether it was started or not, and frees
+	 * @device even when it fails. Required; takes NULL.
+	 */
+	int (*destroy)(struct bdus_transport_device *device);
+
+	/* ---- from other processes; all NULL where the kernel knows nothing of the devices ------ */
+
+	/** Calls @found for each device that the kernel knows until it returns non-zero. */
+	int (*scan)(int (*found)(const struct bdus_device_info *info, void *opaque), void *opaque);
+
+	/**
+	 * Whether @path names one of this way in's devices: 1 with @info filled in, 0 when it does
+	 * not, else an error (a partition, a foreign device that is alive).
+	 */
+	int (*identify)(const char *path, struct bdus_device_info *info);
+
+	/**
+	 * Stops and removes a device whether or not its process lives; 0 also when it was gone
+	 * already. Returns -ETIMEDOUT at @deadline_ns (CLOCK_MONOTONIC; UINT64_MAX: none).
+	 */
+	int (*remove)(const struct bdus_device_info *info, uint64_t deadline_ns,
+		      bdus_progress_fn *progress, void *opaque);
+};
+
+/** The ways in that this build has, the best first, ended by NULL. In transports/table.c. */
+extern const struct bdus_transport *const bdus_transport_table[];
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Running drivers and looking after devices: everything that the `bdus` command does, for programs.
+ *
+ * Every function here returns 0 or a positive count, or a negative errno with a sentence for people
+ * in bdus_manage_error(). Any thread may call them; none of them prints.
+ */
+#ifndef BDUS_MANAGE_H
+#define BDUS_MANAGE_H
+
+#include <bdus/driver.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The calling thread's last error message from this library; empty before the first. */
+const char *bdus_manage_error(void);
+
+/* ---- ways in ------------------------------------------------------------------------------- */
+
+/** What a way in can or cannot carry. */
+enum bdus_feature {
+	BDUS_FEATURE_BLOCK_DEVICE,      /**< a block special file on this machine */
+	BDUS_FEATURE_REMOTE,            /**< clients on other machines */
+	BDUS_FEATURE_READ_ONLY,
+	BDUS_FEATURE_FLUSH,
+	BDUS_FEATURE_FUA,
+	BDUS_FEATURE_DISCARD,
+	BDUS_FEATURE_WRITE_ZEROS,
+	BDUS_FEATURE_SECURE_ERASE,
+	BDUS_FEATURE_EXTENTS,           /**< clients can ask what is allocated */
+	BDUS_FEATURE_CACHE,             /**< clients can ask for read-ahead */
+	BDUS_FEATURE_IOCTL,
+	BDUS_FEATURE_ZONES,
+	BDUS_FEATURE_PARTITION_SCAN,
+	BDUS_FEATURE_NO_PARTITION_SCAN, /**< scanning can be turned off */
+	BDUS_FEATURE_MULTI_QUEUE,
+	BDUS_FEATURE_UNPRIVILEGED,      /**< by users other than root */
+	BDUS_FEATURE_RECOVERY,          /**< the device can outlive its driver */
+	BDUS_FEATURE_ZERO_COPY,
+	BDUS_FEATURE_COUNT
+};
+
+/** A short name for people and for JSON, such as "write-zeros". */
+const char *bdus_feature_name(enum bdus_feature feature);
+
+/** What this machine, for this user, can do with one way in. Texts live as long as the report. */
+struct bdus_transport_report {
+	const char *name;
+	const char *summary;
+	/** The options that `--transport NAME,key=value` takes; may be NULL. */
+	const struct bdus_option *options;
+	bool usable;
+	/** Why it is not usable; empty when it is. */
+	char reason[256];
+	struct {
+		bool supported;
+		/** Why not, or a remark; empty for a plain yes. */
+		char reason[112];
+	} features[BDUS_FEATURE_COUNT];
+};
+
+/**
+ * Fills in reports on all ways in, the one that "auto" would prefer first, and returns their number
+ * (at most @capacity).
+ */
+int bdus_manage_check(struct bdus_transport_report *reports, unsigned capacity);
+
+/* ---- running a driver ---------------------------------------------------------------------- */
+
+enum bdus_device_state {
+	BDUS_STATE_CREATING,
+	BDUS_STATE_AVAILABLE,
+	BDUS_STATE_DRAINING,
+	/** No process serves it any more; only destroying is left. */
+	BDUS_STATE_ORPHANED,
+};
+
+const char *bdus_state_name(enum bdus_device_state state);
+
+struct bdus_device_info {
+	/** Counts up, is never reused while the machine runs; BDUS_ID_NONE for a foreign device. */
+	uint64_t id;
+	enum bdus_device_state state;
+	/** Process that serves it; 0 when there is none. */
+	int pid;
+	uint64_t size_bytes;
+	uint32_t logical_block_size;
+	uint32_t physical_block_size;
+	uint32_t queues;
+	uint32_t queue_depth;
+	/** BDUS_OP_BIT() of the operations that clients can use. */
+	uint32_t ops;
+	/** BDUS_DEVICE_*. */
+	uint32_t flags;
+	/** Device number of the block special file; 0 and 0 when there is none. */
+	uint32_t major;
+	uint32_t minor;
+	/** Seconds since the epoch at which it was created; 0 when not known. */
+	uint64_t created_s;
+	char transport[16];
+	char driver[64];
+	/** Where clients reach it: "/dev/bdus-3", or an NBD URI. */
+	char path[192];
+	/** Name that the way in itself uses, such as "/dev/ublkb3"; may be empty. */
+	char native_path[64];
+};
+
+#define BDUS_ID_NONE UINT64_MAX
+
+struct bdus_run_options {
+	/** sizeof(struct bdus_run_options), so that later versions can add fields. */
+	size_t size;
+	const struct bdus_driver *driver;
+	/** The driver's `key=value` words. */
+	const char *const *driver_options;
+	unsigned driver_option_count;
+	/** "auto", or the name of a way in, with its options: "nbd,socket=/run/x". NULL is "auto". */
+	const char *transport;
+	/** Most queues and requests in flight in each; 0 leaves it to driver and way in. */
+	uint32_t queues;
+	uint32_t queue_depth;
+	/** Refuse writes whatever the driver says. */
+	bool read_only;
+	bool no_partition_scan;
+	/** Keep all memory of the process resident, so that it can serve swap and dirty pages. */
+	bool lock_memory;
+	/** Return to the caller's parent once the device is available: see bdus_manage_run(). */
+	bool daemonize;
+	/**
+	 * Called once the device is available, before daemonization, on the thread that runs the
+	 * device. Returning non-zero (a negative errno) stops the device. NULL for none.
+	 */
+	int (*available)(const struct bdus_device_info *info, void *opaque);
+	void *opaque;
+};
+
+/**
+ * Creates a device and serves it until it is destroyed, a SIGTERM or SIGINT arrives (unless the
+ * program handles or blocks them itself), or the driver fails.
+ *
+ * With `daemonize`, the process forks at once; the device is served by the child, which leaves the
+ * session and points its standard streams to /dev/null when the device is available, and the
+ * calling process then exits with status 0 by _exit(). When the device does not become available,
+ * the call returns the error in the calling process.
+ *
+ * Returns 0 after an orderly end, else a negative errno: every error of the driver's `open`;
+ * -EINVAL for options or attributes that make no sense; -EOPNOTSUPP when the way in cannot carry
+ * what the driver needs; -ENODEV when no way in works here; -EPERM or -EACCES without the rights.
+ */
+int bdus_manage_run(const struct bdus_run_options *options);
+
+/**
+ * Loads a driver from a shared object. The object stays loaded for the life of the process.
+ * -ENOENT, -EACCES: no such file, or not readable; -ELIBBAD: not a shared object; -ENOEXEC: no
+ * driver in it; -EPROTO: a driver of another BDUS_DRIVER_ABI.
+ */
+int bdus_manage_load_driver(const char *path, const struct bdus_driver **driver);
+
+/* ---- devices that exist -------------------------------------------------------------------- */
+
+/** Calls @found for each device of this user (of everybody, for root) until it returns non-zero. */
+int bdus_manage_list(int (*found)(const struct bdus_device_info *info, void *opaque),
+		     void *opaque);
+
+/**
+ * Finds one device by what a user would write: an id ("3"), its path ("/dev/bdus-3", a link to it,
+ * or the way in's own path such as "/dev/ublkb3" or "/dev/ublkc3"), or an NBD URI that
+ * bdus_manage_list() shows. -ENODEV when there is none, with a message that says what was looked for;
+ * -EINVAL when @text is none of these, a partition, or a device that BDUS did not make (a foreign
+ * ublk device whose server is gone counts as an orphan and is found).
+ */
+int bdus_manage_find(const char *text, struct bdus_device_info *info);
+int bdus_manage_find_id(uint64_t id, struct bdus_device_info *info);
+
+/** Called about once a second while a call waits; @waited_ms since its start, and for what. */
+typedef void bdus_progress_fn(uint64_t waited_ms, const char *waiting_for, void *opaque);
+
+/**
+ * Makes all data written to the device so far durable. Waits at most @timeout_ms (0: no limit).
+ * -ETIMEDOUT says what it waited for; -EIO and others as the device reports.
+ */
+int bdus_manage_flush(const struct bdus_device_info *info, uint64_t timeout_ms,
+		      bdus_progress_fn *progress, void *opaque);
+
+/**
+ * Ends the device's driver in good order where it lives, and removes the device and all that is
+ * left of it. Does not flush first: see bdus_manage_flush(). Returns when it is gone, or -ETIMEDOUT
+ * after @timeout_ms (0: no limit) with what it waited for; the removal then goes on.
+ * -EPERM: belongs to another user.
+ */
+int bdus_manage_destroy(const struct bdus_device_info *info, uint64_t timeout_ms,
+			bdus_progress_fn *progress, void *opaque);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One request to a block device, as a driver or a filter sees it, and how it is completed.
+ *
+ * A request lives from the moment a layer receives it until that layer completes it; it must be
+ * completed exactly once. Every field is read-only to a driver unless its comment says otherwise.
+ * The structure is always allocated by BDUS and may grow at its end in later versions.
+ */
+#ifndef BDUS_REQUEST_H
+#define BDUS_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * What a request asks for. The numbers are part of the ABI; new operations take new numbers.
+ * Meanings are those of the Linux block layer (include/linux/blk_types.h, REQ_OP_*) unless said.
+ */
+enum bdus_op {
+	/** Fill the payload from the device. */
+	BDUS_OP_READ = 0,
+	/** Store the payload to the device. */
+	BDUS_OP_WRITE = 1,
+	/** Make every write that completed before this request was issued durable. No range. */
+	BDUS_OP_FLUSH = 2,
+	/** Make the range read as zeros; deallocating it needs BDUS_REQUEST_MAY_UNMAP. */
+	BDUS_OP_WRITE_ZEROS = 3,
+	/** The content of the range is no longer needed; what it reads as afterwards is undefined. */
+	BDUS_OP_DISCARD = 4,
+	/** As discard, and the old content must not be recoverable. */
+	BDUS_OP_SECURE_ERASE = 5,
+	/**
+	 * Tell which parts of the range are allocated: fill `extents` from its start with at most
+	 * `extent_capacity` entries, set `extent_count` to their number (at least 1) and complete.
+	 * The entries follow one another from `offset_bytes`; the last may end before or past the
+	 * end of the range, never past the device.
+	 */
+	BDUS_OP_EXTENTS = 6,
+	/** Advice: the range will be read soon. */
+	BDUS_OP_CACHE = 7,
+	BDUS_OP_COUNT
+};
+
+/** The bit of an operation in a mask of operations, such as bdus_device_attrs.ops. */
+#define BDUS_OP_BIT(op) (UINT32_C(1) << (op))
+
+/** Request flags. */
+enum {
+	/** Write, write zeros: the data must be durable before completion (force unit access). */
+	BDUS_REQUEST_FUA = 1 << 0,
+	/** Write zeros: the range may be deallocated, so that a later write may lack space. */
+	BDUS_REQUEST_MAY_UNMAP = 1 << 1,
+	/** Write zeros: complete with -EOPNOTSUPP rather than be as slow as writing (NBD FAST_ZERO). */
+	BDUS_REQUEST_FAST_ONLY = 1 << 2,
+	/** Complete with -EAGAIN rather than wait. */
+	BDUS_REQUEST_NO_WAIT = 1 << 3,
+};
+
+/** Flags of an extent; their values are those of NBD's base:allocation context. */
+enum {
+	/** Not allocated: a write there may lack space. */
+	BDUS_EXTENT_HOLE = 1 << 0,
+	/** Reads as zeros. */
+	BDUS_EXTENT_ZERO = 1 << 1,
+};
+
+struct bdus_extent {
+	uint64_t length_bytes;
+	uint32_t flags;
+	uint32_t reserved;
+};
+
+struct bdus_request {
+	/** enum bdus_op. */
+	uint8_t op;
+	uint8_t reserved_8;
+	/** BDUS_REQUEST_*. */
+	uint16_t flags;
+	uint32_t reserved_32;
+	/** Where the range starts; a multiple of the logical block size. */
+	uint64_t offset_bytes;
+	/** Length of the range, not 0 but for a flush; a multiple of the logical block size. */
+	uint64_t length_bytes;
+	/**
+	 * The payload of a read or write: `length_bytes` bytes, aligned to a page unless the layer
+	 * above split the request. Belongs to BDUS; usable until completion. Zero copy transports
+	 * will offer other forms of payload in their own calls; a driver that asks for none gets
+	 * memory here.
+	 */
+	void *data;
+	/** For BDUS_OP_EXTENTS: where the answer goes, its room, and how much of it was used. */
+	struct bdus_extent *extents;
+	uint32_t extent_capacity;
+	uint32_t extent_count;
+	/** For the driver that holds the request; BDUS neither reads nor changes it. Starts NULL. */
+	void *driver_data;
+};
+
+/**
+ * Completes @request from the thread that owns its queue, that is from within `submit` or from
+ * whatever the driver runs on that thread.
+ *
+ * @result is 0 for success or a negative errno. The client of the device sees -ENOSPC, -EOPNOTSUPP,
+ * -ETIMEDOUT, -ENOLINK and -EAGAIN as they are where its protocol can say them, and any other
+ * failure as EIO. After the call the request and its payload no longer belong to the driver. A
+ * second completion of the same request aborts the process in debug builds.
+ */
+void bdus_complete(struct bdus_request *request, int result);
+
+/**
+ * As bdus_complete(), from any thread. Costs an atomic exchange, and a wake-up of the queue's
+ * thread where that sleeps.
+ */
+void bdus_complete_from_any_thread(struct bdus_request *request, int result);
+
+/** The name of an operation for messages, such as "write zeros"; "unknown" for other numbers. */
+const char *bdus_op_name(unsigned op);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
