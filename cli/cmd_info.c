@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bdus info: all that is known of the named devices.
+ */
+#include "cli_internal.h"
+
+#include <stdio.h>
+#include <time.h>
+
+const struct cli_option cli_info_options[] = {
+	{"json", 0, NULL, "Print one JSON document"},
+	CLI_OPTIONS_END,
+};
+
+static void add_text(struct cli_table *table, const char *label, const char *text)
+{
+	cli_table_add(table, "%s", label);
+	cli_table_add(table, "%s", text[0] != '\0' ? text : "-");
+}
+
+static void add_number(struct cli_table *table, const char *label, uint64_t value, const char *unit)
+{
+	cli_table_add(table, "%s", label);
+	if (value != 0)
+		cli_table_add(table, "%llu%s", (unsigned long long)value, unit);
+	else
+		cli_table_add(table, "-");
+}
+
+static void add_size(struct cli_table *table, uint64_t bytes)
+{
+	char size[CLI_SIZE_TEXT];
+
+	cli_table_add(table, "size");
+	if (bytes != 0)
+		cli_table_add(table, "%llu bytes (%s)", (unsigned long long)bytes,
+			      cli_size_text(bytes, size));
+	else
+		cli_table_add(table, "-");
+}
+
+static void add_created(struct cli_table *table, uint64_t created_s)
+{
+	const time_t seconds = (time_t)created_s;
+	struct tm broken_down;
+	char text[64] = "-";
+
+	if (created_s != 0 && localtime_r(&seconds, &broken_down) != NULL)
+		strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S %z", &broken_down);
+	add_text(table, "created", text);
+}
+
+static void add_device_number(struct cli_table *table, const struct bdus_device_info *info)
+{
+	cli_table_add(table, "device number");
+	if (info->major != 0 || info->minor != 0)
+		cli_table_add(table, "%u:%u", info->major, info->minor);
+	else
+		cli_table_add(table, "-");
+}
+
+static void add_names(struct cli_table *table, const struct bdus_device_info *info)
+{
+	char *ops = cli_format("%s", "");
+	char *flags = cli_format("%s", "");
+
+	for (unsigned op = 0; op < BDUS_OP_COUNT; op++)
+		if ((info->ops & BDUS_OP_BIT(op)) != 0)
+			ops = cli_format("%s%s%s", ops, ops[0] == '\0' ? "" : ", ",
+					 cli_op_name(op));
+	for (unsigned bit = 0; bit < 32; bit++)
+		if ((info->flags >> bit & 1) != 0 && cli_flag_name(bit) != NULL)
+			flags = cli_format("%s%s%s", flags, flags[0] == '\0' ? "" : ", ",
+					   cli_flag_name(bit));
+	add_text(table, "operations", ops);
+	add_text(table, "flags", flags);
+}
+
+static void print_device(const struct bdus_device_info *info)
+{
+	struct cli_table table = {.columns = 2, .wrap = false};
+
+	add_text(&table, "path", info->path);
+	add_text(&table, "native path", info->native_path);
+	cli_table_add(&table, "id");
+	if (info->id != BDUS_ID_NONE)
+		cli_table_add(&table, "%llu", (unsigned long long)info->id);
+	else
+		cli_table_add(&table, "-");
+	add_text(&table, "state", bdus_state_name(info->state));
+	add_text(&table, "via", info->transport);
+	add_text(&table, "driver", info->driver);
+	add_number(&table, "process", info->pid > 0 ? (uint64_t)info->pid : 0, "");
+	add_size(&table, info->size_bytes);
+	add_number(&table, "logical block", info->logical_block_size, " bytes");
+	add_number(&table, "physical block", info->physical_block_size, " bytes");
+	add_number(&table, "queues", info->queues, "");
+	add_number(&table, "queue depth", info->queue_depth, "");
+	add_names(&table, info);
+	add_device_number(&table, info);
+	add_created(&table, info->created_s);
+	cli_table_print(&table);
+}
+
+/** Notes in the document that a name led to no device. */
+static void note_missing(const char *name, int status, void *errors)
+{
+	json_t *const object = json_object();
+
+	cli_json_set(object, "device", cli_json_text(name));
+	cli_json_set(object, "status", json_integer(status));
+	cli_json_set(object, "message", cli_json_text(bdus_manage_error()));
+	cli_json_append(errors, object);
+}
+
+static int print_json(const struct cli_args *args)
+{
+	struct cli_devices devices = {0};
+	json_t *const document = json_object();
+	json_t *const array = json_array();
+	json_t *const errors = json_array();
+	const int status = cli_devices_select(args, &devices, note_missing, errors);
+
+	for (unsigned i = 0; i < devices.count; i++)
+		cli_json_append(array, cli_json_device(&devices.infos[i]));
+	cli_json_set(document, "devices", array);
+	cli_json_set(document, "errors", errors);
+	cli_json_print(document);
+	return status;
+}
+
+int cli_cmd_info(const struct cli_args *args)
+{
+	struct cli_devices devices = {0};
+	int status;
+
+	if (cli_args_has(args, "json"))
+		return print_json(args);
+	status = cli_devices_select(args, &devices, NULL, NULL);
+	for (unsigned i = 0; i < devices.count; i++) {
+		if (i != 0)
+			putchar('\n');
+		print_device(&devices.infos[i]);
+	}
+	return status;
+}

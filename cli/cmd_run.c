@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bdus run: creates a device and serves it, in the background unless told otherwise.
+ *
+ * In the background the device is served by a child (bdus_manage_run() forks), which prints the
+ * path from `available`; this process then exits. What fails before is reported by this process,
+ * what fails in `available` ends the device, so that a path that nobody could read leaves no
+ * device.
+ */
+#include "cli_internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct cli_option cli_run_options[] = {
+	{"transport", 't', "SPEC",
+	 "The way in: auto, or a name with its keys, as in nbd,socket=/run/x (default: "
+	 "$BDUS_TRANSPORT, else auto)"},
+	{"queues", 0, "N", "Most queues (default: as driver and way in like)"},
+	{"depth", 0, "N", "Most requests in flight in each queue (default: likewise)"},
+	{"read-only", 'r', NULL, "Refuse writes"},
+	{"no-partition-scan", 0, NULL, "Keep the kernel from looking for partitions"},
+	{"lock-memory", 0, NULL, "Keep all memory resident, to serve swap or a root file system"},
+	{"foreground", 'f', NULL, "Stay in the foreground"},
+	{"json", 0, NULL, "Print the device as one JSON document rather than its path"},
+	{"quiet", 'q', NULL, "Print neither the path nor notes"},
+	CLI_OPTIONS_END,
+};
+
+#define MOST_WAYS 8
+
+/* Far above what any way in takes; the library knows the real limits. */
+#define MOST_QUEUES 65536
+#define MOST_DEPTH  65536
+
+struct run {
+	const struct cli_args *args;
+	bool chosen_by_us;
+	bool available;
+};
+
+/** Says why @report, which "auto" prefers to what was taken, was not taken. */
+static void explain_not_taken(const struct bdus_transport_report *report)
+{
+	if (!report->usable)
+		cli_say("not taken: %s: %s", report->name, report->reason);
+	else
+		cli_say("not taken: %s: it could not carry this device", report->name);
+}
+
+static void explain_choice(const struct bdus_device_info *info)
+{
+	static struct bdus_transport_report reports[MOST_WAYS];
+	const int count = bdus_manage_check(reports, MOST_WAYS);
+	bool preferred = true;
+
+	cli_say("way in: %s", info->transport);
+	for (int i = 0; i < count; i++) {
+		if (strcmp(reports[i].name, info->transport) == 0)
+			preferred = false;
+		else if (preferred || !reports[i].usable)
+			explain_not_taken(&reports[i]);
+		else
+			cli_say("not taken: %s: it works here, but %s is preferred",
+				reports[i].name, info->transport);
+	}
+}
+
+static int announce(const struct bdus_device_info *info, void *opaque)
+{
+	struct run *const run = opaque;
+	const bool quiet = cli_args_has(run->args, "quiet");
+
+	run->available = true;
+	if (run->chosen_by_us && !quiet)
+		explain_choice(info);
+	if (cli_args_has(run->args, "json"))
+		cli_json_print(cli_json_device(info));
+	else if (!quiet)
+		printf("%s\n", info->path);
+	return cli_flush_stdout();
+}
+
+/** The status for a run that failed, by whether the device was ever there. */
+static int status_of_run(int error, bool was_available)
+{
+	if (was_available)
+		return CLI_FAILED;
+	switch (-error) {
+	case EINVAL:
+	case ERANGE:
+		return CLI_USAGE;
+	case ENODEV:
+		return CLI_UNSUPPORTED;
+	default:
+		return cli_status_of(error);
+	}
+}
+
+static volatile sig_atomic_t waited_s;
+
+static void say_still_creating(int signal_number)
+{
+	static const char before[] = "bdus: still creating the device (";
+	static const char after[] = " s)\n";
+	char digits[12];
+	size_t start = sizeof(digits);
+	const int saved_errno = errno;
+	const unsigned step_s = waited_s < 60 ? (unsigned)waited_s : 60;
+	unsigned number = (unsigned)waited_s;
+
+	(void)signal_number;
+	for (; number != 0; number /= 10)
+		digits[--start] = (char)('0' + number % 10);
+	if (write(STDERR_FILENO, before, sizeof(before) - 1) > 0 &&
+	    write(STDERR_FILENO, digits + start, sizeof(digits) - start) > 0 &&
+	    write(STDERR_FILENO, after, sizeof(after) - 1) > 0) {
+		alarm(step_s);
+		waited_s += (sig_atomic_t)step_s;
+	}
+	errno = saved_errno;
+}
+
+/**
+ * Has this process say so while its child takes long to create the device. The timer is not
+ * inherited by the child.
+ */
+static void watch_creation(void)
+{
+	const struct sigaction action = {.sa_handler = say_still_creating, .sa_flags = SA_RESTART};
+
+	waited_s = 3;
+	sigaction(SIGALRM, &action, NULL);
+	alarm(3);
+}
+
+static int serve(struct run *run, struct bdus_run_options *options)
+{
+	int error;
+
+	options->available = announce;
+	options->opaque = run;
+	if (options->daemonize)
+		watch_creation();
+	error = bdus_manage_run(options);
+	alarm(0);
+	if (error >= 0)
+		return CLI_OK;
+	cli_say_library_error(NULL, error);
+	return status_of_run(error, run->available);
+}
+
+int cli_cmd_run(const struct cli_args *args)
+{
+	const char *const environment = getenv("BDUS_TRANSPORT");
+	const char *transport = cli_args_value(args, "transport");
+	struct bdus_run_options options = {.size = sizeof(options)};
+	struct run run = {.args = args};
+	int status = cli_args_number(args, "queues", MOST_QUEUES, &options.queues);
+
+	if (status == CLI_OK)
+		status = cli_args_number(args, "depth", MOST_DEPTH, &options.queue_depth);
+	if (status == CLI_OK)
+		status = cli_driver_find(args->operands[0], &options.driver);
+	if (status != CLI_OK)
+		return status;
+	if (transport == NULL && environment != NULL && environment[0] != '\0')
+		transport = environment;
+	run.chosen_by_us = transport == NULL || strcmp(transport, "auto") == 0;
+	options.driver_options = args->operands + 1;
+	options.driver_option_count = args->operand_count - 1;
+	options.transport = transport;
+	options.read_only = cli_args_has(args, "read-only");
+	options.no_partition_scan = cli_args_has(args, "no-partition-scan");
+	options.lock_memory = cli_args_has(args, "lock-memory");
+	options.daemonize = !cli_args_has(args, "foreground");
+	return serve(&run, &options);
+}

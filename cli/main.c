@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The `bdus` command: the table of its commands, and the way from a command line to one of them.
+ */
+#include "cli_internal.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct cli_command cli_commands[] = {
+	{"run", "DRIVER [KEY=VALUE]…", 1, UINT_MAX, "Create a device and serve it",
+	 "DRIVER is the name of a built-in driver (see \"bdus drivers\") or the path of a shared "
+	 "object. The command returns once the device is available, having printed its path, and "
+	 "the device is served in the background; with -f it stays and serves the device until "
+	 "that is destroyed or SIGTERM or SIGINT arrives.",
+	 cli_run_options, cli_cmd_run, false},
+	{"list", "", 0, 0, "List devices", NULL, cli_list_options, cli_cmd_list, false},
+	{"info", "DEVICE…", 1, UINT_MAX, "Tell all that is known of devices",
+	 "A DEVICE is an id, a path, a link to one, or an NBD URI.", cli_info_options, cli_cmd_info,
+	 false},
+	{"destroy", "DEVICE…", 0, UINT_MAX, "Flush and end devices",
+	 "A DEVICE is an id, a path, a link to one, or an NBD URI. One that fails does not keep "
+	 "the others; one whose flush fails is not destroyed.",
+	 cli_destroy_options, cli_cmd_destroy, false},
+	{"flush", "DEVICE…", 0, UINT_MAX, "Make what was written to devices durable",
+	 "A DEVICE is an id, a path, a link to one, or an NBD URI.", cli_flush_options,
+	 cli_cmd_flush, false},
+	{"check", "[WAY]", 0, 1, "Tell what works on this machine, and why the rest does not",
+	 "Without WAY, prints a table of all ways in and what each can carry; with WAY, tells more "
+	 "of that one, with the keys that --transport WAY,KEY=VALUE takes.",
+	 cli_check_options, cli_cmd_check, false},
+	{"drivers", "[DRIVER]", 0, 1, "List the built-in drivers, or the keys that one takes",
+	 "DRIVER is the name of a built-in driver or the path of a shared object.",
+	 cli_drivers_options, cli_cmd_drivers, false},
+	{"version", "", 0, 0, "Print the version", NULL, cli_version_options, cli_cmd_version,
+	 false},
+	{"help", "[COMMAND]", 0, 1, "Tell more of a command", NULL, cli_help_options, cli_cmd_help,
+	 false},
+	{"__words", "KIND [WORD]…", 1, 3, "Print words for shell completions", NULL,
+	 cli_help_options, cli_cmd_words, true},
+	{NULL, NULL, 0, 0, NULL, NULL, NULL, NULL, false},
+};
+
+static int refuse_command(const char *name)
+{
+	struct cli_suggestion suggestion = {.word = name};
+	char *allowed = cli_format("%s", "");
+
+	for (const struct cli_command *command = cli_commands; command->name != NULL; command++) {
+		if (command->hidden)
+			continue;
+		cli_suggest(&suggestion, command->name);
+		allowed = cli_format("%s%s%s", allowed, allowed[0] == '\0' ? "" : ", ",
+				     command->name);
+	}
+	return cli_usage_error("there is no command \"%s\"%s; allowed: %s", name,
+			       cli_suggestion_text(&suggestion), allowed);
+}
+
+/** The options that stand in a command's place. */
+static const char *command_of_option(const char *word)
+{
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+		return "help";
+	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0)
+		return "version";
+	return word;
+}
+
+static int run_command(int argc, char **argv)
+{
+	const struct cli_command *command;
+	struct cli_args args;
+	int status;
+
+	if (argc < 2)
+		return cli_usage_error("a command is needed; \"bdus help\" lists all");
+	command = cli_command_find(command_of_option(argv[1]));
+	if (command == NULL)
+		return refuse_command(argv[1]);
+	status = cli_args_parse(&args, command, argv + 2, (unsigned)(argc - 2));
+	if (status != CLI_OK)
+		return status;
+	if (!cli_args_has(&args, "help"))
+		return command->run(&args);
+	cli_print_help(command);
+	return CLI_OK;
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	cli_guard_streams();
+	/* A reader that went away is an error of write(), not the end of a driver. */
+	signal(SIGPIPE, SIG_IGN);
+	status = run_command(argc, argv);
+	if (cli_flush_stdout() != 0 && status == CLI_OK)
+		status = CLI_FAILED;
+	return status;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The drivers that the command has built in: the one place that names them.
+ */
+#include "cli_internal.h"
+
+extern const struct bdus_driver bdus_driver_file;
+extern const struct bdus_driver bdus_driver_null;
+extern const struct bdus_driver bdus_driver_ram;
+
+const struct bdus_driver *const cli_driver_table[] = {
+	&bdus_driver_file,
+	&bdus_driver_null,
+	&bdus_driver_ram,
+	NULL,
+};
