@@ -217,6 +217,8 @@ struct cli_devices {
 	unsigned capacity;
 };
 
+/** Its path, or the name that the way in uses. */
+const char *cli_device_name(const struct bdus_device_info *info);
 /** All devices of the user, by id. Returns CLI_OK, or an exit status after a message. */
 int cli_devices_list(struct cli_devices *devices);
 /**

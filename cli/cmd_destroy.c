@@ -33,29 +33,36 @@ static uint64_t remaining_ms(uint64_t timeout_ms, uint64_t started_ms)
 	return used_ms < timeout_ms ? timeout_ms - used_ms : 1;
 }
 
-static const char *name_of(const struct bdus_device_info *info)
-{
-	return info->path[0] != '\0' ? info->path : info->native_path;
-}
-
 /** Whether there is still somebody who could flush it. */
 static bool can_be_flushed(const struct bdus_device_info *info)
 {
 	return info->state == BDUS_STATE_AVAILABLE;
 }
 
-/** 0 also when the device ended by itself in the meantime, which is what was asked for. */
+/** Whether the device lost its driver, or ended, after it was looked up. */
+static bool nobody_serves(const struct bdus_device_info *info)
+{
+	struct bdus_device_info now;
+	const int error = bdus_manage_find_id(info->id, &now);
+
+	return error == -ENODEV || (error >= 0 && now.state == BDUS_STATE_ORPHANED);
+}
+
 static int flush(const struct bdus_device_info *info, uint64_t timeout_ms)
 {
 	struct cli_progress progress;
+	char *reason;
 	int error;
 
-	cli_progress_begin(&progress, "flushing", name_of(info));
+	cli_progress_begin(&progress, "flushing", cli_device_name(info));
 	error = bdus_manage_flush(info, timeout_ms, cli_progress_fn, &progress);
-	if (error >= 0 || error == -ENODEV)
+	if (error >= 0)
+		return CLI_OK;
+	reason = cli_format("%s", bdus_manage_error());
+	if (nobody_serves(info))
 		return CLI_OK;
 	cli_say("%s: not destroyed, as flushing it failed: %s (--no-flush destroys it anyway)",
-		name_of(info), bdus_manage_error());
+		cli_device_name(info), reason);
 	return cli_status_of(error);
 }
 
@@ -71,12 +78,12 @@ static int destroy(const struct bdus_device_info *info, bool flush_first, uint64
 		if (status != CLI_OK)
 			return status;
 	}
-	cli_progress_begin(&progress, "destroying", name_of(info));
+	cli_progress_begin(&progress, "destroying", cli_device_name(info));
 	error = bdus_manage_destroy(info, remaining_ms(timeout_ms, started_ms), cli_progress_fn,
 				    &progress);
 	if (error >= 0)
 		return CLI_OK;
-	cli_say_library_error(name_of(info), error);
+	cli_say_library_error(cli_device_name(info), error);
 	return cli_status_of(error);
 }
 

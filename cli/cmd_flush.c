@@ -15,11 +15,11 @@ static int flush(const struct bdus_device_info *info, uint64_t timeout_ms)
 	struct cli_progress progress;
 	int error;
 
-	cli_progress_begin(&progress, "flushing", info->path);
+	cli_progress_begin(&progress, "flushing", cli_device_name(info));
 	error = bdus_manage_flush(info, timeout_ms, cli_progress_fn, &progress);
 	if (error >= 0)
 		return CLI_OK;
-	cli_say_library_error(info->path, error);
+	cli_say_library_error(cli_device_name(info), error);
 	return cli_status_of(error);
 }
 

@@ -35,7 +35,7 @@ static void add_row(struct cli_table *table, const struct bdus_device_info *info
 		cli_table_add(table, "%d", info->pid);
 	else
 		cli_table_add(table, "-");
-	cli_table_add(table, "%s", info->path[0] != '\0' ? info->path : info->native_path);
+	cli_table_add(table, "%s", cli_device_name(info));
 }
 
 static void print_table(const struct cli_devices *devices)

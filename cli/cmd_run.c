@@ -138,6 +138,22 @@ static void watch_creation(void)
 	alarm(3);
 }
 
+/** Names the key that an unknown one may be a slip of. */
+static void suggest_key(const struct bdus_run_options *options)
+{
+	for (unsigned i = 0; i < options->driver_option_count; i++) {
+		const char *const word = options->driver_options[i];
+		char *const key = cli_format("%.*s", (int)strcspn(word, "="), word);
+		struct cli_suggestion suggestion = {.word = key};
+		const struct bdus_option *option = options->driver->options;
+
+		for (; option != NULL && option->key != NULL; option++)
+			cli_suggest(&suggestion, option->key);
+		if (suggestion.best != NULL && strcmp(suggestion.best, key) != 0)
+			cli_say("\"%s\"%s", key, cli_suggestion_text(&suggestion));
+	}
+}
+
 static int serve(struct run *run, struct bdus_run_options *options)
 {
 	int error;
@@ -151,6 +167,8 @@ static int serve(struct run *run, struct bdus_run_options *options)
 	if (error >= 0)
 		return CLI_OK;
 	cli_say_library_error(NULL, error);
+	if (error == -EINVAL && !run->available)
+		suggest_key(options);
 	return status_of_run(error, run->available);
 }
 

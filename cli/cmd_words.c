@@ -62,7 +62,7 @@ static void print_devices(void)
 
 		if (info->id != BDUS_ID_NONE)
 			print_word(id, "", text);
-		print_word(info->path[0] != '\0' ? info->path : info->native_path, "", text);
+		print_word(cli_device_name(info), "", text);
 	}
 }
 

@@ -9,6 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *cli_device_name(const struct bdus_device_info *info)
+{
+	return info->path[0] != '\0' ? info->path : info->native_path;
+}
+
 static int add_device(const struct bdus_device_info *info, void *opaque)
 {
 	struct cli_devices *const devices = opaque;
@@ -60,12 +65,27 @@ static int status_of_missing(int error)
 	return error == -EINVAL || error == -ENOENT ? CLI_NO_DEVICE : cli_status_of(error);
 }
 
+/** Drops the devices that other programs made: they go only when they are named. */
+static void keep_own(struct cli_devices *devices)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < devices->count; i++)
+		if (devices->infos[i].id != BDUS_ID_NONE)
+			devices->infos[kept++] = devices->infos[i];
+	devices->count = kept;
+}
+
 static int select_all(const struct cli_args *args, struct cli_devices *devices)
 {
+	int status;
+
 	if (args->operand_count != 0)
 		return cli_usage_error("%s takes either devices or --all, not both",
 				       args->command->name);
-	return cli_devices_list(devices);
+	status = cli_devices_list(devices);
+	keep_own(devices);
+	return status;
 }
 
 int cli_devices_select(const struct cli_args *args, struct cli_devices *devices,

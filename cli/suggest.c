@@ -52,7 +52,8 @@ void cli_suggest(struct cli_suggestion *suggestion, const char *candidate)
 	if (word_length == 0 || word_length > LONGEST || length > LONGEST)
 		return;
 	/* A beginning of a word is a good guess however much is missing. */
-	if (word_length >= 2 && strncmp(candidate, suggestion->word, word_length) == 0)
+	if (word_length >= 2 && word_length < length &&
+	    strncmp(candidate, suggestion->word, word_length) == 0)
 		distance = 1;
 	else
 		distance = slips_between(suggestion->word, word_length, candidate, length);
