@@ -28,7 +28,8 @@ extern "C" {
 enum bdus_option_kind {
 	/** Any text, at least one byte. */
 	BDUS_OPTION_STRING,
-	/** A byte count: decimal or 0x hexadecimal, then K, M, G, T or P (powers of 1024), opt. "iB". */
+	/** A byte count: decimal or 0x hexadecimal, then K, M, G, T or P (powers of 1024), opt.
+	 * "iB". */
 	BDUS_OPTION_SIZE,
 	/** An integer from `minimum` to `maximum`. */
 	BDUS_OPTION_NUMBER,
@@ -180,11 +181,11 @@ struct bdus_driver {
 #define BDUS_DRIVER_SYMBOL "bdus_driver_entry"
 
 /** Exports @driver, a `struct bdus_driver` with static storage, from a shared object. */
-#define BDUS_DRIVER_EXPORT(driver)                                                                 \
-	__attribute__((visibility("default"))) const struct bdus_driver *bdus_driver_entry(void);  \
-	const struct bdus_driver *bdus_driver_entry(void)                                          \
-	{                                                                                          \
-		return &(driver);                                                                  \
+#define BDUS_DRIVER_EXPORT(driver)                                                                \
+	__attribute__((visibility("default"))) const struct bdus_driver *bdus_driver_entry(void); \
+	const struct bdus_driver *bdus_driver_entry(void)                                         \
+	{                                                                                         \
+		return &(driver);                                                                 \
 	}
 
 #ifdef __cplusplus

@@ -23,23 +23,23 @@ const char *bdus_manage_error(void);
 
 /** What a way in can or cannot carry. */
 enum bdus_feature {
-	BDUS_FEATURE_BLOCK_DEVICE,      /**< a block special file on this machine */
-	BDUS_FEATURE_REMOTE,            /**< clients on other machines */
+	BDUS_FEATURE_BLOCK_DEVICE, /**< a block special file on this machine */
+	BDUS_FEATURE_REMOTE,       /**< clients on other machines */
 	BDUS_FEATURE_READ_ONLY,
 	BDUS_FEATURE_FLUSH,
 	BDUS_FEATURE_FUA,
 	BDUS_FEATURE_DISCARD,
 	BDUS_FEATURE_WRITE_ZEROS,
 	BDUS_FEATURE_SECURE_ERASE,
-	BDUS_FEATURE_EXTENTS,           /**< clients can ask what is allocated */
-	BDUS_FEATURE_CACHE,             /**< clients can ask for read-ahead */
+	BDUS_FEATURE_EXTENTS, /**< clients can ask what is allocated */
+	BDUS_FEATURE_CACHE,   /**< clients can ask for read-ahead */
 	BDUS_FEATURE_IOCTL,
 	BDUS_FEATURE_ZONES,
 	BDUS_FEATURE_PARTITION_SCAN,
 	BDUS_FEATURE_NO_PARTITION_SCAN, /**< scanning can be turned off */
 	BDUS_FEATURE_MULTI_QUEUE,
-	BDUS_FEATURE_UNPRIVILEGED,      /**< by users other than root */
-	BDUS_FEATURE_RECOVERY,          /**< the device can outlive its driver */
+	BDUS_FEATURE_UNPRIVILEGED, /**< by users other than root */
+	BDUS_FEATURE_RECOVERY,     /**< the device can outlive its driver */
 	BDUS_FEATURE_ZERO_COPY,
 	BDUS_FEATURE_COUNT
 };
@@ -118,7 +118,8 @@ struct bdus_run_options {
 	/** The driver's `key=value` words. */
 	const char *const *driver_options;
 	unsigned driver_option_count;
-	/** "auto", or the name of a way in, with its options: "nbd,socket=/run/x". NULL is "auto". */
+	/** "auto", or the name of a way in, with its options: "nbd,socket=/run/x". NULL is "auto".
+	 */
 	const char *transport;
 	/** Most queues and requests in flight in each; 0 leaves it to driver and way in. */
 	uint32_t queues;
@@ -163,15 +164,14 @@ int bdus_manage_load_driver(const char *path, const struct bdus_driver **driver)
 /* ---- devices that exist -------------------------------------------------------------------- */
 
 /** Calls @found for each device of this user (of everybody, for root) until it returns non-zero. */
-int bdus_manage_list(int (*found)(const struct bdus_device_info *info, void *opaque),
-		     void *opaque);
+int bdus_manage_list(int (*found)(const struct bdus_device_info *info, void *opaque), void *opaque);
 
 /**
  * Finds one device by what a user would write: an id ("3"), its path ("/dev/bdus-3", a link to it,
  * or the way in's own path such as "/dev/ublkb3" or "/dev/ublkc3"), or an NBD URI that
- * bdus_manage_list() shows. -ENODEV when there is none, with a message that says what was looked for;
- * -EINVAL when @text is none of these, a partition, or a device that BDUS did not make (a foreign
- * ublk device whose server is gone counts as an orphan and is found).
+ * bdus_manage_list() shows. -ENODEV when there is none, with a message that says what was looked
+ * for; -EINVAL when @text is none of these, a partition, or a device that BDUS did not make (a
+ * foreign ublk device whose server is gone counts as an orphan and is found).
  */
 int bdus_manage_find(const char *text, struct bdus_device_info *info);
 int bdus_manage_find_id(uint64_t id, struct bdus_device_info *info);

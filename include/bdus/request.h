@@ -29,7 +29,8 @@ enum bdus_op {
 	BDUS_OP_FLUSH = 2,
 	/** Make the range read as zeros; deallocating it needs BDUS_REQUEST_MAY_UNMAP. */
 	BDUS_OP_WRITE_ZEROS = 3,
-	/** The content of the range is no longer needed; what it reads as afterwards is undefined. */
+	/** The content of the range is no longer needed; what it reads as afterwards is undefined.
+	 */
 	BDUS_OP_DISCARD = 4,
 	/** As discard, and the old content must not be recoverable. */
 	BDUS_OP_SECURE_ERASE = 5,
@@ -54,7 +55,8 @@ enum {
 	BDUS_REQUEST_FUA = 1 << 0,
 	/** Write zeros: the range may be deallocated, so that a later write may lack space. */
 	BDUS_REQUEST_MAY_UNMAP = 1 << 1,
-	/** Write zeros: complete with -EOPNOTSUPP rather than be as slow as writing (NBD FAST_ZERO). */
+	/** Write zeros: complete with -EOPNOTSUPP rather than be as slow as writing (NBD
+	 * FAST_ZERO). */
 	BDUS_REQUEST_FAST_ONLY = 1 << 2,
 	/** Complete with -EAGAIN rather than wait. */
 	BDUS_REQUEST_NO_WAIT = 1 << 3,
@@ -96,7 +98,8 @@ struct bdus_request {
 	struct bdus_extent *extents;
 	uint32_t extent_capacity;
 	uint32_t extent_count;
-	/** For the driver that holds the request; BDUS neither reads nor changes it. Starts NULL. */
+	/** For the driver that holds the request; BDUS neither reads nor changes it. Starts NULL.
+	 */
 	void *driver_data;
 };
 

@@ -4,8 +4,8 @@
  * bring its result back to the transport that fetched it.
  *
  * A transport embeds one `struct bdus_io` in each of its slots (a ublk tag, an NBD request slot),
- * initialises it once with bdus_io_init(), fills in `request` anew for each request and hands it out
- * through fetch(). The engine hands it back through commit() with `result` set. Between the two
+ * initialises it once with bdus_io_init(), fills in `request` anew for each request and hands it
+ * out through fetch(). The engine hands it back through commit() with `result` set. Between the two
  * neither the slot nor its payload may be touched by the transport.
  */
 #ifndef DEVICE_IO_H
@@ -28,8 +28,9 @@ struct bdus_io {
 	struct bdus_queue *queue;
 	/** Link in a worker list or in the list of completions from other threads. */
 	struct bdus_io *next;
-	/** Set on a piece that the engine cut from a larger request. */
-	struct bdus_io *parent;
+	/** For requests that the engine itself made: called instead of commit(), on the queue's
+	 * thread. */
+	void (*finished)(struct bdus_io *io);
 	/** When it began to wait for a worker, in ns of CLOCK_MONOTONIC. */
 	uint64_t queued_ns;
 };

@@ -40,6 +40,8 @@ struct bdus_transport_setup {
 	/** The device's id, already reserved. */
 	uint64_t id;
 	const char *driver_name;
+	/** An existing folder for sockets and the like, such as "/run/bdus". */
+	const char *runtime_directory;
 	/** The parsed options of this transport. */
 	const struct bdus_config *options;
 	/**
@@ -87,12 +89,13 @@ struct bdus_transport {
 	 */
 	int (*start_result)(struct bdus_transport_device *device);
 
-	/** Fills @info's path, native_path, major and minor after start_result() gave 1. Required. */
+	/** Fills @info's path, native_path, major and minor after start_result() gave 1. Required.
+	 */
 	void (*describe)(struct bdus_transport_device *device, struct bdus_device_info *info);
 
 	/**
-	 * Waits for requests, at most @timeout_ms (negative: no limit, 0: not at all), and stores up
-	 * to @capacity (at least 1) of them. Also makes everything committed before visible to
+	 * Waits for requests, at most @timeout_ms (negative: no limit, 0: not at all), and stores
+	 * up to @capacity (at least 1) of them. Also makes everything committed before visible to
 	 * clients, before it waits. Returns their number; 0 on timeout or when woken; -ENODEV when
 	 * no request will come any more and every fetched one was committed; any other error ends
 	 * the device. Required.
@@ -100,7 +103,8 @@ struct bdus_transport {
 	int (*fetch)(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity,
 		     int timeout_ms);
 
-	/** Takes back @count (at most BDUS_BATCH) completed requests with their results. Required. */
+	/** Takes back @count (at most BDUS_BATCH) completed requests with their results. Required.
+	 */
 	void (*commit)(struct bdus_transport_queue *queue, struct bdus_io *const *ios,
 		       unsigned count);
 
@@ -120,7 +124,8 @@ struct bdus_transport {
 	 */
 	int (*destroy)(struct bdus_transport_device *device);
 
-	/* ---- from other processes; all NULL where the kernel knows nothing of the devices ------ */
+	/* ---- from other processes; all NULL where the kernel knows nothing of the devices ------
+	 */
 
 	/** Calls @found for each device that the kernel knows until it returns non-zero. */
 	int (*scan)(int (*found)(const struct bdus_device_info *info, void *opaque), void *opaque);

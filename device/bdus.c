@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The functions behind include/bdus.h: each turns a negative errno into false, errno and a message.
+ */
+#include "base/error.h"
+#include "blocking.h"
+#include "manage.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FLUSH_TIMEOUT_MS   (10 * 60 * 1000)
+#define DESTROY_TIMEOUT_MS (60 * 1000)
+
+/** The message of the last call that failed; what succeeds must leave it alone. */
+static _Thread_local char api_message[BASE_ERROR_MESSAGE_BYTES];
+
+static bool succeeded(int result)
+{
+	if (result >= 0)
+		return true;
+	snprintf(api_message, sizeof(api_message), "%s", base_error_message());
+	errno = -result;
+	return false;
+}
+
+bool bdus_run_0_1_0_(const struct bdus_ops *ops, const struct bdus_attrs *attrs, void *private_data)
+{
+	return succeeded(bdus_blocking_run(ops, attrs, private_data));
+}
+
+bool bdus_run_0_1_1_(const struct bdus_ops *ops, const struct bdus_attrs *attrs, void *private_data)
+{
+	return bdus_run_0_1_0_(ops, attrs, private_data);
+}
+
+bool bdus_rerun_0_1_0_(uint64_t dev_id, const struct bdus_ops *ops, const struct bdus_attrs *attrs,
+		       void *private_data)
+{
+	(void)ops;
+	(void)attrs;
+	(void)private_data;
+	return succeeded(base_error(ENOTSUP,
+				    "cannot run a new driver for device %llu: no way in of this "
+				    "version lets a device outlive its driver",
+				    (unsigned long long)dev_id));
+}
+
+bool bdus_rerun_0_1_1_(uint64_t dev_id, const struct bdus_ops *ops, const struct bdus_attrs *attrs,
+		       void *private_data)
+{
+	return bdus_rerun_0_1_0_(dev_id, ops, attrs, private_data);
+}
+
+bool bdus_get_dev_id_from_path_0_1_0_(uint64_t *out_dev_id, const char *dev_path)
+{
+	struct bdus_device_info info;
+
+	if (!succeeded(bdus_manage_find_path(dev_path, &info)))
+		return false;
+	*out_dev_id = info.id;
+	return true;
+}
+
+bool bdus_flush_dev_0_1_0_(uint64_t dev_id)
+{
+	struct bdus_device_info info;
+	int result = bdus_manage_find_id(dev_id, &info);
+
+	if (result == 0)
+		result = bdus_manage_flush(&info, FLUSH_TIMEOUT_MS, NULL, NULL);
+	return succeeded(result);
+}
+
+bool bdus_destroy_dev_0_1_0_(uint64_t dev_id)
+{
+	struct bdus_device_info info;
+	int result = bdus_manage_find_id(dev_id, &info);
+
+	if (result == 0)
+		result = bdus_manage_destroy(&info, DESTROY_TIMEOUT_MS, NULL, NULL);
+	return succeeded(result);
+}
+
+const char *bdus_get_error_message_0_1_0_(void)
+{
+	return api_message;
+}
+
+const struct bdus_version *bdus_get_libbdus_version_0_1_0_(void)
+{
+	static const struct bdus_version version = {
+		.major = BDUS_HEADER_VERSION_MAJOR,
+		.minor = BDUS_HEADER_VERSION_MINOR,
+		.patch = BDUS_HEADER_VERSION_PATCH,
+	};
+
+	return &version;
+}
+
+bool bdus_get_kbdus_version_0_1_0_(struct bdus_version *out_kbdus_version)
+{
+	(void)out_kbdus_version;
+	return succeeded(base_error(ENOENT, "the kernel module kbdus is not loaded: "
+					    "/dev/bdus-control does not exist"));
+}

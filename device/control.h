@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control socket of a served device: how `bdus flush` and `bdus destroy` reach the process that
+ * serves it. A seqpacket socket beside the device's record; the command is one word, the answer is
+ * a result and a message. Only root and the user that runs the device may speak.
+ */
+#ifndef DEVICE_CONTROL_H
+#define DEVICE_CONTROL_H
+
+#include "queue.h"
+
+#include <stdint.h>
+
+struct bdus_control;
+
+/**
+ * Listens, and adds itself to @epoll_fd. `stop` ends the device when asked. Everything happens on
+ * the owner of @queue, from bdus_control_handle().
+ */
+int bdus_control_create(uint64_t id, int epoll_fd, struct bdus_queue *queue,
+			void (*stop)(void *opaque), void *opaque, struct bdus_control **control);
+
+/** No flush may be in flight any more. Takes NULL. */
+void bdus_control_destroy(struct bdus_control *control);
+
+/** Does what is to do for an event of the epoll instance, whose data pointer is @event_data. */
+void bdus_control_handle(struct bdus_control *control, void *event_data);
+
+/** The commands. */
+#define BDUS_CONTROL_FLUSH "flush"
+#define BDUS_CONTROL_STOP  "stop"
+
+/**
+ * Sends @command to the process that serves device @id and waits for its answer until @deadline_ns.
+ * -ECONNREFUSED or -ENOENT: nobody listens; -ETIMEDOUT; else what the other side answered.
+ */
+int bdus_control_call(uint64_t id, const char *command, uint64_t deadline_ns,
+		      bdus_progress_fn *progress, void *opaque);
+
+#endif
