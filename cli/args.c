@@ -29,13 +29,14 @@ const struct cli_command *cli_command_find(const char *name)
 static int refuse_option(const struct cli_command *command, const char *word, size_t length)
 {
 	char *const text = cli_format("%.*s", (int)length, word);
-	struct cli_suggestion suggestion = {.word = text + strspn(text, "-")};
+	struct cli_suggestion suggestion = {.word = text};
 	char *allowed = cli_format("%s", "");
 
 	for (const struct cli_option *option = command->options; option->name != NULL; option++) {
-		cli_suggest(&suggestion, option->name);
-		allowed = cli_format("%s%s--%s", allowed, allowed[0] == '\0' ? "" : ", ",
-				     option->name);
+		char *const name = cli_format("--%s", option->name);
+
+		cli_suggest(&suggestion, name);
+		allowed = cli_format("%s%s%s", allowed, allowed[0] == '\0' ? "" : ", ", name);
 	}
 	return cli_usage_error("%s has no option \"%s\"%s; allowed: %s", command->name, text,
 			       cli_suggestion_text(&suggestion), allowed);

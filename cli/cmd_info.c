@@ -78,7 +78,7 @@ static void add_names(struct cli_table *table, const struct bdus_device_info *in
 
 static void print_device(const struct bdus_device_info *info)
 {
-	struct cli_table table = {.columns = 2, .wrap = false};
+	struct cli_table table = {.columns = 2, .wrap = true};
 
 	add_text(&table, "path", info->path);
 	add_text(&table, "native path", info->native_path);

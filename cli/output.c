@@ -78,7 +78,7 @@ static const char *print_paragraph(const char *text, unsigned indent, unsigned *
 	return text;
 }
 
-void cli_print_wrapped(const char *text, unsigned indent)
+static void print_wrapped(const char *text, unsigned indent)
 {
 	unsigned column = indent;
 
@@ -90,6 +90,11 @@ void cli_print_wrapped(const char *text, unsigned indent)
 		printf("\n%*s", (int)indent, "");
 		column = indent;
 	}
+}
+
+void cli_print_wrapped(const char *text, unsigned column)
+{
+	print_wrapped(text, column);
 	putchar('\n');
 }
 
@@ -108,25 +113,41 @@ void cli_table_add(struct cli_table *table, const char *format, ...)
 	va_end(arguments);
 }
 
-static void print_cell(const struct cli_table *table, unsigned column, const char *cell,
-		       const unsigned *widths, unsigned start)
+/** Prints a cell and what is needed before it, which is nothing for a cell without text. */
+static void print_cell(const struct cli_table *table, unsigned index, unsigned start,
+		       unsigned width, unsigned *cursor)
 {
-	const int width = (int)widths[column];
+	const char *const cell = table->cells[index];
+	const unsigned column = index % table->columns;
+	const unsigned length = (unsigned)strlen(cell);
 
+	if (length == 0)
+		return;
+	if ((table->right >> column & 1) != 0)
+		start += width - length;
+	printf("%*s", (int)(start - *cursor), "");
+	*cursor = start + length;
 	if (column + 1 == table->columns && table->wrap)
-		cli_print_wrapped(cell, start);
-	else if (column + 1 == table->columns)
-		printf("%s\n", cell);
-	else if ((table->right >> column & 1) != 0)
-		printf("%*s  ", width, cell);
+		print_wrapped(cell, start);
 	else
-		printf("%-*s  ", width, cell);
+		printf("%s", cell);
+}
+
+static void print_row(const struct cli_table *table, unsigned first, const unsigned *widths)
+{
+	unsigned cursor = 0;
+	unsigned start = 0;
+
+	for (unsigned column = 0; column < table->columns; column++) {
+		print_cell(table, first + column, start, widths[column], &cursor);
+		start += widths[column] + 2;
+	}
+	putchar('\n');
 }
 
 void cli_table_print(struct cli_table *table)
 {
 	unsigned widths[CLI_TABLE_COLUMNS] = {0};
-	unsigned start = 0;
 
 	for (unsigned i = 0; i < table->count; i++) {
 		const unsigned length = (unsigned)strlen(table->cells[i]);
@@ -134,13 +155,10 @@ void cli_table_print(struct cli_table *table)
 
 		*width = length > *width ? length : *width;
 	}
-	for (unsigned i = 0; i < table->count; i++) {
-		const unsigned column = i % table->columns;
-
-		start = column == 0 ? 0 : start + widths[column - 1] + 2;
-		print_cell(table, column, table->cells[i], widths, start);
+	for (unsigned i = 0; i < table->count; i += table->columns)
+		print_row(table, i, widths);
+	for (unsigned i = 0; i < table->count; i++)
 		free(table->cells[i]);
-	}
 	free(table->cells);
 	table->cells = NULL;
 	table->count = 0;

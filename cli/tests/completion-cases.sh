@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+# What every shell must offer. completions LINE prints what may stand for the last word, or, after a
+# = or : in it, for what follows that.
+
+# offers LINE WORD…: these are among the completions.
+offers()
+{
+	line=$1
+	shift
+	completions "$line" >"$tmp/out"
+	for word in "$@"; do
+		grep -qx -e "$word" "$tmp/out" || fail "\"$line\" does not offer \"$word\""
+	done
+}
+
+# withholds LINE WORD…: these are not.
+withholds()
+{
+	line=$1
+	shift
+	completions "$line" >"$tmp/out"
+	for word in "$@"; do
+		! grep -qx -e "$word" "$tmp/out" || fail "\"$line\" offers \"$word\""
+	done
+}
+
+expect 0 "$BDUS" run ram size=1M --transport "$(nbd s)"
+expect 0 "$BDUS" list
+id=$(awk 'NR == 2 {print $1}' "$tmp/out")
+uri=$(awk 'NR == 2 {print $NF}' "$tmp/out")
+mkdir "$tmp/folder"
+: >"$tmp/folder/disk.img"
+
+offers 'bdus ' run list info destroy flush check drivers version help
+withholds 'bdus ' __words
+offers 'bdus de' destroy
+withholds 'bdus de' run
+offers 'bdus destroy --' --all --no-flush --timeout --help
+withholds 'bdus destroy --' --json
+offers 'bdus run ' ram null file
+offers 'bdus run --read-only ra' ram
+offers 'bdus run ram ' size=
+offers 'bdus run ram --t' --transport
+offers 'bdus run --transport ' auto nbd ublk
+offers 'bdus run -t n' nbd
+offers 'bdus run --transport nbd ra' ram
+offers 'bdus destroy ' "$id"
+offers 'bdus info ' "$id"
+offers 'bdus info nbd' "$uri"
+offers 'bdus flush ' "$id"
+offers 'bdus drivers ' ram file
+offers 'bdus check ' nbd
+offers 'bdus help ' destroy
+withholds 'bdus list ' "$id"
+offers "bdus run file path=$tmp/folder/d" "${file_shown:-$tmp/folder/disk.img}"
