@@ -1,4 +1,415 @@
 /* SPDX-License-Identifier: MIT */
-#include "device/transport.h"
+/*
+ * Way in: block devices of this machine by the kernel's ublk driver.
+ *
+ *	create      ADD_DEV, SET_PARAMS, open /dev/ublkcN      (character device exists)
+ *	open_queue  commands for all tags, in queue.c
+ *	start       START_DEV is under way; the kernel may already send requests
+ *	start_result                                           (/dev/ublkbN exists)
+ *	stop        STOP_DEV is under way; the kernel finishes what it has, then every
+ *	            tag's command comes back without a request
+ *	destroy     DEL_DEV                                    (nothing is left)
+ *
+ * START_DEV and STOP_DEV end only when requests have been served, by the same thread perhaps that
+ * issued them. They are therefore begun here, and queue 0 watches the control channel for them.
+ *
+ * When the process dies, the kernel ends the requests with errors and removes /dev/ublkbN by
+ *itself; /dev/ublkcN stays, with our tag in it, until somebody removes it.
+ */
+#include "base/bits.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "ublk_internal.h"
+
+#include <bdus/driver.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/** How long /dev/ublkcN may take to appear and to become ours to open. */
+#define NODE_TIMEOUT_MS 5000
+#define NODE_PAUSE_US   5000
+
+static const struct bdus_option ublk_options[] = {
+	{
+		.key = "unprivileged",
+		.kind = BDUS_OPTION_BOOL,
+		.help = "make a device that its owner can manage without CAP_SYS_ADMIN (default: "
+			"when that is lacking)",
+	},
+	{.key = NULL},
+};
+
+/* ---- creating ------------------------------------------------------------------------------ */
+
+static int choose_privilege(const struct bdus_transport_setup *setup,
+			    struct bdus_transport_device *device)
+{
+	const uint64_t features = ublk_control_features(device->control);
+	const bool privileged = ublk_has_privilege();
+	const bool given = bdus_config_given(setup->options, "unprivileged");
+	const bool wanted = bdus_config_bool(setup->options, "unprivileged");
+
+	if (given && wanted && privileged)
+		return base_error(EINVAL, "unprivileged=yes cannot be had by root: for a process "
+					  "with CAP_SYS_ADMIN the kernel makes privileged devices");
+	if (privileged)
+		return 0;
+	if (given && !wanted)
+		return base_error(EPERM, "unprivileged=no needs the capability CAP_SYS_ADMIN, "
+					 "which this process lacks");
+	if (!(features & UBLK_ABI_F_UNPRIVILEGED))
+		return base_error(EPERM,
+				  "ublk needs the capability CAP_SYS_ADMIN here: this kernel "
+				  "has no unprivileged ublk devices (since Linux 6.5)");
+	device->unprivileged = true;
+	return 0;
+}
+
+/*
+ * Since UBLK_F_NO_AUTO_PART_SCAN the kernel can be told not to look for partitions. Before, it
+ * looks exactly when all queues were fetched by threads with CAP_SYS_ADMIN, to protect itself from
+ * the partition tables of ordinary users; so there the queues lay that down while they fetch.
+ */
+static uint64_t wanted_flags(const struct bdus_transport_setup *setup,
+			     struct bdus_transport_device *device)
+{
+	const uint64_t features = ublk_control_features(device->control);
+	const bool no_scan = (setup->attrs->flags & BDUS_DEVICE_NO_PARTITION_SCAN) != 0;
+	uint64_t flags = UBLK_ABI_F_COMPLETE_IN_TASK;
+
+	if (device->unprivileged)
+		flags |= UBLK_ABI_F_UNPRIVILEGED;
+	if (no_scan && (features & UBLK_ABI_F_NO_PARTITION_SCAN))
+		flags |= UBLK_ABI_F_NO_PARTITION_SCAN;
+	device->hide_privilege =
+		no_scan && !device->unprivileged && !(flags & UBLK_ABI_F_NO_PARTITION_SCAN);
+	return flags;
+}
+
+static int add_device(struct bdus_transport_device *device, uint32_t number,
+		      struct ublk_abi_dev_info *info)
+{
+	const struct ublk_command command = {
+		.number = UBLK_ABI_ADD_DEV,
+		.device = number,
+		.payload = info,
+		.payload_bytes = sizeof(*info),
+	};
+
+	info->dev_id = number;
+	return ublk_control_run(device->control, &command);
+}
+
+/* The id's own number keeps the kernel from giving a number to two devices after one another. */
+static int add_numbered_device(struct bdus_transport_device *device, uint64_t id,
+			       struct ublk_abi_dev_info *info)
+{
+	int result = -EEXIST;
+
+	if (id < UBLK_ABI_DEVICES)
+		result = add_device(device, (uint32_t)id, info);
+	if (result == -EEXIST)
+		result = add_device(device, UBLK_ABI_ANY_DEVICE, info);
+	if (result == -EACCES && device->unprivileged)
+		return base_error(EACCES, "ublk: there are as many unprivileged devices already as "
+					  "the parameter ublks_max of the module ublk_drv allows");
+	return result;
+}
+
+static int check_echo(const struct bdus_transport_device *device, uint64_t asked,
+		      const struct ublk_abi_dev_info *info)
+{
+	const uint64_t missing =
+		asked & ~info->flags & (UBLK_ABI_F_UNPRIVILEGED | UBLK_ABI_F_NO_PARTITION_SCAN);
+
+	if (missing != 0)
+		return base_error(EOPNOTSUPP,
+				  "ublk: the kernel made device %u without the features "
+				  "0x%llx",
+				  device->number, (unsigned long long)missing);
+	if (info->nr_hw_queues == 0 || info->queue_depth == 0 ||
+	    info->queue_depth > UBLK_ABI_DEPTH ||
+	    info->max_io_buf_bytes < (uint32_t)sysconf(_SC_PAGESIZE))
+		return base_error(EPROTO,
+				  "ublk: the kernel made device %u with %u queues of depth "
+				  "%u and requests of %u bytes",
+				  device->number, info->nr_hw_queues, info->queue_depth,
+				  info->max_io_buf_bytes);
+	return 0;
+}
+
+static int add(const struct bdus_transport_setup *setup, struct bdus_transport_device *device)
+{
+	struct bdus_device_attrs *const attrs = setup->attrs;
+	const uint64_t flags = wanted_flags(setup, device);
+	struct ublk_abi_dev_info info = {
+		.nr_hw_queues = (uint16_t)attrs->queues,
+		.queue_depth = (uint16_t)attrs->queue_depth,
+		.max_io_buf_bytes = attrs->max_transfer_bytes,
+		.flags = flags,
+		.server_flags = ublk_tag_from_id(setup->id),
+	};
+	int result = add_numbered_device(device, setup->id, &info);
+
+	if (result < 0)
+		return result;
+	device->added = true;
+	device->number = info.dev_id;
+	result = check_echo(device, flags, &info);
+	if (result < 0)
+		return result;
+	device->may_trim = (info.flags & UBLK_ABI_F_COMPLETE_IN_TASK) != 0;
+	attrs->queues = (uint32_t)base_min(attrs->queues, info.nr_hw_queues);
+	attrs->queue_depth = (uint32_t)base_min(attrs->queue_depth, info.queue_depth);
+	attrs->max_transfer_bytes =
+		(uint32_t)base_min(attrs->max_transfer_bytes, info.max_io_buf_bytes);
+	return 0;
+}
+
+/*
+ * The node is made by devtmpfs or udev, and for unprivileged devices udev gives it to its owner.
+ * EBUSY: somebody looks whether the device is served, and will let go at once.
+ */
+static int open_node(struct bdus_transport_device *device)
+{
+	const uint64_t deadline_ns = base_deadline_ns(NODE_TIMEOUT_MS);
+	char path[UBLK_PATH_BYTES];
+
+	ublk_char_path(path, device->number);
+	for (;;) {
+		device->char_fd = open(path, O_RDWR | O_CLOEXEC);
+		if (device->char_fd >= 0)
+			return 0;
+		if ((errno != ENOENT && errno != EBUSY && errno != EACCES) ||
+		    base_now_ns() > deadline_ns)
+			break;
+		usleep(NODE_PAUSE_US);
+	}
+	if (errno == ENOENT)
+		return base_error(ENOENT,
+				  "%s has not appeared in %d s: is /dev a devtmpfs, or "
+				  "looked after by udev?",
+				  path, NODE_TIMEOUT_MS / 1000);
+	if (errno == EACCES && device->unprivileged)
+		return base_error(EACCES,
+				  "%s was not given to this user in %d s: a udev rule must "
+				  "do that for unprivileged devices (see bdus-ublk(7))",
+				  path, NODE_TIMEOUT_MS / 1000);
+	return base_error_errno(errno, "cannot open %s", path);
+}
+
+static int set_params(struct bdus_transport_device *device, const struct bdus_device_attrs *attrs)
+{
+	struct ublk_abi_params params;
+	const struct ublk_command command = {
+		.number = UBLK_ABI_SET_PARAMS,
+		.device = device->number,
+		.payload = &params,
+		.payload_bytes = sizeof(params),
+		.with_path = device->unprivileged,
+	};
+
+	ublk_fill_params(attrs, &params);
+	return ublk_control_run(device->control, &command);
+}
+
+static void remember_limits(struct bdus_transport_device *device,
+			    const struct bdus_device_attrs *attrs)
+{
+	device->queues = attrs->queues;
+	device->depth = attrs->queue_depth;
+	device->limits = (struct ublk_limits){
+		.size_bytes = attrs->size_bytes,
+		.max_transfer_bytes = attrs->max_transfer_bytes,
+		.max_discard_bytes = attrs->max_discard_bytes,
+		.max_write_zeros_bytes = attrs->max_write_zeros_bytes,
+		.ops = attrs->ops,
+	};
+}
+
+static int create(const struct bdus_transport_setup *setup, struct bdus_transport_device *device)
+{
+	int result = ublk_fit_attrs(setup->attrs, setup->native_ops);
+
+	if (result == 0)
+		result = ublk_control_create(&device->control);
+	if (result == 0)
+		result = choose_privilege(setup, device);
+	if (result == 0)
+		result = add(setup, device);
+	if (result == 0)
+		result = open_node(device);
+	if (result == 0)
+		result = set_params(device, setup->attrs);
+	if (result == 0)
+		remember_limits(device, setup->attrs);
+	return result < 0 ? result : 0;
+}
+
+static int ublk_destroy(struct bdus_transport_device *device);
+
+static int ublk_create(const struct bdus_transport_setup *setup,
+		       struct bdus_transport_device **result_device)
+{
+	struct bdus_transport_device *const device = calloc(1, sizeof(*device));
+	char message[BASE_ERROR_MESSAGE_BYTES];
+	int result;
+
+	if (!device)
+		return base_error(ENOMEM, "out of memory");
+	device->char_fd = -1;
+	ublk_protect_process();
+	ublk_protect_thread();
+	result = create(setup, device);
+	if (result < 0) {
+		snprintf(message, sizeof(message), "%s", base_error_message());
+		ublk_destroy(device);
+		return base_error(-result, "%s", message);
+	}
+	*result_device = device;
+	return 0;
+}
+
+/* ---- starting and stopping ----------------------------------------------------------------- */
+
+static int ublk_start(struct bdus_transport_device *device)
+{
+	const struct ublk_command command = {
+		.number = UBLK_ABI_START_DEV,
+		.device = device->number,
+		.data = (uint64_t)getpid(),
+		.with_path = device->unprivileged,
+	};
+	const int result = ublk_control_begin(device->control, UBLK_SLOT_START, &command);
+
+	device->start_deadline_ns = base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS);
+	device->starting = result == 0;
+	return result;
+}
+
+static int ublk_start_result(struct bdus_transport_device *device)
+{
+	int result;
+
+	if (ublk_control_poll(device->control, UBLK_SLOT_START, &result) != 0) {
+		device->starting = false;
+		if (result < 0)
+			return base_error_errno(-result,
+						"ublk: the kernel failed START_DEV of "
+						"device %u",
+						device->number);
+		return 1;
+	}
+	if (base_now_ns() < device->start_deadline_ns)
+		return 0;
+	device->starting = false;
+	ublk_control_cancel(device->control, UBLK_SLOT_START);
+	return base_error(ETIMEDOUT,
+			  "ublk: the kernel has not ended START_DEV of device %u in %d "
+			  "s; it waits for the driver to answer the first requests",
+			  device->number, UBLK_COMMAND_TIMEOUT_MS / 1000);
+}
+
+static int ublk_stop(struct bdus_transport_device *device)
+{
+	const struct ublk_command command = {
+		.number = UBLK_ABI_STOP_DEV,
+		.device = device->number,
+		.with_path = device->unprivileged,
+	};
+	const int result = ublk_control_begin(device->control, UBLK_SLOT_STOP, &command);
+
+	device->stopping = result == 0;
+	return result;
+}
+
+int ublk_device_on_control(struct bdus_transport_device *device)
+{
+	int result;
+
+	if (!device->stopping) {
+		ublk_control_poll(device->control, UBLK_SLOT_START, &result);
+		return 0;
+	}
+	if (ublk_control_poll(device->control, UBLK_SLOT_STOP, &result) == 0)
+		return 0;
+	device->stopping = false;
+	/* -ENODEV: somebody else removed the device, which ends the queues as well. */
+	if (result >= 0 || result == -ENODEV)
+		return 0;
+	return base_error_errno(-result, "ublk: the kernel failed STOP_DEV of device %u",
+				device->number);
+}
+
+static void ublk_describe(struct bdus_transport_device *device, struct bdus_device_info *info)
+{
+	char path[UBLK_PATH_BYTES];
+
+	ublk_block_path(path, device->number);
+	snprintf(info->native_path, sizeof(info->native_path), "%s", path);
+	snprintf(info->path, sizeof(info->path), "%s", path);
+	ublk_read_device_number(device->number, info);
+}
+
+/* ---- destroying ---------------------------------------------------------------------------- */
+
+/*
+ * The character device is let go of first: that is what makes the kernel fail requests which no
+ * queue serves any more, and STOP_DEV would wait for them.
+ */
+static int end_device(struct bdus_transport_device *device)
+{
+	struct ublk_patience patience = {
+		.started_ns = base_now_ns(),
+		.deadline_ns = base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS),
+	};
+
+	if (!ublk_control_begun(device->control, UBLK_SLOT_STOP))
+		ublk_stop(device);
+	ublk_control_wait(device->control, UBLK_SLOT_STOP, patience.deadline_ns);
+	return ublk_delete(device->control, device->number, device->unprivileged, &patience);
+}
+
+static int ublk_destroy(struct bdus_transport_device *device)
+{
+	int result = 0;
+
+	if (!device)
+		return 0;
+	if (device->char_fd >= 0)
+		close(device->char_fd);
+	if (device->added)
+		result = end_device(device);
+	ublk_control_destroy(device->control);
+	ublk_unprotect_process();
+	free(device);
+	return result;
+}
+
 extern const struct bdus_transport bdus_transport_ublk;
-const struct bdus_transport bdus_transport_ublk = {.name = "ublk"};
+
+const struct bdus_transport bdus_transport_ublk = {
+	.name = "ublk",
+	.summary = "block devices on this machine, by the kernel's ublk driver",
+	.options = ublk_options,
+	.makes_block_device = true,
+	.probe = ublk_probe,
+	.create = ublk_create,
+	.open_queue = ublk_queue_open,
+	.start = ublk_start,
+	.start_result = ublk_start_result,
+	.describe = ublk_describe,
+	.fetch = ublk_queue_fetch,
+	.commit = ublk_queue_commit,
+	.stop = ublk_stop,
+	.close_queue = ublk_queue_close,
+	.destroy = ublk_destroy,
+	.scan = ublk_scan,
+	.identify = ublk_identify,
+	.remove = ublk_remove,
+};

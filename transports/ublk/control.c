@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Commands on /dev/ublk-control. The kernel runs them in threads of its own, so that each can be
+ * waited for with a limit, or begun and looked after later.
+ *
+ * A command that outlives its limit may still read and write its payload. Payloads are therefore
+ * copied through memory of the channel, which is left to the kernel when a command is still under
+ * way at the end.
+ *
+ * Owner: the thread that created the channel.
+ */
+#include "base/clock.h"
+#include "base/error.h"
+#include "ublk_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SLOT_BUFFER_BYTES 512
+
+/** How long a cancelled command has to come back. */
+#define CANCEL_TIMEOUT_MS 1000
+
+struct slot {
+	/* Tells a completion of this command from that of an earlier one; 0 before the first. */
+	uint64_t generation;
+	bool pending;
+	unsigned number;
+	uint32_t device;
+	int result;
+	/* Path and payload; in the memory that the kernel reads and writes. */
+	char *buffer;
+};
+
+struct ublk_control {
+	struct io_uring ring;
+	int fd;
+	uint64_t features;
+	bool encoded;
+	struct slot slots[UBLK_SLOT_COUNT];
+	char *memory;
+};
+
+#define MEMORY_BYTES ((size_t)UBLK_SLOT_COUNT * SLOT_BUFFER_BYTES)
+
+void ublk_char_path(char path[UBLK_PATH_BYTES], uint32_t device)
+{
+	snprintf(path, UBLK_PATH_BYTES, "/dev/ublkc%u", device);
+}
+
+void ublk_block_path(char path[UBLK_PATH_BYTES], uint32_t device)
+{
+	snprintf(path, UBLK_PATH_BYTES, "/dev/ublkb%u", device);
+}
+
+static const char *command_name(unsigned number)
+{
+	switch (number) {
+	case UBLK_ABI_GET_DEV_INFO:
+		return "GET_DEV_INFO";
+	case UBLK_ABI_ADD_DEV:
+		return "ADD_DEV";
+	case UBLK_ABI_DEL_DEV:
+		return "DEL_DEV";
+	case UBLK_ABI_START_DEV:
+		return "START_DEV";
+	case UBLK_ABI_STOP_DEV:
+		return "STOP_DEV";
+	case UBLK_ABI_SET_PARAMS:
+		return "SET_PARAMS";
+	case UBLK_ABI_GET_DEV_INFO2:
+		return "GET_DEV_INFO2";
+	case UBLK_ABI_GET_FEATURES:
+		return "GET_FEATURES";
+	case UBLK_ABI_DEL_DEV_ASYNC:
+		return "DEL_DEV_ASYNC";
+	default:
+		return "an unknown command";
+	}
+}
+
+/* For messages: "START_DEV of ublk device 3". */
+static const char *describe(const struct slot *slot, char text[64])
+{
+	if (slot->device == UBLK_ABI_ANY_DEVICE)
+		snprintf(text, 64, "%s", command_name(slot->number));
+	else
+		snprintf(text, 64, "%s of ublk device %u", command_name(slot->number),
+			 slot->device);
+	return text;
+}
+
+static uint32_t encode(const struct ublk_control *control, unsigned number)
+{
+	if (!control->encoded)
+		return number;
+	switch (number) {
+	case UBLK_ABI_GET_DEV_INFO:
+	case UBLK_ABI_GET_DEV_INFO2:
+	case UBLK_ABI_GET_FEATURES:
+	case UBLK_ABI_DEL_DEV_ASYNC:
+		return (uint32_t)UBLK_ABI_ENCODE_READ(number);
+	default:
+		return (uint32_t)UBLK_ABI_ENCODE_EXCHANGE(number);
+	}
+}
+
+/* ---- submission and completion ------------------------------------------------------------- */
+
+/* Copies path and payload into the slot's buffer; returns the length of the path with its zero. */
+static uint16_t fill_buffer(struct slot *slot, const struct ublk_command *command)
+{
+	char path[UBLK_PATH_BYTES];
+	size_t path_bytes = 0;
+
+	if (command->with_path) {
+		ublk_char_path(path, command->device);
+		path_bytes = strlen(path) + 1;
+		memcpy(slot->buffer, path, path_bytes);
+	}
+	if (command->payload_bytes != 0)
+		memcpy(slot->buffer + path_bytes, command->payload, command->payload_bytes);
+	return (uint16_t)path_bytes;
+}
+
+static void fill_entry(struct ublk_control *control, struct io_uring_sqe *sqe, struct slot *slot,
+		       const struct ublk_command *command)
+{
+	const uint16_t path_bytes = fill_buffer(slot, command);
+	const size_t bytes = path_bytes + command->payload_bytes;
+	const struct ublk_abi_ctrl_cmd body = {
+		.dev_id = command->device,
+		.queue_id = UINT16_MAX,
+		.len = (uint16_t)bytes,
+		.addr = bytes != 0 ? (uintptr_t)slot->buffer : 0,
+		.data = command->data,
+		.dev_path_len = path_bytes,
+	};
+
+	memset(sqe, 0, 2 * sizeof(*sqe));
+	sqe->opcode = IORING_OP_URING_CMD;
+	sqe->fd = control->fd;
+	sqe->cmd_op = encode(control, command->number);
+	sqe->user_data = slot->generation * UBLK_SLOT_COUNT + (uint64_t)(slot - control->slots);
+	memcpy((char *)sqe + offsetof(struct io_uring_sqe, addr3), &body, sizeof(body));
+}
+
+int ublk_control_begin(struct ublk_control *control, enum ublk_slot index,
+		       const struct ublk_command *command)
+{
+	struct slot *const slot = &control->slots[index];
+	struct io_uring_sqe *sqe;
+	char text[64];
+	int result;
+
+	if (slot->pending)
+		return base_error(EBUSY, "ublk: %s has not ended yet", describe(slot, text));
+	sqe = io_uring_get_sqe(&control->ring);
+	if (!sqe)
+		return base_error(EBUSY, "ublk: the ring for control commands is full");
+	slot->generation++;
+	slot->number = command->number;
+	slot->device = command->device;
+	fill_entry(control, sqe, slot, command);
+	do {
+		result = io_uring_submit(&control->ring);
+	} while (result == -EINTR);
+	if (result < 0)
+		return base_error_errno(-result, "ublk: cannot submit %s", describe(slot, text));
+	slot->pending = true;
+	return 0;
+}
+
+static void take_completion(struct ublk_control *control, const struct io_uring_cqe *cqe)
+{
+	struct slot *const slot = &control->slots[cqe->user_data % UBLK_SLOT_COUNT];
+
+	if (!slot->pending || slot->generation != cqe->user_data / UBLK_SLOT_COUNT)
+		return;
+	slot->pending = false;
+	slot->result = cqe->res;
+}
+
+static void take_completions(struct ublk_control *control)
+{
+	struct io_uring_cqe *cqe;
+
+	while (io_uring_peek_cqe(&control->ring, &cqe) == 0) {
+		take_completion(control, cqe);
+		io_uring_cqe_seen(&control->ring, cqe);
+	}
+}
+
+bool ublk_control_begun(const struct ublk_control *control, enum ublk_slot slot)
+{
+	return control->slots[slot].generation != 0;
+}
+
+int ublk_control_poll(struct ublk_control *control, enum ublk_slot index, int *result)
+{
+	const struct slot *const slot = &control->slots[index];
+
+	take_completions(control);
+	if (slot->pending)
+		return 0;
+	*result = slot->result;
+	return 1;
+}
+
+/* Waits for any completion until @deadline_ns; false when that has passed. */
+static bool wait_for_completion(struct ublk_control *control, uint64_t deadline_ns)
+{
+	const uint64_t now_ns = base_now_ns();
+	struct __kernel_timespec timeout;
+	struct io_uring_cqe *cqe;
+
+	if (now_ns >= deadline_ns)
+		return false;
+	timeout.tv_sec = (long long)((deadline_ns - now_ns) / 1000000000U);
+	timeout.tv_nsec = (long long)((deadline_ns - now_ns) % 1000000000U);
+	io_uring_wait_cqe_timeout(&control->ring, &cqe, &timeout);
+	take_completions(control);
+	return true;
+}
+
+int ublk_control_wait(struct ublk_control *control, enum ublk_slot index, uint64_t deadline_ns)
+{
+	const struct slot *const slot = &control->slots[index];
+	char text[64];
+
+	take_completions(control);
+	while (slot->pending) {
+		if (!wait_for_completion(control, deadline_ns))
+			return base_error(ETIMEDOUT, "ublk: the kernel has not ended %s in time",
+					  describe(slot, text));
+	}
+	if (slot->result < 0)
+		return base_error_errno(-slot->result, "ublk: the kernel failed %s",
+					describe(slot, text));
+	return slot->result;
+}
+
+void ublk_control_cancel(struct ublk_control *control, enum ublk_slot index)
+{
+	const struct slot *const slot = &control->slots[index];
+	struct io_uring_sqe *sqe;
+
+	if (!slot->pending)
+		return;
+	sqe = io_uring_get_sqe(&control->ring);
+	if (!sqe)
+		return;
+	memset(sqe, 0, 2 * sizeof(*sqe));
+	io_uring_prep_cancel64(sqe, slot->generation * UBLK_SLOT_COUNT + index, 0);
+	/* Generation 0: what comes back of the cancellation itself is of no interest. */
+	sqe->user_data = index;
+	io_uring_submit(&control->ring);
+}
+
+int ublk_control_run(struct ublk_control *control, const struct ublk_command *command)
+{
+	struct slot *const slot = &control->slots[UBLK_SLOT_RUN];
+	const size_t path_bytes = command->with_path ? UBLK_PATH_BYTES : 0;
+	char path[UBLK_PATH_BYTES], text[64];
+	int result;
+
+	if (path_bytes + command->payload_bytes > SLOT_BUFFER_BYTES)
+		return base_error(EINVAL, "ublk: a payload of %zu bytes for %s is too long",
+				  command->payload_bytes, command_name(command->number));
+	result = ublk_control_begin(control, UBLK_SLOT_RUN, command);
+	if (result < 0)
+		return result;
+	result = ublk_control_wait(control, UBLK_SLOT_RUN,
+				   base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS));
+	if (result == -ETIMEDOUT && slot->pending) {
+		ublk_control_cancel(control, UBLK_SLOT_RUN);
+		ublk_control_wait(control, UBLK_SLOT_RUN, base_deadline_ns(CANCEL_TIMEOUT_MS));
+		return base_error(ETIMEDOUT, "ublk: the kernel has not ended %s in %d s",
+				  describe(slot, text), UBLK_COMMAND_TIMEOUT_MS / 1000);
+	}
+	if (result >= 0 && command->payload_bytes != 0) {
+		ublk_char_path(path, command->device);
+		memcpy(command->payload, slot->buffer + (command->with_path ? strlen(path) + 1 : 0),
+		       command->payload_bytes);
+	}
+	return result;
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static int open_control(void)
+{
+	const int fd = open(UBLK_CONTROL_PATH, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
+		return base_error(ENODEV, "there is no " UBLK_CONTROL_PATH ": the kernel's ublk "
+					  "driver is not loaded (try: modprobe ublk_drv) or not "
+					  "part of this kernel");
+	if (errno == EACCES || errno == EPERM)
+		return base_error(EACCES, "no permission to open " UBLK_CONTROL_PATH ": be root, "
+					  "or let a udev rule give this user access");
+	return base_error_errno(errno, "cannot open " UBLK_CONTROL_PATH);
+}
+
+static int read_disabled_level(void)
+{
+	FILE *const file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
+	int level = 0;
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "%d", &level) != 1)
+		level = 0;
+	fclose(file);
+	return level;
+}
+
+static int explain_ring_failure(int errnum)
+{
+	const int level = read_disabled_level();
+
+	if (errnum == EPERM && level != 0)
+		return base_error(EPERM,
+				  "io_uring, which ublk needs, is turned off by the sysctl "
+				  "kernel.io_uring_disabled=%d",
+				  level);
+	if (errnum == EPERM)
+		return base_error(EPERM, "io_uring, which ublk needs, is forbidden to this process "
+					 "(by a seccomp filter, as in many containers)");
+	if (errnum == ENOSYS)
+		return base_error(ENOSYS, "this kernel has no io_uring, which ublk needs");
+	return base_error_errno(errnum, "cannot create an io_uring with 128-byte entries, which "
+					"ublk needs");
+}
+
+/* Kernels before 6.5 do not know the command, and say so in different words. */
+static void get_features(struct ublk_control *control)
+{
+	uint64_t features = 0;
+	const struct ublk_command command = {
+		.number = UBLK_ABI_GET_FEATURES,
+		.device = UBLK_ABI_ANY_DEVICE,
+		.payload = &features,
+		.payload_bytes = sizeof(features),
+	};
+
+	control->encoded = true;
+	if (ublk_control_run(control, &command) < 0)
+		control->encoded = false;
+	else
+		control->features = features;
+}
+
+static int init_control(struct ublk_control *control)
+{
+	int result;
+
+	control->memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (control->memory == MAP_FAILED)
+		return base_error_errno(errno, "cannot map memory for ublk's commands");
+	for (unsigned i = 0; i < UBLK_SLOT_COUNT; i++)
+		control->slots[i].buffer = control->memory + (size_t)i * SLOT_BUFFER_BYTES;
+	control->fd = open_control();
+	if (control->fd < 0) {
+		result = control->fd;
+		goto unmap;
+	}
+	result = io_uring_queue_init(2 * UBLK_SLOT_COUNT, &control->ring, IORING_SETUP_SQE128);
+	if (result == 0)
+		return 0;
+	result = explain_ring_failure(-result);
+	close(control->fd);
+unmap:
+	munmap(control->memory, MEMORY_BYTES);
+	return result;
+}
+
+int ublk_control_create(struct ublk_control **result_control)
+{
+	struct ublk_control *const control = calloc(1, sizeof(*control));
+	int result;
+
+	if (!control)
+		return base_error(ENOMEM, "out of memory");
+	result = init_control(control);
+	if (result < 0) {
+		free(control);
+		return result;
+	}
+	get_features(control);
+	*result_control = control;
+	return 0;
+}
+
+void ublk_control_destroy(struct ublk_control *control)
+{
+	bool pending = false;
+
+	if (!control)
+		return;
+	take_completions(control);
+	for (unsigned i = 0; i < UBLK_SLOT_COUNT; i++)
+		pending |= control->slots[i].pending;
+	io_uring_queue_exit(&control->ring);
+	close(control->fd);
+	if (!pending)
+		munmap(control->memory, MEMORY_BYTES);
+	free(control);
+}
+
+uint64_t ublk_control_features(const struct ublk_control *control)
+{
+	return control->features;
+}
+
+bool ublk_control_is_encoded(const struct ublk_control *control)
+{
+	return control->encoded;
+}
+
+int ublk_control_fd(const struct ublk_control *control)
+{
+	return control->ring.ring_fd;
+}
+
+int ublk_control_get_info(struct ublk_control *control, uint32_t device,
+			  struct ublk_abi_dev_info *info)
+{
+	struct ublk_abi_dev_info answer = {.dev_id = device};
+	struct ublk_command command = {
+		.number = UBLK_ABI_GET_DEV_INFO2,
+		.device = device,
+		.payload = &answer,
+		.payload_bytes = sizeof(answer),
+		.with_path = true,
+	};
+	int result = ublk_control_run(control, &command);
+
+	/* Older kernels have only the other one; privileged users need no path. */
+	if (result < 0 && result != -ENODEV) {
+		command.number = UBLK_ABI_GET_DEV_INFO;
+		command.with_path = false;
+		result = ublk_control_run(control, &command);
+	}
+	if (result < 0)
+		return result;
+	*info = answer;
+	return 0;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Ending and deleting devices, our own and those of others, alive or not.
+ *
+ * The kernel has two traps here. Deleting waits for everybody who holds the device open, and before
+ * 6.9 it makes all other creating and deleting on the machine wait along, beyond the reach of
+ * signals. And stopping waits for the requests that a server holds, which keeps the process that
+ * asked for it from exiting. So nothing is deleted in that way before nobody uses it, and a device
+ * whose server lives is stopped by a child that may stay behind.
+ */
+#include "base/clock.h"
+#include "base/error.h"
+#include "ublk_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PAUSE_US 5000
+
+/** How long the number of a deleted device is waited for; whoever still has it open keeps it. */
+#define NUMBER_TIMEOUT_MS 2000
+
+/** Sleeps a little; false once the time is over. */
+static bool wait_a_little(struct ublk_patience *patience, const char *waiting_for)
+{
+	const uint64_t now_ns = base_now_ns();
+	const uint64_t waited_ms = (now_ns - patience->started_ns) / 1000000U;
+
+	if (now_ns >= patience->deadline_ns)
+		return false;
+	if (patience->progress && waited_ms / 1000 > patience->told_s) {
+		patience->told_s = waited_ms / 1000;
+		patience->progress(waited_ms, waiting_for, patience->opaque);
+	}
+	usleep(PAUSE_US);
+	return true;
+}
+
+static int run_plain(struct ublk_control *control, unsigned number, uint32_t device, bool with_path)
+{
+	const struct ublk_command command = {
+		.number = number,
+		.device = device,
+		.with_path = with_path,
+	};
+
+	return ublk_control_run(control, &command);
+}
+
+/* ---- deleting ------------------------------------------------------------------------------ */
+
+/*
+ * Whether somebody has the disk of a stopped device open: as long as that is so, the kernel refuses
+ * parameters with -EACCES. These are refused in any case, for they make no sense.
+ */
+static bool disk_is_open(struct ublk_control *control, uint32_t number, bool unprivileged)
+{
+	struct ublk_abi_params params = {.len = sizeof(params), .types = UBLK_ABI_PARAM_BASIC};
+	const struct ublk_command command = {
+		.number = UBLK_ABI_SET_PARAMS,
+		.device = number,
+		.payload = &params,
+		.payload_bytes = sizeof(params),
+		.with_path = unprivileged,
+	};
+
+	return ublk_control_run(control, &command) == -EACCES;
+}
+
+static int delete_unused(struct ublk_control *control, uint32_t number, bool unprivileged,
+			 struct ublk_patience *patience)
+{
+	char text[64];
+	int result;
+
+	snprintf(text, sizeof(text), "those who still have /dev/ublkb%u open", number);
+	while (disk_is_open(control, number, unprivileged) || ublk_is_served(number)) {
+		if (!wait_a_little(patience, text))
+			return base_error(ETIMEDOUT,
+					  "ublk: device %u is stopped, but cannot be "
+					  "deleted while somebody has it open; destroy "
+					  "it once more then",
+					  number);
+	}
+	result = run_plain(control, UBLK_ABI_DEL_DEV, number, unprivileged);
+	return result == -ENODEV ? 0 : result;
+}
+
+static void wait_for_number(struct ublk_control *control, uint32_t number, bool unprivileged)
+{
+	struct ublk_patience patience = {
+		.started_ns = base_now_ns(),
+		.deadline_ns = base_deadline_ns(NUMBER_TIMEOUT_MS),
+	};
+	struct ublk_abi_dev_info answer;
+	const struct ublk_command command = {
+		.number = UBLK_ABI_GET_DEV_INFO,
+		.device = number,
+		.payload = &answer,
+		.payload_bytes = sizeof(answer),
+		.with_path = unprivileged,
+	};
+
+	while (ublk_control_run(control, &command) >= 0 && wait_a_little(&patience, ""))
+		;
+}
+
+int ublk_delete(struct ublk_control *control, uint32_t number, bool unprivileged,
+		struct ublk_patience *patience)
+{
+	const int result = run_plain(control, UBLK_ABI_DEL_DEV_ASYNC, number, unprivileged);
+
+	if (result == -ENODEV)
+		return 0;
+	/* Kernels before 6.9 lack it, and all of them for unprivileged devices. */
+	if (result == -EOPNOTSUPP || result == -EINVAL)
+		return delete_unused(control, number, unprivileged, patience);
+	if (result < 0)
+		return result;
+	wait_for_number(control, number, unprivileged);
+	return 0;
+}
+
+/* ---- stopping ------------------------------------------------------------------------------ */
+
+static void stop_in_child(uint32_t number, bool unprivileged)
+{
+	struct ublk_control *control;
+
+	setsid();
+	/* Nobody shall wait for the end of a pipe or a lock because of us. */
+	syscall(SYS_close_range, 0U, ~0U, 0U);
+	if (ublk_control_create(&control) == 0)
+		run_plain(control, UBLK_ABI_STOP_DEV, number, unprivileged);
+	_exit(0);
+}
+
+/* The child's child does it, so that nobody needs to wait for that one. */
+static int begin_stop(uint32_t number, bool unprivileged)
+{
+	const pid_t pid = fork();
+
+	if (pid < 0)
+		return base_error_errno(errno, "cannot create a process");
+	if (pid == 0) {
+		if (fork() == 0)
+			stop_in_child(number, unprivileged);
+		_exit(0);
+	}
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return 0;
+}
+
+/* Until its server has let go of the device: 1, or 0 when the device is gone by then. */
+static int wait_for_server(struct ublk_control *control, uint32_t number,
+			   struct ublk_patience *patience)
+{
+	struct ublk_abi_dev_info answer;
+	char text[80];
+	int result;
+
+	for (;;) {
+		result = ublk_control_get_info(control, number, &answer);
+		if (result == -ENODEV)
+			return 0;
+		if (result < 0)
+			return result;
+		if (!ublk_is_alive(&answer))
+			return 1;
+		if (answer.state == UBLK_ABI_STATE_DEAD)
+			snprintf(text, sizeof(text), "its process to let go of /dev/ublkc%u",
+				 number);
+		else
+			snprintf(text, sizeof(text), "process %d to finish its requests",
+				 answer.server_pid);
+		if (!wait_a_little(patience, text))
+			return base_error(ETIMEDOUT, "ublk: still waiting for %s", text);
+	}
+}
+
+static int stop_and_delete(struct ublk_control *control, const struct ublk_abi_dev_info *answer,
+			   struct ublk_patience *patience)
+{
+	const bool unprivileged = (answer->flags & UBLK_ABI_F_UNPRIVILEGED) != 0;
+	const uint32_t number = answer->dev_id;
+	int result;
+
+	if (ublk_is_alive(answer))
+		result = begin_stop(number, unprivileged);
+	else
+		result = run_plain(control, UBLK_ABI_STOP_DEV, number, unprivileged);
+	if (result < 0)
+		return result == -ENODEV ? 0 : result;
+	result = wait_for_server(control, number, patience);
+	if (result <= 0)
+		return result;
+	return ublk_delete(control, number, unprivileged, patience);
+}
+
+/* ---- the whole of it ----------------------------------------------------------------------- */
+
+struct search {
+	uint64_t id;
+	struct ublk_abi_dev_info answer;
+};
+
+static int match_id(const struct ublk_abi_dev_info *answer, void *opaque)
+{
+	struct search *const search = opaque;
+
+	if (ublk_tag_to_id(answer->server_flags) != search->id)
+		return 0;
+	search->answer = *answer;
+	return 1;
+}
+
+/* 1 when the kernel still has the device that @info is about, 0 when not. */
+static int find_again(struct ublk_control *control, const struct bdus_device_info *info,
+		      struct ublk_abi_dev_info *answer)
+{
+	const int64_t number = ublk_number_from_path(info->native_path);
+	struct search search = {.id = info->id};
+	int result;
+
+	if (number < 0) {
+		result = info->id != BDUS_ID_NONE ? ublk_for_each(control, match_id, &search) : 0;
+		*answer = search.answer;
+		return result;
+	}
+	result = ublk_control_get_info(control, (uint32_t)number, answer);
+	if (result < 0)
+		return result == -ENODEV ? 0 : result;
+	/* Another tag: the number has gone to another device. */
+	if (ublk_tag_to_id(answer->server_flags) != info->id)
+		return 0;
+	if (info->id == BDUS_ID_NONE && ublk_is_alive(answer))
+		return base_error(EINVAL, "%s belongs to another ublk server, which runs",
+				  info->native_path);
+	return 1;
+}
+
+int ublk_remove(const struct bdus_device_info *info, uint64_t deadline_ns,
+		bdus_progress_fn *progress, void *opaque)
+{
+	struct ublk_patience patience = {
+		.started_ns = base_now_ns(),
+		.deadline_ns = deadline_ns,
+		.progress = progress,
+		.opaque = opaque,
+	};
+	struct ublk_abi_dev_info answer;
+	struct ublk_control *control;
+	int result = ublk_control_create(&control);
+
+	if (result < 0)
+		return result == -ENODEV ? 0 : result;
+	result = find_again(control, info, &answer);
+	if (result > 0)
+		result = stop_and_delete(control, &answer, &patience);
+	ublk_control_destroy(control);
+	return result;
+}

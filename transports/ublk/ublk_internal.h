@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the ublk way in share.
+ *
+ *	ublk.c       the ops table; a device's life
+ *	control.c    commands on /dev/ublk-control, each with a time limit
+ *	queue.c      the way of requests: one ring a queue
+ *	translate.c  kernel structures to ours and back; pure functions
+ *	probe.c      what this machine and this user can do
+ *	find.c       devices that exist, seen from other processes
+ *	remove.c     ending and deleting them
+ *	protect.c    what keeps a process able to serve when memory is short; capabilities
+ */
+#ifndef UBLK_INTERNAL_H
+#define UBLK_INTERNAL_H
+
+#include "device/transport.h"
+
+#include <abi/ublk.h>
+#include <liburing.h>
+
+#define UBLK_CONTROL_PATH "/dev/ublk-control"
+
+/** Every control command must end within this time. */
+#define UBLK_COMMAND_TIMEOUT_MS 30000
+
+/** Room for "/dev/ublkc" and any 32-bit number. */
+#define UBLK_PATH_BYTES 32
+
+/* ---- control.c ----------------------------------------------------------------------------- */
+
+/** Which of a control channel's commands: one of each can be under way at a time. */
+enum ublk_slot {
+	UBLK_SLOT_RUN,
+	UBLK_SLOT_START,
+	UBLK_SLOT_STOP,
+	UBLK_SLOT_COUNT
+};
+
+struct ublk_control;
+
+struct ublk_command {
+	/** UBLK_ABI_*. */
+	unsigned number;
+	/** Number N of /dev/ublkcN. */
+	uint32_t device;
+	uint64_t data;
+	/** Goes to the kernel and comes back from it; NULL and 0 for none. */
+	void *payload;
+	size_t payload_bytes;
+	/** Put the character device's path first: what unprivileged devices and INFO2 want. */
+	bool with_path;
+};
+
+/**
+ * Opens /dev/ublk-control and asks the driver for its features. The channel belongs to the calling
+ * thread. -ENODEV: no driver; -EACCES: no right to it; -EPERM, -ENOSYS: no io_uring here.
+ */
+int ublk_control_create(struct ublk_control **control);
+
+/** Takes NULL. A command that is still under way goes on in the kernel. */
+void ublk_control_destroy(struct ublk_control *control);
+
+/** UBLK_ABI_F_* that the driver knows; 0 where it cannot be asked (before 6.5). */
+uint64_t ublk_control_features(const struct ublk_control *control);
+
+/** Whether commands are to be encoded like ioctl numbers. */
+bool ublk_control_is_encoded(const struct ublk_control *control);
+
+/** Becomes readable when a command that was begun has ended. */
+int ublk_control_fd(const struct ublk_control *control);
+
+/** Runs @command to its end and returns its result; -ETIMEDOUT says what it waited for. */
+int ublk_control_run(struct ublk_control *control, const struct ublk_command *command);
+
+/** Begins a command without payload. */
+int ublk_control_begin(struct ublk_control *control, enum ublk_slot slot,
+		       const struct ublk_command *command);
+
+/** Whether a command was begun in @slot, ended or not. */
+bool ublk_control_begun(const struct ublk_control *control, enum ublk_slot slot);
+
+/** 1 when what was begun in @slot has ended, with its @result; 0 while it is under way. */
+int ublk_control_poll(struct ublk_control *control, enum ublk_slot slot, int *result);
+
+/** Waits for what was begun in @slot, and returns its result or -ETIMEDOUT. */
+int ublk_control_wait(struct ublk_control *control, enum ublk_slot slot, uint64_t deadline_ns);
+
+/** Asks the kernel to give up what was begun in @slot. */
+void ublk_control_cancel(struct ublk_control *control, enum ublk_slot slot);
+
+/** GET_DEV_INFO by whichever command this kernel has; -ENODEV when there is no such device. */
+int ublk_control_get_info(struct ublk_control *control, uint32_t device,
+			  struct ublk_abi_dev_info *info);
+
+/** "/dev/ublkcN" */
+void ublk_char_path(char path[UBLK_PATH_BYTES], uint32_t device);
+/** "/dev/ublkbN" */
+void ublk_block_path(char path[UBLK_PATH_BYTES], uint32_t device);
+
+/* ---- translate.c --------------------------------------------------------------------------- */
+
+/** The tag that marks our devices in the kernel: see translate.c. */
+uint64_t ublk_tag_from_id(uint64_t id);
+/** The id in a tag, BDUS_ID_NONE when the device is not ours. */
+uint64_t ublk_tag_to_id(uint64_t tag);
+
+/** Lowers the limits in @attrs to what ublk carries, or refuses what it cannot carry at all. */
+int ublk_fit_attrs(struct bdus_device_attrs *attrs, uint32_t native_ops);
+
+/** The kernel's parameters of a device with @attrs. */
+void ublk_fill_params(const struct bdus_device_attrs *attrs, struct ublk_abi_params *params);
+
+/** What queue.c checks requests against. */
+struct ublk_limits {
+	uint64_t size_bytes;
+	uint64_t max_transfer_bytes;
+	uint64_t max_discard_bytes;
+	uint64_t max_write_zeros_bytes;
+	uint32_t ops;
+};
+
+/** Fills in @io for the request in @descriptor; -EIO when the kernel asks for what cannot be. */
+int ublk_decode_request(const struct ublk_abi_io_desc *descriptor, const struct ublk_limits *limits,
+			void *payload, struct bdus_io *io);
+
+/** What to tell the kernel about the completed @io. */
+int32_t ublk_encode_result(const struct bdus_io *io);
+
+/* ---- ublk.c, queue.c ----------------------------------------------------------------------- */
+
+struct bdus_transport_device {
+	struct ublk_control *control;
+	/** Number N of /dev/ublkbN and /dev/ublkcN. */
+	uint32_t number;
+	/** /dev/ublkcN */
+	int char_fd;
+	bool added;
+	bool unprivileged;
+	/** Queues must fetch without CAP_SYS_ADMIN, which keeps older kernels from scanning. */
+	bool hide_privilege;
+	/** The kernel hands over requests only within our own waiting calls. */
+	bool may_trim;
+	unsigned queues;
+	unsigned depth;
+	struct ublk_limits limits;
+	/* START_DEV or STOP_DEV is under way. Owned, like the control channel, by the main thread.
+	 */
+	bool starting;
+	bool stopping;
+	uint64_t start_deadline_ns;
+};
+
+int ublk_queue_open(struct bdus_transport_device *device, unsigned index, int wake_fd,
+		    struct bdus_transport_queue **queue);
+int ublk_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity,
+		     int timeout_ms);
+void ublk_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const *ios,
+		       unsigned count);
+void ublk_queue_close(struct bdus_transport_queue *queue);
+
+/** For queue 0: the control channel has something to say. An error ends the device. */
+int ublk_device_on_control(struct bdus_transport_device *device);
+
+/* ---- probe.c ------------------------------------------------------------------------------- */
+
+void ublk_probe(struct bdus_transport_report *report);
+
+/* ---- find.c -------------------------------------------------------------------------------- */
+
+int ublk_scan(int (*found)(const struct bdus_device_info *info, void *opaque), void *opaque);
+int ublk_identify(const char *path, struct bdus_device_info *info);
+
+/** The number in "/dev/ublkbN" or "/dev/ublkcN", -ENOENT for other names. */
+int64_t ublk_number_from_path(const char *path);
+/** Fills in `major` and `minor` of a started device's disk. */
+void ublk_read_device_number(uint32_t number, struct bdus_device_info *info);
+/** Whether a process has /dev/ublkcN open, which only a server does. */
+bool ublk_is_served(uint32_t number);
+/** Whether a server is behind the device, or is just making or ending it. */
+bool ublk_is_alive(const struct ublk_abi_dev_info *answer);
+/** Calls @visit for each ublk device, ours or not, until it returns non-zero; returns that. */
+int ublk_for_each(struct ublk_control *control,
+		  int (*visit)(const struct ublk_abi_dev_info *answer, void *opaque), void *opaque);
+
+/* ---- remove.c ------------------------------------------------------------------------------ */
+
+int ublk_remove(const struct bdus_device_info *info, uint64_t deadline_ns,
+		bdus_progress_fn *progress, void *opaque);
+
+/** How a wait tells of itself and ends. */
+struct ublk_patience {
+	uint64_t started_ns;
+	uint64_t deadline_ns;
+	uint64_t told_s;
+	bdus_progress_fn *progress;
+	void *opaque;
+};
+
+/** Deletes a stopped device and waits until it is gone, or -ETIMEDOUT. */
+int ublk_delete(struct ublk_control *control, uint32_t number, bool unprivileged,
+		struct ublk_patience *patience);
+
+/* ---- protect.c ----------------------------------------------------------------------------- */
+
+/**
+ * From the first device of a process to its last: keeps the out-of-memory killer away as far as is
+ * permitted. Any thread.
+ */
+void ublk_protect_process(void);
+void ublk_unprotect_process(void);
+
+/** Keeps the kernel from waiting for our own device when it finds memory for this thread. */
+void ublk_protect_thread(void);
+
+/** Whether the calling thread has CAP_SYS_ADMIN in effect. */
+bool ublk_has_privilege(void);
+/** Gives up CAP_SYS_ADMIN for the calling thread, or takes it back; 0 or a negative errno. */
+int ublk_hide_privilege(void);
+int ublk_restore_privilege(void);
+
+#endif
