@@ -24,7 +24,7 @@ vectorised_lines() {
 	gcc) remarks=-fopt-info-vec-optimized ;;
 	clang) remarks=-Rpass=loop-vectorize ;;
 	esac
-	"$1" -std=gnu17 -O3 -I "$root/include" $remarks -c -o "$dir/$1.o" "$example" 2>"$dir/$1.txt"
+	"$1" -std=gnu17 -O3 -I "$root/include" "$remarks" -c -o "$dir/$1.o" "$example" 2>"$dir/$1.txt"
 	sed -n 's/^[^:]*payload\.c:\([0-9]*\):.*\(loop vectorized\|vectorized loop\).*/\1/p' "$dir/$1.txt"
 }
 

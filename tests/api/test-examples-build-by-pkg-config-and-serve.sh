@@ -1,0 +1,80 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Every example is compiled as its README says, as C99, with pkg-config's flags alone, and does over
+# NBD what its first lines promise.
+#
+# usage: test-examples-build-by-pkg-config-and-serve.sh SOURCE_ROOT BUILD_ROOT BDUS
+set -eu
+
+root=$1
+build=$2
+bdus=$3
+# shellcheck source=tests/api/lib.sh
+. "$root/tests/api/lib.sh"
+need nbdcopy
+need pkg-config
+
+mib=1048576
+head -c $((4 * mib)) /dev/urandom >"$dir/data"
+head -c $((4 * mib)) /dev/zero >"$dir/zeros"
+
+for name in zero ram image payload; do
+	compile "$dir/$name" "$root/examples/$name.c" -std=c99 -pedantic
+done
+compile "$dir/pattern.so" "$root/examples/pattern.c" -std=c99 -pedantic -shared -fPIC
+
+# Those that go to the background leave a pid in no file; `bdus destroy` ends them.
+in_background() {
+	"$@" >"$dir/stdout" 2>"$dir/stderr" || fail "$* ended with status $?"
+	[ "$(cat "$dir/stdout")" = "$uri" ] || fail "$* printed $(cat "$dir/stdout")"
+}
+
+destroy() {
+	"$bdus" destroy "$uri" >"$dir/stdout" 2>"$dir/stderr" || fail "bdus destroy: $?"
+	[ ! -e "$dir/s" ] || fail "the socket was left behind"
+}
+
+in_background "$dir/zero"
+expect_size $((1024 * mib))
+expect_data "$dir/zeros"
+nbdinfo --is read-only "$uri" || fail "zero can be written to"
+destroy
+
+in_background "$dir/ram" 16
+expect_size $((16 * mib))
+expect_data "$dir/zeros"
+nbdcopy "$dir/data" "$uri"
+expect_data "$dir/data"
+nbdsh -u "$uri" -c "h.trim($((4 * mib)), 0)" -c "assert h.pread(4096, 0) == bytes(4096)" ||
+	fail "ram keeps what was discarded"
+destroy
+
+truncate -s $((16 * mib)) "$dir/image.raw"
+in_background "$dir/image" "$dir/image.raw"
+expect_size $((16 * mib))
+nbdcopy --flush "$dir/data" "$uri"
+cmp -n $((4 * mib)) "$dir/data" "$dir/image.raw" || fail "image stored something else"
+expect_data "$dir/data"
+nbdsh -u "$uri" -c "h.trim($((4 * mib)), 0)" || fail "image does not discard"
+[ "$(stat -c %b "$dir/image.raw")" -eq 0 ] || fail "image keeps the space of what was discarded"
+destroy
+
+for way in restrict plain; do
+	if [ $way = plain ]; then set -- plain; else set --; fi
+	in_background "$dir/payload" "$@"
+	expect_data "$dir/zeros"
+	nbdcopy "$dir/data" "$uri"
+	expect_data "$dir/data"
+	destroy
+done
+
+serve "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/pattern.so" size=1M seed=5
+expect_size $mib
+nbdsh -u "$uri" -c 'import struct' \
+	-c "words = struct.unpack('<131072Q', h.pread($mib, 0))" \
+	-c 'assert all(word == i * 8 ^ 5 for i, word in enumerate(words))' || fail "wrong pattern"
+stop
+"$bdus" run --transport "$BDUS_TRANSPORT" "$dir/pattern.so" size=1000 2>"$dir/stderr" &&
+	fail "pattern took a size that is no multiple of 512"
+grep -q 'size=1000: must be a multiple of 512' "$dir/stderr" || fail "no word about the size"
+echo "all examples serve"

@@ -1,0 +1,200 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The program in each manual page is complete: it is taken out of the page, compiled without a warning,
+# and run as the page says.
+#
+# usage: test-manual-examples-compile-and-work.sh SOURCE_ROOT BUILD_ROOT BDUS
+set -eu
+
+root=$1
+build=$2
+bdus=$3
+# shellcheck source=tests/api/lib.sh
+. "$root/tests/api/lib.sh"
+need nbdcopy
+need nbdsh
+need pkg-config
+
+mib=1048576
+head -c $mib /dev/urandom >"$dir/data"
+head -c $mib /dev/zero >"$dir/zeros"
+
+# extract PAGE: the first display in its EXAMPLES, to $dir/NAME.c
+extract() {
+	awk '/^\.Sh/ { inside = /EXAMPLES/ } inside && /^\.Bd -literal/ { shown = 1; next }
+		/^\.Ed/ { shown = 0 } inside && shown' "$root/docs/man/$1" |
+		sed 's/\\e/\\/g' >"$dir/${1%.*}.c"
+	[ -s "$dir/${1%.*}.c" ] || fail "$1 has no example"
+}
+
+program() {
+	extract "$1"
+	compile "$dir/${1%.*}" "$dir/${1%.*}.c" -std=gnu17
+}
+
+driver() {
+	extract "$1"
+	compile "$dir/${1%.*}.so" "$dir/${1%.*}.c" -std=gnu17 -shared -fPIC
+}
+
+# refuses WORD PROGRAM [ARGUMENT]...: exits with 1 and a sentence that has WORD in it.
+refuses() {
+	word=$1
+	shift
+	status=0
+	"$@" >"$dir/stdout" 2>"$dir/stderr" || status=$?
+	[ $status = 1 ] || fail "$* ended with status $status"
+	grep -q "$word" "$dir/stderr" || fail "$* does not mention $word"
+}
+
+page_bdus_run() {
+	serve "$dir/bdus_run"
+	expect_size $((64 * mib))
+	nbdcopy "$dir/data" "$uri"
+	expect_data "$dir/zeros"
+	stop
+}
+
+page_bdus_ops() {
+	serve "$dir/bdus_ops"
+	nbdcopy "$dir/data" "$uri"
+	expect_data "$dir/data"
+	stop
+	grep -Eq "^device [0-9]+ is at $uri\$" "$dir/stdout" || fail "not announced"
+	grep -Eq '^[1-9][0-9]* reads$' "$dir/stdout" || fail "reads not counted"
+}
+
+page_bdus_attrs() {
+	"$dir/bdus_attrs" >"$dir/stdout" 2>"$dir/stderr" || fail "status $?"
+	grep -qx 'physical_block_size 512' "$dir/stdout" || fail "$(cat "$dir/stdout")"
+	grep -qx 'max_concurrent_callbacks 1' "$dir/stdout" || fail "$(cat "$dir/stdout")"
+	grep -qx 'max_write_zeros_size 0' "$dir/stdout" || fail "$(cat "$dir/stdout")"
+	grep -q 'logical_block_size.*1000\|1000.*logical_block_size' "$dir/stdout" ||
+		fail "no word about logical_block_size"
+}
+
+page_BDUS_RESTRICT() {
+	serve "$dir/BDUS_RESTRICT"
+	expect_data "$dir/zeros"
+	nbdcopy "$dir/data" "$uri"
+	expect_data "$dir/data"
+	stop
+}
+
+page_bdus_get_dev_id_from_path() {
+	refuses /dev/null "$dir/bdus_get_dev_id_from_path" /dev/null
+	refuses /nowhere "$dir/bdus_get_dev_id_from_path" /nowhere
+}
+
+page_bdus_flush_dev() {
+	refuses /dev/null "$dir/bdus_flush_dev" /dev/null
+}
+
+page_bdus_destroy_dev() {
+	refuses /dev/null "$dir/bdus_destroy_dev" /dev/null
+}
+
+page_bdus_get_error_message() {
+	"$dir/bdus_get_error_message" >"$dir/stdout" || fail "status $?"
+	[ "$(sed -n 1p "$dir/stdout")" = 'before: ""' ] || fail "$(cat "$dir/stdout")"
+	grep -q '^after: ".*/dev/null.*"$' "$dir/stdout" || fail "$(cat "$dir/stdout")"
+	[ "$(sed -n 3p "$dir/stdout")" = 'other: ""' ] || fail "$(cat "$dir/stdout")"
+}
+
+page_bdus_get_libbdus_version() {
+	"$dir/bdus_get_libbdus_version" >"$dir/stdout" || fail "status $?"
+	grep -qx 'header 0\.1\.3' "$dir/stdout" || fail "$(cat "$dir/stdout")"
+	grep -qx 'library 0\.1\.3' "$dir/stdout" || fail "$(cat "$dir/stdout")"
+	grep -q 'kernel module' "$dir/stdout" || fail "$(cat "$dir/stdout")"
+}
+
+page_bdus_driver() {
+	serve "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus-driver.so" size=8M
+	expect_size $((8 * mib))
+	nbdcopy "$dir/data" "$uri"
+	expect_data "$dir/data"
+	stop
+	refuses 'multiple of 512' "$bdus" run --transport "$BDUS_TRANSPORT" \
+		"$dir/bdus-driver.so" size=5000
+	refuses size "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus-driver.so"
+}
+
+page_bdus_config() {
+	serve "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus_config.so" \
+		letter=b copies=2 upper
+	expect_size $((2 * mib))
+	tr '\000' B <"$dir/zeros" >"$dir/letters"
+	expect_data "$dir/letters"
+	nbdinfo --is rotational "$uri" || fail "a disk that does not rotate"
+	stop
+	refuses letter "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus_config.so"
+	refuses 'one letter' "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus_config.so" \
+		letter=bb
+	refuses copies "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus_config.so" \
+		letter=b copies=65
+	refuses kind "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus_config.so" \
+		letter=b kind=tape
+}
+
+# Sixteen reads at once take little longer than one.
+page_bdus_complete() {
+	serve "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus_complete.so"
+	nbdsh -u "$uri" -c 'import time' -c 'begin = time.monotonic()' \
+		-c 'data = [nbd.Buffer(512) for i in range(16)]' \
+		-c 'for d in data: h.aio_pread(d, 0)' \
+		-c 'while h.aio_in_flight(): h.poll(-1)' \
+		-c 'took = time.monotonic() - begin' \
+		-c 'assert 0.1 <= took < 0.8, took' || fail "not all at once"
+	stop
+}
+
+page_bdus_manage_run() {
+	driver bdus-driver.7
+	serve "$dir/bdus_manage_run" "$BDUS_TRANSPORT" "$dir/bdus-driver.so" size=8M
+	grep -qx "$dir/bdus-driver.so: $uri, 8388608 bytes" "$dir/stdout" ||
+		fail "announced as $(cat "$dir/stdout")"
+	stop
+	refuses nowhere "$dir/bdus_manage_run" auto /nowhere.so
+	refuses "$dir/data" "$dir/bdus_manage_run" auto "$dir/data"
+}
+
+page_bdus_manage_check() {
+	"$dir/bdus_manage_check" >"$dir/stdout" || fail "status $?"
+	grep -qx 'nbd: usable' "$dir/stdout" || fail "$(cat "$dir/stdout")"
+	grep -q '^ublk: ' "$dir/stdout" || fail "$(cat "$dir/stdout")"
+	grep -q '^  write-zeros  *yes' "$dir/stdout" || fail "$(cat "$dir/stdout")"
+}
+
+page_bdus_manage_list() {
+	"$dir/bdus_manage_list" >"$dir/stdout" || fail "status $?"
+	driver bdus-driver.7
+	serve "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus-driver.so" size=8M
+	"$dir/bdus_manage_list" >"$dir/list" || fail "status $?"
+	grep -q "$uri memory over nbd, available, pid $server" "$dir/list" ||
+		fail "listed as $(cat "$dir/list")"
+	"$dir/bdus_manage_list" "$uri" >"$dir/found" || fail "status $?"
+	grep -q "pid $server" "$dir/found" || fail "found as $(cat "$dir/found")"
+	stop
+	refuses socket "$dir/bdus_manage_list" "$uri"
+}
+
+page_bdus_manage_flush() {
+	driver bdus-driver.7
+	serve "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus-driver.so" size=8M
+	"$dir/bdus_manage_flush" "$uri" 2>"$dir/stderr" || fail "status $?"
+	wait "$server" || fail "the server ended with status $?"
+	server=
+	[ ! -e "$dir/s" ] || fail "the socket was left behind"
+}
+
+for path in "$root"/docs/man/*.[37]; do
+	page=$(basename "$path")
+	# Only this folder's pages of programming interfaces: others have no programs.
+	grep -q '^\.In bdus' "$path" || continue
+	case $page in
+	bdus-driver.7 | bdus_config.3 | bdus_complete.3) driver "$page" ;;
+	*) program "$page" ;;
+	esac
+	"page_$(echo "${page%.*}" | tr - _)"
+	echo "$page: works"
+done
