@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What one seed means: which driver, wrapped how, what its device is like, what clients do, and
+ * what goes wrong.
+ */
+#ifndef TEST_SIM_SCENARIO_H
+#define TEST_SIM_SCENARIO_H
+
+#include "disk.h"
+#include "wrap.h"
+
+#include <bdus/driver.h>
+
+#define SCENARIO_WORDS_MAX       8
+#define SCENARIO_WORD_BYTES      192
+#define SCENARIO_TRANSPORT_BYTES 256
+
+/** What the test asks for on the command line. */
+struct scenario_request {
+	const char *driver;
+	uint64_t seed;
+	uint64_t operations;
+	bool overlap;
+	/** A directory for what drivers store. */
+	const char *directory;
+};
+
+struct scenario {
+	struct scenario_request request;
+	struct sim_random random;
+	struct wrap_setup wrap;
+	uint64_t size_bytes;
+	uint32_t logical_block_size;
+	uint32_t physical_block_size;
+	/** How often the device is made, one time after the other, on the same content. */
+	unsigned generations;
+	/** The content can be checked against the model. */
+	bool stores;
+	bool reads_zeros;
+
+	/** The medium, for the driver "disk". */
+	struct disk *disk;
+	bool loses_power;
+
+	enum sim_failure_point failure_point;
+	uint64_t failure_at;
+	uint64_t terminate_at;
+	int open_errno;
+	int available_errno;
+
+	unsigned word_count;
+	char words[SCENARIO_WORDS_MAX][SCENARIO_WORD_BYTES];
+	char transport[SCENARIO_TRANSPORT_BYTES];
+	uint32_t run_queues;
+	uint32_t run_queue_depth;
+	bool run_read_only;
+};
+
+/** The drivers that there are scenarios for; ended by NULL. */
+extern const char *const scenario_drivers[];
+
+/** Returns false when there is no such driver. */
+bool scenario_init(struct scenario *scenario, const struct scenario_request *request);
+void scenario_finish(struct scenario *scenario);
+
+#endif

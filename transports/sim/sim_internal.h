@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Within the simulated way in: its device, queues and request slots.
+ *
+ * A queue and its slots belong to the thread that opened it. What is shared between queues (the
+ * device's counters and the list of ranges in flight, the model) is reached under the world's lock.
+ */
+#ifndef SIM_INTERNAL_H
+#define SIM_INTERNAL_H
+
+#include "base/list.h"
+#include "device/transport.h"
+#include "sim/sim.h"
+
+#include <pthread.h>
+
+#define SIM_QUEUES_MAX  16
+#define SIM_EXTENTS_MAX 16
+
+enum sim_mix {
+	SIM_MIX_EVEN,
+	SIM_MIX_READS,
+	SIM_MIX_WRITES,
+	SIM_MIX_HOLES,
+};
+
+/** What must become of a request. */
+enum sim_expectation {
+	/** To reach the driver, whose answer is known from the bad spots. */
+	SIM_EXPECT_SERVICE,
+	/** To be refused since its range makes no sense. */
+	SIM_EXPECT_BAD_RANGE,
+	/** To be refused since the device is read-only. */
+	SIM_EXPECT_READ_ONLY,
+	/** To be refused since nothing here can do it, or not as fast as was asked. */
+	SIM_EXPECT_UNSUPPORTED,
+};
+
+/** A request before it is issued. */
+struct sim_plan {
+	uint8_t op;
+	uint16_t flags;
+	enum sim_expectation expectation;
+	uint64_t offset_bytes;
+	uint64_t length_bytes;
+	/** Room for the answer to an extents request. */
+	unsigned extent_capacity;
+};
+
+struct sim_slot {
+	struct bdus_io io;
+	struct sim_plan plan;
+	/** In the device's list of ranges in flight. */
+	struct base_list link;
+	struct sim_slot *next_free;
+	bool issued_to_engine;
+	uint64_t number;
+	uint64_t issued;
+	uint64_t stamp;
+	/** Failed flushes of the driver when this request was issued. */
+	unsigned flushes_failed_before;
+	void *payload;
+	struct bdus_extent *extents;
+};
+
+enum sim_phase {
+	SIM_PHASE_FIRST_SWEEP,
+	SIM_PHASE_RANDOM,
+	SIM_PHASE_LAST_SWEEP,
+	SIM_PHASE_ENDED,
+};
+
+struct bdus_transport_queue {
+	struct bdus_transport_device *device;
+	unsigned index;
+	int wake_fd;
+	pthread_t owner;
+	enum sim_phase phase;
+	/** What is asked for; drawn from nothing but the seed and the queue's index. */
+	struct sim_random requests;
+	/** When it is asked for. */
+	struct sim_random timing;
+	uint64_t planned;
+	uint64_t quota;
+	uint64_t sweep_bytes;
+	/** The next request, which may have to wait for others. */
+	bool has_plan;
+	struct sim_plan plan;
+	unsigned in_flight;
+	/** How many requests the client likes to have in flight just now. */
+	unsigned wanted;
+	struct sim_slot *slots;
+	struct sim_slot *free_slots;
+	bool fetched;
+	/** fetch() said -ENODEV, or failed on purpose. */
+	bool gone;
+	bool failed;
+};
+
+struct bdus_transport_device {
+	struct sim_world *world;
+	struct bdus_device_attrs attrs;
+	uint32_t native_ops;
+	uint64_t id;
+	pthread_t main;
+
+	uint64_t seed;
+	uint64_t operations;
+	uint64_t max_request_bytes;
+	enum sim_mix mix;
+	bool overlap;
+
+	/* Main only. */
+	unsigned start_results;
+	bool started;
+
+	/* Under the world's lock. */
+	struct base_list in_flight;
+	unsigned in_flight_count;
+	/** Queues that have not planned their last random request, or wait for its answer. */
+	unsigned busy_queues;
+	bool swept;
+	bool fetch_failed;
+	bool terminating;
+	bool stopping;
+	unsigned open_queues;
+};
+
+/** Draws the queue's next random request. */
+void sim_plan_random(struct bdus_transport_queue *queue, struct sim_plan *plan);
+
+/** What must become of @plan on @device. */
+enum sim_expectation sim_expect(const struct bdus_transport_device *device,
+				const struct sim_plan *plan);
+
+static inline bool sim_op_writes(unsigned op)
+{
+	return op == BDUS_OP_WRITE || op == BDUS_OP_WRITE_ZEROS || op == BDUS_OP_DISCARD ||
+	       op == BDUS_OP_SECURE_ERASE;
+}
+
+static inline bool sim_op_reads(unsigned op)
+{
+	return op == BDUS_OP_READ || op == BDUS_OP_EXTENTS;
+}
+
+/** Tells the model that the slot's request begins. The world's lock is held. */
+void sim_begin(struct bdus_transport_device *device, struct sim_slot *slot);
+
+/** Checks a request that came back, and tells the model. The world's lock is held. */
+void sim_check_answer(struct bdus_transport_device *device, struct sim_slot *slot);
+
+/** Tells the model that the slot's request will never be answered. The world's lock is held. */
+void sim_abandon(struct bdus_transport_device *device, struct sim_slot *slot);
+
+#endif
