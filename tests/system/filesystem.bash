@@ -9,15 +9,15 @@ _repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # Fills a directory with this repository, headers of the system, and some large files.
 fill() # DIRECTORY
 {
-	local room
+	local room program path
 	for room in include base abi device transports drivers cli docs tests; do
 		must cp -r "$_repository/$room" "$1/"
 	done
 	must cp -rL /usr/include/linux "$1/headers"
-	find /usr/lib /usr/bin -xdev -type f -size +1M -size -4M -print 2>/dev/null | sort | head -n 12 |
-		while read -r file; do
-			cp "$file" "$1/large-${file##*/}" || exit
-		done || fail "cannot copy large files to $1"
+	for program in bash perl python3 git fio qemu-img clang nbdkit; do
+		path=$(command -v $program) || continue
+		must cp -L "$path" "$1/large-$program"
+	done
 	must mkdir "$1/nested"
 	must ln -s ../headers "$1/nested/link"
 	must touch "$1/nested/empty"
@@ -38,7 +38,7 @@ make_filesystem() # TYPE DEVICE
 	case $1 in
 	ext4) must mkfs.ext4 -q "$2" ;;
 	xfs) must mkfs.xfs -q "$2" ;;
-	btrfs) must mkfs.btrfs -q "$2" ;;
+	btrfs) must mkfs.btrfs -q "$2" >"$work/mkfs" ;;
 	esac
 }
 
@@ -79,6 +79,7 @@ end_filesystem() # TYPE DEVICE
 	step "the same $sum when mounted again"
 	must rm -r "$work/mnt"/large-* "$work/mnt/headers"
 	sum=$(sum_of "$work/mnt")
+	sync # what is freed but not committed is not trimmed
 	must fstrim "$work/mnt"
 	echo 3 >/proc/sys/vm/drop_caches
 	[[ $(sum_of "$work/mnt") == "$sum" ]] || fail "trimming changed what is on $2"
@@ -110,7 +111,7 @@ filesystem_test() # TYPE
 	end_filesystem "$1" "$device"
 	must "$BDUS" destroy "$device"
 	after=$(stat -c %b "$work/image")
-	((after < before)) || fail "trimming freed nothing: $before blocks before, $after after"
+	((after * 4 < before * 3)) || fail "trimming freed nothing: $before blocks before, $after after"
 	step "trimming took the file from $((before / 2048)) to $((after / 2048)) MiB"
 	nothing_left
 }

@@ -16,8 +16,8 @@ run_fio() # DEVICE BLOCK-SIZE DEPTH [OPTION...]
 {
 	local block=$2 depth=$3
 	step "$1: blocks of $block, depth $depth ${*:4}"
-	fio --name=verify --filename="$1" --ioengine=$engine --direct=1 --rw=randwrite \
-		--bs="$block" --iodepth="$depth" --verify=crc32c --verify_fatal=1 --do_verify=1 \
+	fio --name=verify --filename="$1" --ioengine=$engine --direct=1 \
+		--rw=randwrite --bs="$block" --iodepth="$depth" --verify=crc32c --verify_fatal=1 --do_verify=1 \
 		--randseed=12 --minimal --size=16M "${@:4}" >"$work/fio" 2>&1 || {
 		cat "$work/fio"
 		fail "fio at blocks of $block, depth $depth on $1"
@@ -32,9 +32,9 @@ all_shapes() # DEVICE
 	run_fio "$1" 64k 8
 	run_fio "$1" 1m 4
 	run_fio "$1" 4m 2
-	run_fio "$1" 512-256k 128 --bs_unaligned=0 --blocksize_unaligned=0
+	run_fio "$1" 512-256k 128
 	run_fio "$1" 4k 16 --rw=randrw --rwmixread=50
-	run_fio "$1" 4k 32 --trim_percentage=20 --trim_verify_zero=1 --trim_backlog=64 --verify_backlog=256
+	run_fio "$1" 4k 32 --rw=randtrimwrite
 	run_fio "$1" 16k 16 --numjobs=4 --offset_increment=16M --fsync=64
 }
 

@@ -40,9 +40,3 @@ listed=$("$BDUS" list | grep -c /dev/bdus-)
 [[ $(servers | wc -l) == "$count" ]] || fail "$(servers | wc -l) processes serve $count devices"
 must "$BDUS" destroy "${devices[@]}"
 nothing_left || fail 'see above'
-
-step "$count devices at once, destroyed by --all"
-for ((i = 0; i < count; i++)); do
-	bdus_run null size=1M || fail "device $i of $count at once was not created"
-done
-must "$BDUS" destroy --all
