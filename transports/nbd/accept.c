@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * New clients. Queue 0 accepts them and gives each to the queue that has the fewest; the limit on
+ * their number is kept by closing what is too many at once, so that it never blocks the others.
+ */
+#include "base/clock.h"
+#include "base/error.h"
+#include "nbd_internal.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/** Clients accepted in one go, so that a flood of them does not keep requests waiting. */
+#define ACCEPT_BATCH 64
+/** How long accepting rests when descriptors or memory are out. */
+#define ACCEPT_REST_MS 100
+
+static int set_listener_events(struct bdus_transport_queue *queue, int operation, uint32_t events)
+{
+	struct bdus_transport_device *const device = queue->device;
+
+	for (unsigned i = 0; i < device->listeners.count; i++) {
+		struct nbd_watch *const watch = &device->listener_watches[i];
+		struct epoll_event event = {.events = events, .data.ptr = watch};
+
+		*watch = (struct nbd_watch){NBD_SOURCE_LISTENER, device->listeners.fds[i]};
+		if (epoll_ctl(queue->epoll_fd, operation, watch->fd, &event) != 0)
+			return base_error_errno(errno, "cannot watch a listening socket");
+	}
+	return 0;
+}
+
+int nbd_queue_listen(struct bdus_transport_queue *queue)
+{
+	return set_listener_events(queue, EPOLL_CTL_ADD, EPOLLIN);
+}
+
+static void rest(struct bdus_transport_queue *queue)
+{
+	queue->accept_again_ns = base_deadline_ns(ACCEPT_REST_MS);
+	set_listener_events(queue, EPOLL_CTL_MOD, 0);
+}
+
+void nbd_queue_accept_again(struct bdus_transport_queue *queue)
+{
+	queue->accept_again_ns = 0;
+	set_listener_events(queue, EPOLL_CTL_MOD, EPOLLIN);
+}
+
+static struct bdus_transport_queue *least_loaded(const struct bdus_transport_device *device)
+{
+	struct bdus_transport_queue *best = device->queues[0];
+
+	for (unsigned i = 1; i < device->queue_count; i++) {
+		if (atomic_load(&device->queues[i]->load) < atomic_load(&best->load))
+			best = device->queues[i];
+	}
+	return best;
+}
+
+/** Sends replies at once and notices peers that vanished; fails harmlessly on Unix sockets. */
+static void set_tcp_options(int fd)
+{
+	const int yes = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof(yes));
+}
+
+static void hand_over(struct bdus_transport_queue *queue, struct nbd_connection *connection)
+{
+	pthread_mutex_lock(&queue->inbox_lock);
+	base_list_push_back(&queue->inbox, &connection->link);
+	pthread_mutex_unlock(&queue->inbox_lock);
+	nbd_queue_wake(queue);
+}
+
+static void take_client(struct bdus_transport_queue *acceptor, int fd)
+{
+	struct bdus_transport_device *const device = acceptor->device;
+	struct bdus_transport_queue *const queue = least_loaded(device);
+	struct nbd_connection *connection;
+
+	if (atomic_load(&device->connection_count) >= device->max_connections) {
+		close(fd);
+		return;
+	}
+	set_tcp_options(fd);
+	connection = nbd_connection_create(fd);
+	if (connection == NULL)
+		return;
+	atomic_fetch_add(&device->connection_count, 1);
+	atomic_fetch_add(&queue->load, 1);
+	if (queue == acceptor)
+		nbd_connection_adopt(connection, queue);
+	else
+		hand_over(queue, connection);
+}
+
+void nbd_queue_accept(struct bdus_transport_queue *queue, int listener)
+{
+	for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
+		const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			take_client(queue, fd);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			rest(queue);
+		/* Else none waits any more, or this one was gone before it was accepted. */
+		return;
+	}
+}
+
+void nbd_queue_take_inbox(struct bdus_transport_queue *queue)
+{
+	struct base_list *element;
+
+	do {
+		pthread_mutex_lock(&queue->inbox_lock);
+		element = base_list_pop_front(&queue->inbox);
+		pthread_mutex_unlock(&queue->inbox_lock);
+		if (element != NULL)
+			nbd_connection_adopt(base_list_entry(element, struct nbd_connection, link),
+					     queue);
+	} while (element != NULL);
+}

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One client: its life, and the way from the bytes that it sends to requests for the engine.
+ *
+ *	create ─▶ HANDSHAKE ─GO─▶ TRANSMISSION ─DISC, end of input, stop─▶ DRAINING
+ *	              │                │                                      │
+ *	              ╰──── error ─────┴──────── error, all answered ─────────╯
+ *	                                         ▼
+ *	                                       DEAD ─last request came back─▶ freed
+ *
+ * Input goes through one buffer, which takes many small requests in one system call. The payload of
+ *a write is copied from there to page-aligned memory, as drivers are promised; what of it has not
+ * arrived with the buffer is received straight into that memory. After a large write the next read
+ * is for no more than a message, so that the next large payload is not buffered at all.
+ *
+ * Reading stops, and the client comes to wait, while it has too many requests or too much payload
+ *in progress, or does not read its replies.
+ */
+#include "base/clock.h"
+#include "handshake.h"
+#include "nbd_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static_assert(NBD_RECEIVE_BYTES >= NBD_HANDSHAKE_INPUT_BYTES, "any option fits the buffer");
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+struct nbd_connection *nbd_connection_create(int fd)
+{
+	struct nbd_connection *const connection = calloc(1, sizeof(*connection));
+
+	if (connection != NULL)
+		connection->handshake = malloc(sizeof(*connection->handshake));
+	if (connection == NULL || connection->handshake == NULL) {
+		free(connection);
+		close(fd);
+		return NULL;
+	}
+	connection->socket = (struct nbd_watch){NBD_SOURCE_CONNECTION, fd};
+	connection->state = NBD_CONNECTION_HANDSHAKE;
+	connection->replies_end = &connection->replies;
+	base_list_init(&connection->link);
+	base_list_init(&connection->handshake_link);
+	base_list_init(&connection->ready_link);
+	base_list_init(&connection->unsent_link);
+	return connection;
+}
+
+void nbd_connection_discard(struct nbd_connection *connection)
+{
+	close(connection->socket.fd);
+	free(connection->handshake);
+	free(connection);
+}
+
+void nbd_connection_adopt(struct nbd_connection *connection, struct bdus_transport_queue *queue)
+{
+	struct bdus_transport_device *const device = queue->device;
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLRDHUP | EPOLLET,
+		.data.ptr = connection,
+	};
+
+	connection->queue = queue;
+	base_list_push_back(&queue->connections, &connection->link);
+	base_list_push_back(&queue->handshakes, &connection->handshake_link);
+	connection->handshake_deadline_ns = base_deadline_ns(device->handshake_timeout_ms);
+	nbd_handshake_init(connection->handshake, &device->export);
+	connection->buffer = bdus_pool_get(queue->pool, NBD_RECEIVE_BYTES);
+	if (connection->buffer == NULL ||
+	    epoll_ctl(queue->epoll_fd, EPOLL_CTL_ADD, connection->socket.fd, &event) != 0)
+		nbd_connection_kill(connection);
+	else
+		nbd_connection_event(connection, EPOLLIN);
+}
+
+/** Takes away what its present state has and a dead one has not. */
+static void leave_lists(struct nbd_connection *connection)
+{
+	base_list_remove(&connection->handshake_link);
+	base_list_remove(&connection->ready_link);
+	base_list_remove(&connection->unsent_link);
+}
+
+static void drop_incoming(struct nbd_connection *connection)
+{
+	if (connection->incoming != NULL)
+		nbd_request_put(connection->incoming);
+	connection->incoming = NULL;
+}
+
+void nbd_connection_kill(struct nbd_connection *connection)
+{
+	struct bdus_transport_queue *const queue = connection->queue;
+
+	if (connection->state == NBD_CONNECTION_DEAD)
+		return;
+	connection->state = NBD_CONNECTION_DEAD;
+	leave_lists(connection);
+	base_list_remove(&connection->link);
+	base_list_push_back(&queue->dead, &connection->link);
+	epoll_ctl(queue->epoll_fd, EPOLL_CTL_DEL, connection->socket.fd, NULL);
+	close(connection->socket.fd);
+	connection->socket.fd = -1;
+	drop_incoming(connection);
+	nbd_connection_drop_replies(connection);
+	bdus_pool_put(queue->pool, connection->buffer, NBD_RECEIVE_BYTES);
+	connection->buffer = NULL;
+	free(connection->handshake);
+	connection->handshake = NULL;
+}
+
+void nbd_connection_reap(struct nbd_connection *connection)
+{
+	struct bdus_transport_queue *const queue = connection->queue;
+
+	if (connection->in_engine != 0)
+		return;
+	base_list_remove(&connection->link);
+	free(connection);
+	atomic_fetch_sub(&queue->load, 1);
+	atomic_fetch_sub(&queue->device->connection_count, 1);
+}
+
+void nbd_connection_drain(struct nbd_connection *connection)
+{
+	if (connection->state != NBD_CONNECTION_TRANSMISSION)
+		return;
+	connection->state = NBD_CONNECTION_DRAINING;
+	base_list_remove(&connection->ready_link);
+	drop_incoming(connection);
+	connection->begin = 0;
+	connection->end = 0;
+	nbd_connection_settle(connection);
+}
+
+void nbd_connection_settle(struct nbd_connection *connection)
+{
+	if (connection->state == NBD_CONNECTION_DRAINING && connection->requests == 0)
+		nbd_connection_kill(connection);
+}
+
+/* ---- receiving ----------------------------------------------------------------------------- */
+
+static size_t buffered(const struct nbd_connection *connection)
+{
+	return connection->end - connection->begin;
+}
+
+/** Brings what is buffered to the front, so that a whole message finds room. */
+static void compact(struct nbd_connection *connection)
+{
+	const size_t length = buffered(connection);
+
+	if (connection->begin == 0)
+		return;
+	memmove(connection->buffer, connection->buffer + connection->begin, length);
+	connection->begin = 0;
+	connection->end = length;
+}
+
+/** How much of the incoming payload is still to come; 0 when none is awaited. */
+static size_t incoming_left(const struct nbd_connection *connection)
+{
+	if (connection->incoming == NULL)
+		return 0;
+	return connection->incoming->command.payload_bytes - connection->incoming_bytes;
+}
+
+/** Lists where the next bytes go: into the payload that is awaited, then into the buffer. */
+static size_t receive_pieces(const struct nbd_connection *connection, struct iovec pieces[2])
+{
+	const size_t payload = incoming_left(connection);
+	size_t room = NBD_RECEIVE_BYTES - connection->end;
+	size_t count = 0;
+
+	if (payload != 0 && connection->incoming->data != NULL) {
+		pieces[count].iov_base =
+			(char *)connection->incoming->data + connection->incoming_bytes;
+		pieces[count++].iov_len = payload;
+	}
+	if (connection->large_writes && (payload == 0 || count != 0))
+		room = base_min(room, sizeof(struct nbd_request_header) - buffered(connection));
+	pieces[count].iov_base = connection->buffer + connection->end;
+	pieces[count++].iov_len = room;
+	return count;
+}
+
+/** Counts @got received bytes in where receive_pieces() put them. */
+static void account(struct nbd_connection *connection, size_t got)
+{
+	if (connection->incoming != NULL && connection->incoming->data != NULL) {
+		const size_t payload = base_min(got, incoming_left(connection));
+
+		connection->incoming_bytes += payload;
+		got -= payload;
+	}
+	connection->end += got;
+}
+
+/** Receives once; false when nothing came. End of input drains, or kills in the handshake. */
+static bool receive(struct nbd_connection *connection)
+{
+	struct iovec pieces[2];
+	struct msghdr message = {.msg_iov = pieces};
+	size_t room = 0;
+	ssize_t got;
+
+	compact(connection);
+	message.msg_iovlen = receive_pieces(connection, pieces);
+	for (size_t i = 0; i < message.msg_iovlen; i++)
+		room += pieces[i].iov_len;
+	got = recvmsg(connection->socket.fd, &message, MSG_DONTWAIT);
+	if (got > 0) {
+		/* A short read emptied the socket, but the end of input may lie behind it. */
+		connection->readable = (size_t)got == room || connection->hangup;
+		account(connection, (size_t)got);
+		return true;
+	}
+	connection->readable = false;
+	if (got == 0 && connection->state == NBD_CONNECTION_TRANSMISSION)
+		nbd_connection_drain(connection);
+	else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+		nbd_connection_kill(connection);
+	return false;
+}
+
+/* ---- handshake ----------------------------------------------------------------------------- */
+
+static void begin_transmission(struct nbd_connection *connection)
+{
+	connection->session = connection->handshake->session;
+	connection->state = NBD_CONNECTION_TRANSMISSION;
+	base_list_remove(&connection->handshake_link);
+	free(connection->handshake);
+	connection->handshake = NULL;
+	nbd_connection_make_ready(connection);
+}
+
+/** Goes on as far as input and the socket allow. */
+static void continue_handshake(struct nbd_connection *connection)
+{
+	struct nbd_handshake *const handshake = connection->handshake;
+
+	while (nbd_connection_send_handshake(connection)) {
+		size_t used;
+
+		if (handshake->state == NBD_HANDSHAKE_DONE) {
+			begin_transmission(connection);
+			return;
+		}
+		if (handshake->state == NBD_HANDSHAKE_CLOSE) {
+			nbd_connection_kill(connection);
+			return;
+		}
+		used = nbd_handshake_feed(handshake, connection->buffer + connection->begin,
+					  buffered(connection));
+		connection->begin += used;
+		if (used == 0 && !(connection->readable && receive(connection)))
+			return;
+	}
+}
+
+/* ---- requests ------------------------------------------------------------------------------ */
+
+/** Hands a request with its payload to the engine. */
+static void run(struct nbd_connection *connection, struct nbd_request *request,
+		struct nbd_batch *batch)
+{
+	const struct nbd_command *const command = &request->command;
+
+	bdus_io_prepare(&request->io, command->op, command->op_flags, command->offset_bytes,
+			command->length_bytes, request->data);
+	if (command->type == NBD_CMD_BLOCK_STATUS) {
+		request->io.request.data = NULL;
+		request->io.request.extents = request->data;
+		request->io.request.extent_count = 0;
+		request->io.request.extent_capacity =
+			(command->flags & NBD_CMD_FLAG_REQ_ONE) ? 1 : NBD_STATUS_EXTENTS;
+	}
+	connection->in_engine++;
+	connection->queue->in_engine++;
+	batch->ios[batch->count++] = &request->io;
+	batch->bytes += request->data_bytes;
+}
+
+/** What to do with a request of which everything arrived. */
+static void dispatch(struct nbd_connection *connection, struct nbd_request *request,
+		     struct nbd_batch *batch)
+{
+	if (base_likely(request->command.verdict == NBD_VERDICT_RUN))
+		run(connection, request, batch);
+	else
+		nbd_connection_answer(connection, request, 0);
+}
+
+/** Memory that a command needs from now on. */
+static size_t needed_bytes(const struct nbd_command *command)
+{
+	if (command->verdict != NBD_VERDICT_RUN)
+		return 0;
+	switch (command->type) {
+	case NBD_CMD_READ:
+	case NBD_CMD_WRITE:
+		return command->length_bytes;
+	case NBD_CMD_BLOCK_STATUS:
+		return NBD_STATUS_EXTENTS * sizeof(struct bdus_extent);
+	default:
+		return 0;
+	}
+}
+
+/** Takes what is buffered of the incoming payload; true when it is complete. */
+static bool take_payload(struct nbd_connection *connection)
+{
+	struct nbd_request *const request = connection->incoming;
+	const size_t length = base_min(incoming_left(connection), buffered(connection));
+
+	if (request->data != NULL)
+		memcpy((char *)request->data + connection->incoming_bytes,
+		       connection->buffer + connection->begin, length);
+	connection->begin += length;
+	connection->incoming_bytes += length;
+	return incoming_left(connection) == 0;
+}
+
+/** Whether one more request with @bytes of memory would be more than this client may have. */
+static bool is_over_limit(const struct nbd_connection *connection, size_t bytes)
+{
+	return connection->requests >= NBD_CONNECTION_REQUESTS ||
+	       connection->unsent_bytes > NBD_CONNECTION_UNSENT_BYTES ||
+	       (connection->bytes != 0 && connection->bytes + bytes > NBD_CONNECTION_BYTES);
+}
+
+/** Begins with a decoded command. */
+static void begin_request(struct nbd_connection *connection, const struct nbd_command *command,
+			  size_t bytes, struct nbd_batch *batch)
+{
+	struct nbd_request *const request = nbd_request_get(connection, command);
+
+	if (base_unlikely(request == NULL)) {
+		nbd_connection_kill(connection);
+		return;
+	}
+	if (bytes != 0 && base_unlikely(!nbd_request_get_data(request, bytes)))
+		nbd_command_refuse(&request->command, NBD_ENOMEM, "the server is out of memory");
+	connection->large_writes = command->payload_bytes >= NBD_LARGE_WRITE_BYTES;
+	if (command->payload_bytes == 0) {
+		dispatch(connection, request, batch);
+		return;
+	}
+	connection->incoming = request;
+	connection->incoming_bytes = 0;
+}
+
+/** Takes the next message; false when it is not complete, or must wait, or was the last. */
+static bool take_header(struct nbd_connection *connection, struct nbd_batch *batch)
+{
+	struct nbd_command command;
+	size_t bytes;
+
+	if (buffered(connection) < sizeof(struct nbd_request_header))
+		return false;
+	nbd_command_decode(&connection->queue->device->export, &connection->session,
+			   (const void *)(connection->buffer + connection->begin), &command);
+	bytes = needed_bytes(&command);
+	if (is_over_limit(connection, bytes))
+		return false;
+	connection->begin += sizeof(struct nbd_request_header);
+	if (base_unlikely(command.verdict == NBD_VERDICT_DISCONNECT)) {
+		nbd_connection_drain(connection);
+		return false;
+	}
+	if (base_unlikely(command.verdict == NBD_VERDICT_ABORT)) {
+		nbd_connection_kill(connection);
+		return false;
+	}
+	begin_request(connection, &command, bytes, batch);
+	return connection->state == NBD_CONNECTION_TRANSMISSION;
+}
+
+static bool is_full(const struct nbd_batch *batch)
+{
+	return batch->count == batch->capacity || batch->bytes >= NBD_BATCH_BYTES;
+}
+
+/** Turns what is buffered into requests; false when nothing more can be done without more input. */
+static bool take_buffered(struct nbd_connection *connection, struct nbd_batch *batch)
+{
+	while (!is_full(batch)) {
+		struct nbd_request *const request = connection->incoming;
+
+		if (request == NULL) {
+			if (!take_header(connection, batch))
+				return false;
+		} else {
+			if (!take_payload(connection))
+				return false;
+			connection->incoming = NULL;
+			dispatch(connection, request, batch);
+		}
+	}
+	return true;
+}
+
+/** Whether what is buffered is a message that has to wait for others to be answered. */
+static bool is_paused(const struct nbd_connection *connection)
+{
+	return connection->incoming == NULL &&
+	       buffered(connection) >= sizeof(struct nbd_request_header);
+}
+
+void nbd_connection_receive(struct nbd_connection *connection, struct nbd_batch *batch)
+{
+	while (!take_buffered(connection, batch)) {
+		if (connection->state != NBD_CONNECTION_TRANSMISSION || !connection->readable ||
+		    is_paused(connection) || !receive(connection))
+			return;
+	}
+	/* The batch is full; there may be more. */
+	nbd_connection_make_ready(connection);
+}
+
+void nbd_connection_make_ready(struct nbd_connection *connection)
+{
+	if (connection->state == NBD_CONNECTION_TRANSMISSION &&
+	    base_list_is_empty(&connection->ready_link) &&
+	    (connection->readable || buffered(connection) != 0))
+		base_list_push_back(&connection->queue->ready, &connection->ready_link);
+}
+
+/* ---- events -------------------------------------------------------------------------------- */
+
+void nbd_connection_event(struct nbd_connection *connection, uint32_t events)
+{
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		connection->readable = true;
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		connection->hangup = true;
+	if (connection->state == NBD_CONNECTION_HANDSHAKE) {
+		continue_handshake(connection);
+		return;
+	}
+	if (connection->send_blocked && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) {
+		connection->send_blocked = false;
+		if (base_list_is_empty(&connection->unsent_link))
+			base_list_push_back(&connection->queue->unsent, &connection->unsent_link);
+	}
+	nbd_connection_make_ready(connection);
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server's objects: the device with its listening sockets, its queues (one event loop each),
+ * their connections and the requests in progress.
+ *
+ * Each connection belongs to one queue for all its life, and everything in a queue belongs to the
+ * thread that opened it; exceptions are marked "any thread". Queue 0 accepts connections and hands
+ * them to the queue with the fewest, through that queue's inbox and event fd.
+ */
+#ifndef NBD_INTERNAL_H
+#define NBD_INTERNAL_H
+
+#include "base/list.h"
+#include "command.h"
+#include "device/pool.h"
+#include "device/transport.h"
+#include "export.h"
+#include "listen.h"
+#include "reply.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct nbd_handshake;
+
+/** Most requests of one connection that are received and not yet answered, and their payload. */
+#define NBD_CONNECTION_REQUESTS 256
+#define NBD_CONNECTION_BYTES    ((size_t)NBD_DEFAULT_PAYLOAD_BYTES)
+/** Replies that wait for the client to read keep more requests from being taken above this. */
+#define NBD_CONNECTION_UNSENT_BYTES ((size_t)256 << 10)
+/** Receive buffer of a connection; holds dozens of small writes, or any option. */
+#define NBD_RECEIVE_BYTES ((size_t)128 << 10)
+/** From this length on a write's payload is received where it will be used. */
+#define NBD_LARGE_WRITE_BYTES ((size_t)32 << 10)
+/**
+ * Payload after which a fetch returns though there is more: the first replies go out, and the
+ * client works on them, while the rest is being served.
+ */
+#define NBD_BATCH_BYTES ((size_t)64 << 10)
+/** Extents in the answer to one block status command. */
+#define NBD_STATUS_EXTENTS 512
+
+/** What an event of a queue's epoll is about. */
+enum nbd_source {
+	NBD_SOURCE_WAKE,
+	NBD_SOURCE_INBOX,
+	NBD_SOURCE_LISTENER,
+	NBD_SOURCE_CONNECTION,
+};
+
+/** What an epoll event points to. */
+struct nbd_watch {
+	enum nbd_source source;
+	int fd;
+};
+
+enum nbd_connection_state {
+	NBD_CONNECTION_HANDSHAKE,
+	NBD_CONNECTION_TRANSMISSION,
+	/** Nothing more is read; ends once everything received was answered. */
+	NBD_CONNECTION_DRAINING,
+	/** The socket is closed; exists until the engine gave back the last request. */
+	NBD_CONNECTION_DEAD,
+};
+
+/** A command from its reception until its reply was sent. */
+struct nbd_request {
+	struct bdus_io io;
+	/** In the list of free requests or in a connection's list of replies. */
+	struct nbd_request *next;
+	struct nbd_connection *connection;
+	/** From the queue's pool; NULL when there is none. */
+	void *data;
+	size_t data_bytes;
+	struct nbd_command command;
+	struct nbd_reply reply;
+};
+
+struct nbd_connection {
+	/** First, so that an event's pointer tells what it is; -1 once closed. */
+	struct nbd_watch socket;
+	enum nbd_connection_state state;
+	struct bdus_transport_queue *queue;
+	/** In the queue's `connections` or `dead`, or in its inbox. */
+	struct base_list link;
+	/** In `handshakes`, `ready` and `unsent` of the queue; empty when not. */
+	struct base_list handshake_link;
+	struct base_list ready_link;
+	struct base_list unsent_link;
+
+	/** Until transmission starts. */
+	struct nbd_handshake *handshake;
+	size_t handshake_sent;
+	uint64_t handshake_deadline_ns;
+	struct nbd_session session;
+
+	/** What was received and not yet used: [begin, end) of `buffer`. */
+	uint8_t *buffer;
+	size_t begin;
+	size_t end;
+	/** The write whose payload is arriving, and how much of it is there. */
+	struct nbd_request *incoming;
+	size_t incoming_bytes;
+	/** The socket may hold something that no event will tell of again. */
+	bool readable;
+	/** The client has closed its side. */
+	bool hangup;
+	/** The last command was a large write, so that the next one's payload should not be
+	 * buffered. */
+	bool large_writes;
+
+	/** The socket takes no more for now; an event will tell. */
+	bool send_blocked;
+	/** Whether epoll watches for room in the socket. */
+	bool watches_output;
+	/** Replies to send, oldest first, and how much of the first went out. */
+	struct nbd_request *replies;
+	struct nbd_request **replies_end;
+	size_t reply_sent;
+	size_t unsent_bytes;
+
+	/** Requests that exist for this connection, their payload, and those with the engine. */
+	unsigned requests;
+	size_t bytes;
+	unsigned in_engine;
+};
+
+/** What one fetch collects. */
+struct nbd_batch {
+	struct bdus_io **ios;
+	unsigned capacity;
+	unsigned count;
+	size_t bytes;
+};
+
+struct bdus_transport_queue {
+	struct bdus_transport_device *device;
+	unsigned index;
+	int epoll_fd;
+	struct nbd_watch wake;
+	/** An event fd. Any thread: wakes the queue for its inbox or for `stopping`. */
+	struct nbd_watch event;
+	struct bdus_pool *pool;
+	struct nbd_request *free_requests;
+	struct nbd_request_slab *slabs;
+
+	struct base_list connections;
+	struct base_list dead;
+	/** By deadline, the first one first. */
+	struct base_list handshakes;
+	/** With input to look at, in turn. */
+	struct base_list ready;
+	/** With replies that can be sent. */
+	struct base_list unsent;
+	unsigned in_engine;
+	/** Requests were served since the pool was last trimmed. */
+	bool busy;
+	bool stopping;
+	uint64_t stop_deadline_ns;
+	/** Accepting rests until then, for want of descriptors; 0 when it does not. */
+	uint64_t accept_again_ns;
+
+	/** Any thread: connections that this queue has or will have. */
+	atomic_uint load;
+	/** Any thread, under the lock: connections that queue 0 handed over. */
+	pthread_mutex_t inbox_lock;
+	struct base_list inbox;
+};
+
+struct bdus_transport_device {
+	struct nbd_export export;
+	struct nbd_listeners listeners;
+	struct nbd_watch listener_watches[NBD_LISTENERS];
+	unsigned max_connections;
+	uint64_t handshake_timeout_ms;
+	unsigned queue_depth;
+	unsigned queue_count;
+	/** Filled by the queues' owners before start(). */
+	struct bdus_transport_queue **queues;
+	/** Any thread. */
+	atomic_uint connection_count;
+	atomic_bool stopping;
+};
+
+/* ---- request.c: the slots of a queue ------------------------------------------------------- */
+
+/** A request for @connection; NULL when memory is out. */
+struct nbd_request *nbd_request_get(struct nbd_connection *connection,
+				    const struct nbd_command *command);
+/** Gives it @bytes of payload memory; false when memory is out. */
+bool nbd_request_get_data(struct nbd_request *request, size_t bytes);
+/** Gives that back before the request itself. */
+void nbd_request_drop_data(struct nbd_request *request);
+void nbd_request_put(struct nbd_request *request);
+/** Frees all slots; none may be in use. */
+void nbd_request_free_slabs(struct bdus_transport_queue *queue);
+
+/* ---- connection.c: life, and what goes in -------------------------------------------------- */
+
+/** Takes over @fd, whatever the outcome. NULL when memory is out. */
+struct nbd_connection *nbd_connection_create(int fd);
+/** Frees a connection that no queue ever adopted. */
+void nbd_connection_discard(struct nbd_connection *connection);
+/** Makes @queue its owner and begins the handshake. */
+void nbd_connection_adopt(struct nbd_connection *connection, struct bdus_transport_queue *queue);
+/** Closes the socket and frees all that the engine does not hold. */
+void nbd_connection_kill(struct nbd_connection *connection);
+/** Stops reading; the connection ends when everything is answered. */
+void nbd_connection_drain(struct nbd_connection *connection);
+/** Ends a draining connection that has nothing left to answer. */
+void nbd_connection_settle(struct nbd_connection *connection);
+/** Frees a dead connection, unless the engine still holds one of its requests. */
+void nbd_connection_reap(struct nbd_connection *connection);
+/** An event for its socket. */
+void nbd_connection_event(struct nbd_connection *connection, uint32_t events);
+/** Reads what is there and adds the requests in it to @batch, until that or the client is full. */
+void nbd_connection_receive(struct nbd_connection *connection, struct nbd_batch *batch);
+/** Puts it in line for nbd_connection_receive() if it has or may have input that it may take. */
+void nbd_connection_make_ready(struct nbd_connection *connection);
+
+/* ---- send.c: what goes out ----------------------------------------------------------------- */
+
+/** Builds the reply for a request that is done with @result, or was refused, and puts it in line.
+ */
+void nbd_connection_answer(struct nbd_connection *connection, struct nbd_request *request,
+			   int result);
+/** Sends as many replies as the socket takes. */
+void nbd_connection_send(struct nbd_connection *connection);
+/** Sends the handshake's output; false when the socket takes no more, or the connection died. */
+bool nbd_connection_send_handshake(struct nbd_connection *connection);
+/** Frees the replies in line. */
+void nbd_connection_drop_replies(struct nbd_connection *connection);
+
+/* ---- queue.c: the event loop --------------------------------------------------------------- */
+
+int nbd_queue_open(struct bdus_transport_device *device, unsigned index, int wake_fd,
+		   struct bdus_transport_queue **queue);
+void nbd_queue_close(struct bdus_transport_queue *queue);
+int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity,
+		    int timeout_ms);
+void nbd_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const *ios,
+		      unsigned count);
+/** Any thread. */
+void nbd_queue_wake(struct bdus_transport_queue *queue);
+
+/* ---- accept.c: new clients, on queue 0 ----------------------------------------------------- */
+
+/** Begins to watch the device's listening sockets. */
+int nbd_queue_listen(struct bdus_transport_queue *queue);
+/** Accepts the clients that wait at @listener and hands them to the queues. */
+void nbd_queue_accept(struct bdus_transport_queue *queue, int listener);
+/** Goes on accepting after a rest. */
+void nbd_queue_accept_again(struct bdus_transport_queue *queue);
+/** Adopts what queue 0 handed over, or closes it when the device ends. */
+void nbd_queue_take_inbox(struct bdus_transport_queue *queue);
+
+#endif

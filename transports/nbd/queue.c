@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The event loop of one queue, driven by the engine's calls to fetch and commit. One turn: send the
+ * replies that are ready, wait for events, take requests from the connections that have input.
+ *
+ * Sockets are watched edge-triggered. A connection that may have input is in `ready` until its
+ * socket was seen empty, so that under load no event is needed to go on reading; one that may not
+ * be read from for now is in no list and costs nothing.
+ */
+#include "base/clock.h"
+#include "base/error.h"
+#include "nbd_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define EVENTS 64
+/** Memory for payload that a queue keeps between requests, and the quiet after which it goes. */
+#define KEEP_BYTES ((size_t)32 << 20)
+#define TRIM_MS    1000
+/** How long clients have to take their last replies when the device ends. */
+#define STOP_MS 3000
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static int watch(const struct bdus_transport_queue *queue, struct nbd_watch *watched)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = watched};
+
+	if (epoll_ctl(queue->epoll_fd, EPOLL_CTL_ADD, watched->fd, &event) != 0)
+		return base_error_errno(errno, "cannot watch an event fd");
+	return 0;
+}
+
+static void init_lists(struct bdus_transport_queue *queue)
+{
+	base_list_init(&queue->connections);
+	base_list_init(&queue->dead);
+	base_list_init(&queue->handshakes);
+	base_list_init(&queue->ready);
+	base_list_init(&queue->unsent);
+	base_list_init(&queue->inbox);
+}
+
+static int open_resources(struct bdus_transport_queue *queue)
+{
+	int error;
+
+	queue->event.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (queue->event.fd < 0)
+		return base_error_errno(errno, "cannot create an eventfd");
+	queue->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (queue->epoll_fd < 0)
+		return base_error_errno(errno, "cannot create an epoll");
+	queue->pool = bdus_pool_create(KEEP_BYTES);
+	if (queue->pool == NULL)
+		return base_error(ENOMEM, "out of memory for a queue's pool");
+	error = watch(queue, &queue->wake);
+	return error != 0 ? error : watch(queue, &queue->event);
+}
+
+int nbd_queue_open(struct bdus_transport_device *device, unsigned index, int wake_fd,
+		   struct bdus_transport_queue **queue)
+{
+	struct bdus_transport_queue *const opened = calloc(1, sizeof(*opened));
+	int error;
+
+	if (opened == NULL)
+		return base_error(ENOMEM, "out of memory for queue %u", index);
+	opened->device = device;
+	opened->index = index;
+	opened->epoll_fd = -1;
+	opened->wake = (struct nbd_watch){NBD_SOURCE_WAKE, wake_fd};
+	opened->event = (struct nbd_watch){NBD_SOURCE_INBOX, -1};
+	init_lists(opened);
+	pthread_mutex_init(&opened->inbox_lock, NULL);
+	error = open_resources(opened);
+	if (error != 0) {
+		nbd_queue_close(opened);
+		return error;
+	}
+	device->queues[index] = opened;
+	*queue = opened;
+	return 0;
+}
+
+static void reap_dead(struct bdus_transport_queue *queue)
+{
+	struct base_list *element = queue->dead.next;
+
+	while (element != &queue->dead) {
+		struct base_list *const next = element->next;
+
+		nbd_connection_reap(base_list_entry(element, struct nbd_connection, link));
+		element = next;
+	}
+}
+
+static void kill_all(struct bdus_transport_queue *queue)
+{
+	while (!base_list_is_empty(&queue->connections))
+		nbd_connection_kill(
+			base_list_entry(queue->connections.next, struct nbd_connection, link));
+}
+
+void nbd_queue_close(struct bdus_transport_queue *queue)
+{
+	if (queue == NULL)
+		return;
+	queue->stopping = true;
+	nbd_queue_take_inbox(queue);
+	kill_all(queue);
+	reap_dead(queue);
+	nbd_request_free_slabs(queue);
+	bdus_pool_destroy(queue->pool);
+	if (queue->epoll_fd >= 0)
+		close(queue->epoll_fd);
+	if (queue->event.fd >= 0)
+		close(queue->event.fd);
+	pthread_mutex_destroy(&queue->inbox_lock);
+	queue->device->queues[queue->index] = NULL;
+	free(queue);
+}
+
+void nbd_queue_wake(struct bdus_transport_queue *queue)
+{
+	/* Fails only when the counter is full, and then the queue is awake. */
+	eventfd_write(queue->event.fd, 1);
+}
+
+/* ---- stopping ------------------------------------------------------------------------------ */
+
+static void begin_stop(struct bdus_transport_queue *queue)
+{
+	struct base_list *element = queue->connections.next;
+
+	queue->stopping = true;
+	queue->stop_deadline_ns = base_deadline_ns(STOP_MS);
+	queue->accept_again_ns = 0;
+	while (element != &queue->connections) {
+		struct nbd_connection *const connection =
+			base_list_entry(element, struct nbd_connection, link);
+
+		/* Either may take it out of the list. */
+		element = element->next;
+		if (connection->state == NBD_CONNECTION_HANDSHAKE)
+			nbd_connection_kill(connection);
+		else
+			nbd_connection_drain(connection);
+	}
+}
+
+static bool has_ended(const struct bdus_transport_queue *queue)
+{
+	return queue->stopping && base_list_is_empty(&queue->connections) && queue->in_engine == 0;
+}
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+/** The next moment at which something has to be done without an event. */
+static uint64_t next_deadline_ns(const struct bdus_transport_queue *queue)
+{
+	uint64_t deadline = UINT64_MAX;
+
+	if (!base_list_is_empty(&queue->handshakes))
+		deadline = base_list_entry(queue->handshakes.next, struct nbd_connection,
+					   handshake_link)
+				   ->handshake_deadline_ns;
+	if (queue->stopping)
+		deadline = base_min(deadline, queue->stop_deadline_ns);
+	if (queue->accept_again_ns != 0)
+		deadline = base_min(deadline, queue->accept_again_ns);
+	return deadline;
+}
+
+/** Does what is due. */
+static void expire(struct bdus_transport_queue *queue)
+{
+	const uint64_t now = base_now_ns();
+
+	while (!base_list_is_empty(&queue->handshakes)) {
+		struct nbd_connection *const oldest = base_list_entry(
+			queue->handshakes.next, struct nbd_connection, handshake_link);
+
+		if (oldest->handshake_deadline_ns > now)
+			break;
+		nbd_connection_kill(oldest);
+	}
+	if (queue->accept_again_ns != 0 && queue->accept_again_ns <= now)
+		nbd_queue_accept_again(queue);
+	if (queue->stopping && queue->stop_deadline_ns <= now)
+		kill_all(queue);
+}
+
+/** Shortens @timeout_ms (negative: none) to what is left until @deadline_ns. */
+static int shorten(int timeout_ms, uint64_t deadline_ns)
+{
+	const int left_ms = base_remaining_ms(deadline_ns);
+
+	return timeout_ms >= 0 && timeout_ms < left_ms ? timeout_ms : left_ms;
+}
+
+/* ---- the loop ------------------------------------------------------------------------------ */
+
+static void handle_event(struct bdus_transport_queue *queue, const struct epoll_event *event)
+{
+	struct nbd_watch *const watched = event->data.ptr;
+	eventfd_t count;
+
+	switch (watched->source) {
+	case NBD_SOURCE_WAKE:
+		/* The engine reads it. */
+		break;
+	case NBD_SOURCE_INBOX:
+		eventfd_read(watched->fd, &count);
+		nbd_queue_take_inbox(queue);
+		break;
+	case NBD_SOURCE_LISTENER:
+		nbd_queue_accept(queue, watched->fd);
+		break;
+	case NBD_SOURCE_CONNECTION:
+		nbd_connection_event(base_container_of(watched, struct nbd_connection, socket),
+				     event->events);
+		break;
+	}
+}
+
+/** After a quiet while the memory of past requests goes back to the system. */
+static bool may_trim(const struct bdus_transport_queue *queue, int timeout_ms)
+{
+	return queue->busy && queue->in_engine == 0 && (timeout_ms < 0 || timeout_ms > TRIM_MS);
+}
+
+static int wait_for_events(struct bdus_transport_queue *queue, int timeout_ms)
+{
+	const uint64_t deadline_ns = next_deadline_ns(queue);
+	struct epoll_event events[EVENTS];
+	bool trim;
+	int count;
+
+	if (deadline_ns != UINT64_MAX)
+		timeout_ms = shorten(timeout_ms, deadline_ns);
+	trim = may_trim(queue, timeout_ms);
+	count = epoll_wait(queue->epoll_fd, events, EVENTS, trim ? TRIM_MS : timeout_ms);
+	if (count < 0)
+		return errno == EINTR ? 0 : base_error_errno(errno, "cannot wait for clients");
+	if (count == 0 && trim) {
+		bdus_pool_trim(queue->pool);
+		queue->busy = false;
+	}
+	for (int i = 0; i < count; i++)
+		handle_event(queue, &events[i]);
+	return 0;
+}
+
+static void send_unsent(struct bdus_transport_queue *queue)
+{
+	struct base_list *element;
+
+	while ((element = base_list_pop_front(&queue->unsent)) != NULL)
+		nbd_connection_send(base_list_entry(element, struct nbd_connection, unsent_link));
+}
+
+/** Lets each connection in turn add requests until the batch is full. */
+static void take_requests(struct bdus_transport_queue *queue, struct nbd_batch *batch)
+{
+	struct base_list *element;
+
+	while (batch->count < batch->capacity && batch->bytes < NBD_BATCH_BYTES) {
+		element = base_list_pop_front(&queue->ready);
+		if (element == NULL)
+			break;
+		nbd_connection_receive(base_list_entry(element, struct nbd_connection, ready_link),
+				       batch);
+	}
+	if (batch->count != 0)
+		queue->busy = true;
+}
+
+/** What else has to be done from time to time. */
+static void tend(struct bdus_transport_queue *queue)
+{
+	if (!queue->stopping &&
+	    atomic_load_explicit(&queue->device->stopping, memory_order_acquire))
+		begin_stop(queue);
+	if (next_deadline_ns(queue) != UINT64_MAX)
+		expire(queue);
+	if (!base_list_is_empty(&queue->dead))
+		reap_dead(queue);
+}
+
+int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity,
+		    int timeout_ms)
+{
+	struct nbd_batch batch = {.ios = ios};
+	int error;
+
+	send_unsent(queue);
+	tend(queue);
+	if (has_ended(queue))
+		return -ENODEV;
+	batch.capacity =
+		(unsigned)base_min(capacity, queue->device->queue_depth - queue->in_engine);
+	if (batch.capacity != 0 && !base_list_is_empty(&queue->ready))
+		timeout_ms = 0;
+	error = wait_for_events(queue, timeout_ms);
+	if (error != 0)
+		return error;
+	take_requests(queue, &batch);
+	return (int)batch.count;
+}
+
+void nbd_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const *ios,
+		      unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct nbd_request *const request =
+			base_container_of(ios[i], struct nbd_request, io);
+		struct nbd_connection *const connection = request->connection;
+
+		queue->in_engine--;
+		connection->in_engine--;
+		if (base_likely(connection->state != NBD_CONNECTION_DEAD))
+			nbd_connection_answer(connection, request, ios[i]->result);
+		else
+			nbd_request_put(request);
+	}
+}
