@@ -548,7 +548,8 @@ static void look_around(struct bdus_device *device, bool woken)
 static void serve_main_queue(struct bdus_device *device)
 {
 	struct bdus_queue *const queue = &device->queues[0];
-	int timeout_ms = -1;
+	/* A way in may be available from the start, and then has nothing to wake the first turn. */
+	int timeout_ms = 0;
 	int count;
 
 	for (;;) {
