@@ -20,6 +20,8 @@ const struct cli_option cli_check_options[] = {
 struct footnotes {
 	char **texts;
 	unsigned count;
+	/** Whether a way in that does not work here could carry something if it did. */
+	bool conditional;
 };
 
 /** The number of the footnote that says why; the same words are said once. */
@@ -53,13 +55,14 @@ static void add_feature(struct cli_table *table, struct footnotes *notes,
 	const bool supported = report->features[feature].supported;
 	const char *const yes = report->usable ? "yes" : "(yes)";
 
+	notes->conditional |= supported && !report->usable;
 	add_cell(table, notes, report->name, supported ? yes : "no",
 		 report->features[feature].reason);
 }
 
-static void print_footnotes(struct footnotes *notes, bool all_usable)
+static void print_footnotes(const struct footnotes *notes)
 {
-	if (!all_usable)
+	if (notes->conditional)
 		puts("\n(yes): once that way in can be used");
 	if (notes->count != 0)
 		putchar('\n');
@@ -73,24 +76,21 @@ static void print_table(const struct bdus_transport_report *reports, unsigned co
 {
 	struct cli_table table = {.columns = count + 1};
 	struct footnotes notes = {0};
-	bool all_usable = true;
 
 	cli_table_add(&table, "WAY IN");
 	for (unsigned i = 0; i < count; i++)
 		cli_table_add(&table, "%s", reports[i].name);
 	cli_table_add(&table, "works here");
-	for (unsigned i = 0; i < count; i++) {
+	for (unsigned i = 0; i < count; i++)
 		add_cell(&table, &notes, reports[i].name, reports[i].usable ? "yes" : "no",
 			 reports[i].reason);
-		all_usable = all_usable && reports[i].usable;
-	}
 	for (unsigned feature = 0; feature < BDUS_FEATURE_COUNT; feature++) {
 		cli_table_add(&table, "%s", bdus_feature_name(feature));
 		for (unsigned i = 0; i < count; i++)
 			add_feature(&table, &notes, &reports[i], feature);
 	}
 	cli_table_print(&table);
-	print_footnotes(&notes, all_usable);
+	print_footnotes(&notes);
 }
 
 static void print_way(const struct bdus_transport_report *report)
