@@ -15,6 +15,8 @@
 /* The names that the linker's --wrap gives to a call and to what stands in for it. */
 int __real_fdatasync(int fd);
 int __wrap_fdatasync(int fd);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
 int __real_fallocate64(int fd, int mode, off_t offset, off_t length);
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t length);
 int __real_statx(int folder, const char *path, int flags, unsigned mask, struct statx *status);
@@ -38,6 +40,15 @@ int __wrap_fdatasync(int fd)
 {
 	__atomic_fetch_add(&fault.syncs, 1, __ATOMIC_RELAXED);
 	return fault.sync_error != 0 ? fail(fault.sync_error) : __real_fdatasync(fd);
+}
+
+int __wrap_fsync(int fd)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
+		fault.folder_syncs++;
+	return __real_fsync(fd);
 }
 
 int __wrap_fallocate64(int fd, int mode, off_t offset, off_t length)

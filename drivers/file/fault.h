@@ -11,6 +11,7 @@ struct fault {
 	/** Calls seen. */
 	unsigned syncs;
 	unsigned durable_writes;
+	unsigned folder_syncs;
 	/** Transfers around the page cache, and through it. */
 	unsigned direct_transfers;
 	unsigned cached_transfers;

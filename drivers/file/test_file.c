@@ -670,6 +670,16 @@ static void create_makes_a_sparse_file_and_lengthens_one(void **state)
 	assert_int_equal(size_of("image"), INT64_C(2) << 30);
 }
 
+static void the_name_of_a_new_file_is_durable(void **state)
+{
+	struct opened opened;
+
+	(void)state;
+	must_open(&opened, "path=image size=1M create=yes");
+	assert_int_equal(fault.folder_syncs, 1);
+	assert_int_equal(double_close(&opened), 0);
+}
+
 static void read_only_neither_offers_nor_does_writes(void **state)
 {
 	struct opened opened;
@@ -814,6 +824,7 @@ int main(int argc, char **argv)
 		TEST(a_file_system_without_direct_transfers_is_named),
 		TEST(a_failed_open_leaves_files_as_they_were),
 		TEST(create_makes_a_sparse_file_and_lengthens_one),
+		TEST(the_name_of_a_new_file_is_durable),
 		TEST(read_only_neither_offers_nor_does_writes),
 		TEST(an_image_longer_than_the_file_size_limit_is_refused),
 		TEST(an_image_that_shrinks_gives_errors_and_not_zeros),
