@@ -2,20 +2,23 @@
 /*
  * Ending and deleting devices, our own and those of others, alive or not.
  *
- * The kernel has two traps here. Deleting waits for everybody who holds the device open, and before
- * 6.9 it makes all other creating and deleting on the machine wait along, beyond the reach of
- * signals. And stopping waits for the requests that a server holds, which keeps the process that
- * asked for it from exiting. So nothing is deleted in that way before nobody uses it, and a device
- * whose server lives is stopped by a child that may stay behind.
+ * The kernel has traps here. Deleting waits for everybody who holds the device open; before 6.9 it
+ * makes all other creating and deleting on the machine wait along, beyond the reach of signals, and
+ * two who delete the same device wait for one another for ever. And stopping waits for the requests
+ * that a server holds, which keeps the process that asked for it from exiting. So there nothing is
+ * deleted before nobody uses it, and under a lock; and a device whose server lives is stopped by a
+ * child that may stay behind.
  */
 #include "base/clock.h"
 #include "base/error.h"
 #include "ublk_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,12 +44,18 @@ static bool wait_a_little(struct ublk_patience *patience, const char *waiting_fo
 	return true;
 }
 
-static int run_plain(struct ublk_control *control, unsigned number, uint32_t device, bool with_path)
+static bool is_unprivileged(const struct ublk_abi_dev_info *answer)
+{
+	return (answer->flags & UBLK_ABI_F_UNPRIVILEGED) != 0;
+}
+
+static int run_plain(struct ublk_control *control, unsigned number,
+		     const struct ublk_abi_dev_info *answer)
 {
 	const struct ublk_command command = {
 		.number = number,
-		.device = device,
-		.with_path = with_path,
+		.device = answer->dev_id,
+		.with_path = is_unprivileged(answer),
 	};
 
 	return ublk_control_run(control, &command);
@@ -58,77 +67,103 @@ static int run_plain(struct ublk_control *control, unsigned number, uint32_t dev
  * Whether somebody has the disk of a stopped device open: as long as that is so, the kernel refuses
  * parameters with -EACCES. These are refused in any case, for they make no sense.
  */
-static bool disk_is_open(struct ublk_control *control, uint32_t number, bool unprivileged)
+static bool disk_is_open(struct ublk_control *control, const struct ublk_abi_dev_info *answer)
 {
 	struct ublk_abi_params params = {.len = sizeof(params), .types = UBLK_ABI_PARAM_BASIC};
 	const struct ublk_command command = {
 		.number = UBLK_ABI_SET_PARAMS,
-		.device = number,
+		.device = answer->dev_id,
 		.payload = &params,
 		.payload_bytes = sizeof(params),
-		.with_path = unprivileged,
+		.with_path = is_unprivileged(answer),
 	};
 
 	return ublk_control_run(control, &command) == -EACCES;
 }
 
-static int delete_unused(struct ublk_control *control, uint32_t number, bool unprivileged,
-			 struct ublk_patience *patience)
+/* Whether the device that was asked about in @answer is still there, and not another by its number.
+ */
+static bool is_same(struct ublk_control *control, const struct ublk_abi_dev_info *answer)
 {
-	char text[64];
-	int result;
+	struct ublk_abi_dev_info now;
 
-	snprintf(text, sizeof(text), "those who still have /dev/ublkb%u open", number);
-	while (disk_is_open(control, number, unprivileged) || ublk_is_served(number)) {
-		if (!wait_a_little(patience, text))
-			return base_error(ETIMEDOUT,
-					  "ublk: device %u is stopped, but cannot be "
-					  "deleted while somebody has it open; destroy "
-					  "it once more then",
-					  number);
+	return ublk_control_get_info(control, answer->dev_id, &now) == 0 &&
+	       now.server_flags == answer->server_flags;
+}
+
+static int delete_alone(struct ublk_control *control, const struct ublk_abi_dev_info *answer,
+			struct ublk_patience *patience)
+{
+	const int lock = open(UBLK_CONTROL_PATH, O_RDWR | O_CLOEXEC);
+	int result = 0;
+
+	if (lock < 0)
+		return base_error_errno(errno, "cannot open " UBLK_CONTROL_PATH);
+	while (result == 0 && flock(lock, LOCK_EX | LOCK_NB) != 0) {
+		if (!wait_a_little(patience, "another process that deletes a ublk device"))
+			result = base_error(ETIMEDOUT, "ublk: another process has been deleting a "
+						       "device for long");
 	}
-	result = run_plain(control, UBLK_ABI_DEL_DEV, number, unprivileged);
+	if (result == 0 && is_same(control, answer))
+		result = run_plain(control, UBLK_ABI_DEL_DEV, answer);
+	close(lock);
 	return result == -ENODEV ? 0 : result;
 }
 
-static void wait_for_number(struct ublk_control *control, uint32_t number, bool unprivileged)
+static int delete_unused(struct ublk_control *control, const struct ublk_abi_dev_info *answer,
+			 struct ublk_patience *patience)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "those who still have /dev/ublkb%u open", answer->dev_id);
+	while (disk_is_open(control, answer) || ublk_is_served(answer->dev_id)) {
+		if (!wait_a_little(patience, text))
+			return base_error(ETIMEDOUT,
+					  "ublk: device %u is stopped, but cannot be deleted while "
+					  "somebody has it open; destroy it once more then",
+					  answer->dev_id);
+	}
+	return delete_alone(control, answer, patience);
+}
+
+static void wait_for_number(struct ublk_control *control, const struct ublk_abi_dev_info *answer)
 {
 	struct ublk_patience patience = {
 		.started_ns = base_now_ns(),
 		.deadline_ns = base_deadline_ns(NUMBER_TIMEOUT_MS),
 	};
-	struct ublk_abi_dev_info answer;
+	struct ublk_abi_dev_info now;
 	const struct ublk_command command = {
 		.number = UBLK_ABI_GET_DEV_INFO,
-		.device = number,
-		.payload = &answer,
-		.payload_bytes = sizeof(answer),
-		.with_path = unprivileged,
+		.device = answer->dev_id,
+		.payload = &now,
+		.payload_bytes = sizeof(now),
+		.with_path = is_unprivileged(answer),
 	};
 
 	while (ublk_control_run(control, &command) >= 0 && wait_a_little(&patience, ""))
 		;
 }
 
-int ublk_delete(struct ublk_control *control, uint32_t number, bool unprivileged,
+int ublk_delete(struct ublk_control *control, const struct ublk_abi_dev_info *answer,
 		struct ublk_patience *patience)
 {
-	const int result = run_plain(control, UBLK_ABI_DEL_DEV_ASYNC, number, unprivileged);
+	const int result = run_plain(control, UBLK_ABI_DEL_DEV_ASYNC, answer);
 
 	if (result == -ENODEV)
 		return 0;
 	/* Kernels before 6.9 lack it, and all of them for unprivileged devices. */
 	if (result == -EOPNOTSUPP || result == -EINVAL)
-		return delete_unused(control, number, unprivileged, patience);
+		return delete_unused(control, answer, patience);
 	if (result < 0)
 		return result;
-	wait_for_number(control, number, unprivileged);
+	wait_for_number(control, answer);
 	return 0;
 }
 
 /* ---- stopping ------------------------------------------------------------------------------ */
 
-static void stop_in_child(uint32_t number, bool unprivileged)
+static void stop_in_child(const struct ublk_abi_dev_info *answer)
 {
 	struct ublk_control *control;
 
@@ -136,12 +171,12 @@ static void stop_in_child(uint32_t number, bool unprivileged)
 	/* Nobody shall wait for the end of a pipe or a lock because of us. */
 	syscall(SYS_close_range, 0U, ~0U, 0U);
 	if (ublk_control_create(&control) == 0)
-		run_plain(control, UBLK_ABI_STOP_DEV, number, unprivileged);
+		run_plain(control, UBLK_ABI_STOP_DEV, answer);
 	_exit(0);
 }
 
 /* The child's child does it, so that nobody needs to wait for that one. */
-static int begin_stop(uint32_t number, bool unprivileged)
+static int begin_stop(const struct ublk_abi_dev_info *answer)
 {
 	const pid_t pid = fork();
 
@@ -149,7 +184,7 @@ static int begin_stop(uint32_t number, bool unprivileged)
 		return base_error_errno(errno, "cannot create a process");
 	if (pid == 0) {
 		if (fork() == 0)
-			stop_in_child(number, unprivileged);
+			stop_in_child(answer);
 		_exit(0);
 	}
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -158,27 +193,27 @@ static int begin_stop(uint32_t number, bool unprivileged)
 }
 
 /* Until its server has let go of the device: 1, or 0 when the device is gone by then. */
-static int wait_for_server(struct ublk_control *control, uint32_t number,
+static int wait_for_server(struct ublk_control *control, const struct ublk_abi_dev_info *answer,
 			   struct ublk_patience *patience)
 {
-	struct ublk_abi_dev_info answer;
+	struct ublk_abi_dev_info now;
 	char text[80];
 	int result;
 
 	for (;;) {
-		result = ublk_control_get_info(control, number, &answer);
-		if (result == -ENODEV)
+		result = ublk_control_get_info(control, answer->dev_id, &now);
+		if (result == -ENODEV || (result == 0 && now.server_flags != answer->server_flags))
 			return 0;
 		if (result < 0)
 			return result;
-		if (!ublk_is_alive(&answer))
+		if (!ublk_is_alive(&now))
 			return 1;
-		if (answer.state == UBLK_ABI_STATE_DEAD)
+		if (now.state == UBLK_ABI_STATE_DEAD)
 			snprintf(text, sizeof(text), "its process to let go of /dev/ublkc%u",
-				 number);
+				 now.dev_id);
 		else
 			snprintf(text, sizeof(text), "process %d to finish its requests",
-				 answer.server_pid);
+				 now.server_pid);
 		if (!wait_a_little(patience, text))
 			return base_error(ETIMEDOUT, "ublk: still waiting for %s", text);
 	}
@@ -187,20 +222,18 @@ static int wait_for_server(struct ublk_control *control, uint32_t number,
 static int stop_and_delete(struct ublk_control *control, const struct ublk_abi_dev_info *answer,
 			   struct ublk_patience *patience)
 {
-	const bool unprivileged = (answer->flags & UBLK_ABI_F_UNPRIVILEGED) != 0;
-	const uint32_t number = answer->dev_id;
 	int result;
 
 	if (ublk_is_alive(answer))
-		result = begin_stop(number, unprivileged);
+		result = begin_stop(answer);
 	else
-		result = run_plain(control, UBLK_ABI_STOP_DEV, number, unprivileged);
+		result = run_plain(control, UBLK_ABI_STOP_DEV, answer);
 	if (result < 0)
 		return result == -ENODEV ? 0 : result;
-	result = wait_for_server(control, number, patience);
+	result = wait_for_server(control, answer, patience);
 	if (result <= 0)
 		return result;
-	return ublk_delete(control, number, unprivileged, patience);
+	return ublk_delete(control, answer, patience);
 }
 
 /* ---- the whole of it ----------------------------------------------------------------------- */

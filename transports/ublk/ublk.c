@@ -34,6 +34,9 @@
 #define NODE_TIMEOUT_MS 5000
 #define NODE_PAUSE_US   5000
 
+/** How long destroy() waits for those who have the disk open, where the kernel makes it wait. */
+#define DELETE_TIMEOUT_MS 5000
+
 static const struct bdus_option ublk_options[] = {
 	{
 		.key = "unprivileged",
@@ -160,6 +163,7 @@ static int add(const struct bdus_transport_setup *setup, struct bdus_transport_d
 		return result;
 	device->added = true;
 	device->number = info.dev_id;
+	device->made = info;
 	result = check_echo(device, flags, &info);
 	if (result < 0)
 		return result;
@@ -364,15 +368,14 @@ static void ublk_describe(struct bdus_transport_device *device, struct bdus_devi
  */
 static int end_device(struct bdus_transport_device *device)
 {
-	struct ublk_patience patience = {
-		.started_ns = base_now_ns(),
-		.deadline_ns = base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS),
-	};
+	struct ublk_patience patience = {.started_ns = base_now_ns()};
 
 	if (!ublk_control_begun(device->control, UBLK_SLOT_STOP))
 		ublk_stop(device);
-	ublk_control_wait(device->control, UBLK_SLOT_STOP, patience.deadline_ns);
-	return ublk_delete(device->control, device->number, device->unprivileged, &patience);
+	ublk_control_wait(device->control, UBLK_SLOT_STOP,
+			  base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS));
+	patience.deadline_ns = base_deadline_ns(DELETE_TIMEOUT_MS);
+	return ublk_delete(device->control, &device->made, &patience);
 }
 
 static int ublk_destroy(struct bdus_transport_device *device)

@@ -136,6 +136,8 @@ struct bdus_transport_device {
 	/** /dev/ublkcN */
 	int char_fd;
 	bool added;
+	/** What the kernel made of ADD_DEV. */
+	struct ublk_abi_dev_info made;
 	bool unprivileged;
 	/** Queues must fetch without CAP_SYS_ADMIN, which keeps older kernels from scanning. */
 	bool hide_privilege;
@@ -197,8 +199,11 @@ struct ublk_patience {
 	void *opaque;
 };
 
-/** Deletes a stopped device and waits until it is gone, or -ETIMEDOUT. */
-int ublk_delete(struct ublk_control *control, uint32_t number, bool unprivileged,
+/**
+ * Deletes a stopped device and waits until it is gone, or -ETIMEDOUT. Of @answer, number, flags and
+ * tag count.
+ */
+int ublk_delete(struct ublk_control *control, const struct ublk_abi_dev_info *answer,
 		struct ublk_patience *patience);
 
 /* ---- protect.c ----------------------------------------------------------------------------- */
