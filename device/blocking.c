@@ -87,7 +87,8 @@ static void log_attrs(const struct blocking *blocking)
 
 static int call_write(struct blocking *blocking, const struct bdus_request *request)
 {
-	const bool fua = request->flags & BDUS_REQUEST_FUA;
+	/* Without a flush, and so without `fua_write`, every write is durable. */
+	const bool fua = (request->flags & BDUS_REQUEST_FUA) && blocking->ops.fua_write != NULL;
 	const uint32_t size = (uint32_t)request->length_bytes;
 
 	log_call(blocking, "%s(offset = %" PRIu64 ", size = %" PRIu32 ")",
@@ -147,6 +148,15 @@ static int call_back(struct blocking *blocking, const struct bdus_request *reque
 	}
 }
 
+static void abort_device(struct blocking *blocking, const struct bdus_request *request)
+{
+	char what[96];
+
+	snprintf(what, sizeof(what), "the driver was aborted by its callback for %s",
+		 bdus_op_name(request->op));
+	bdus_device_abort(blocking->device, EIO, what);
+}
+
 /** A callback's result as the engine's: clients are told a few errors, all others are EIO. */
 static int handle(void *instance, struct bdus_request *request)
 {
@@ -160,8 +170,7 @@ static int handle(void *instance, struct bdus_request *request)
 	case ETIMEDOUT:
 		return -result;
 	case bdus_abort:
-		bdus_device_abort(blocking->device, EIO,
-				  "the driver was aborted by one of its callbacks");
+		abort_device(blocking, request);
 		return -EIO;
 	default:
 		return -EIO;

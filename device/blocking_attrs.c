@@ -123,7 +123,9 @@ void bdus_blocking_describe(const struct bdus_ops *ops, const struct bdus_attrs 
 		.logical_block_size = attrs->logical_block_size,
 		.physical_block_size = attrs->physical_block_size,
 		.ops = offered_ops(ops),
-		.max_transfer_bytes = attrs->max_read_write_size,
+		/* Whole pages, so that a request that is split has aligned pieces. */
+		.max_transfer_bytes =
+			(uint32_t)base_align_down(attrs->max_read_write_size, bdus_page_size()),
 		.max_write_zeros_bytes = limit_32_bits(attrs->max_write_zeros_size),
 		.max_discard_bytes = limit_32_bits(attrs->max_discard_erase_size),
 		.max_concurrency = attrs->max_concurrent_callbacks,
