@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,6 +24,8 @@ struct failure {
 };
 
 static struct failure *failure;
+/** The child that was not waited for yet; a test has one at a time. */
+static pid_t running;
 static char directory[64];
 static char socket_path[96];
 
@@ -63,17 +66,22 @@ int api_setup(void **state)
 		return -1;
 	snprintf(socket_path, sizeof(socket_path), "%s/s", directory);
 	snprintf(transport, sizeof(transport), "nbd,socket=%s", socket_path);
-	failure = api_shared_alloc(sizeof(*failure));
+	if (!failure)
+		failure = api_shared_alloc(sizeof(*failure));
 	return setenv("BDUS_TRANSPORT", transport, 1) || setenv("BDUS_RUNTIME_DIR", directory, 1);
 }
 
-/* The socket must be gone with the device: only records, which keep ids from being used twice. */
+/* A device that ended in good order leaves no socket. */
 int api_teardown(void **state)
 {
 	char command[96];
 
 	(void)state;
-	if (access(socket_path, F_OK) == 0) {
+	if (running) {
+		kill(running, SIGKILL);
+		waitpid(running, NULL, 0);
+		running = 0;
+	} else if (access(socket_path, F_OK) == 0) {
 		fprintf(stderr, "%s was left behind\n", socket_path);
 		return -1;
 	}
@@ -102,9 +110,14 @@ void api_start(struct api_run *run, const struct bdus_ops *ops, const struct bdu
 	run->pid = fork();
 	assert_int_not_equal(run->pid, -1);
 	if (run->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* A crash must end the driver, not go on in cmocka's handler. */
+		signal(SIGSEGV, SIG_DFL);
+		signal(SIGBUS, SIG_DFL);
 		run_in_child(ops, attrs, private_data, run->outcome);
 		exit(0);
 	}
+	running = run->pid;
 }
 
 const struct api_outcome *api_wait(struct api_run *run)
@@ -115,16 +128,15 @@ const struct api_outcome *api_wait(struct api_run *run)
 
 	while ((ended = waitpid(run->pid, &status, WNOHANG)) == 0) {
 		if (api_now_ms() > deadline_ms) {
-			kill(run->pid, SIGKILL);
-			waitpid(run->pid, &status, 0);
 			fail_msg("the driver did not end within %d ms", PATIENCE_MS);
 		}
 		api_sleep_ms(2);
 	}
+	running = 0;
 	assert_int_equal(ended, run->pid);
 	raise_noted_failure();
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		fail_msg("the driver ended with wait status 0x%x", (unsigned)status);
 	assert_true(run->outcome->returned);
 	return run->outcome;
 }
@@ -160,7 +172,6 @@ struct nbd_handle *api_connect(struct api_run *run)
 			fail_msg("no device: %s", run->outcome->message);
 		api_sleep_ms(2);
 	}
-	kill(run->pid, SIGKILL);
 	fail_msg("nobody served %s within %d ms: %s", socket_path, PATIENCE_MS, nbd_get_error());
 	return NULL;
 }

@@ -43,11 +43,15 @@ void *api_shared_alloc(size_t size);
 void api_check_at(bool holds, const char *what, const char *file, int line);
 #define api_check(condition) api_check_at((condition), #condition, __FILE__, __LINE__)
 
-/** A group setup: a directory for sockets and records, and BDUS_TRANSPORT. */
+/**
+ * A test with a directory of its own for the socket and for records, to which BDUS_TRANSPORT and
+ * BDUS_RUNTIME_DIR are set. A driver that a failed test left running is killed after it.
+ */
+#define api_unit_test(function) cmocka_unit_test_setup_teardown(function, api_setup, api_teardown)
 int api_setup(void **state);
 int api_teardown(void **state);
 
-/** The NBD socket that api_setup() chose. */
+/** The NBD socket of this test. */
 const char *api_socket(void);
 
 /** Runs bdus_run() in a child; @attrs gets `dont_daemonize`. */

@@ -380,7 +380,7 @@ static void test_what_nbd_cannot_carry_is_refused_by_name(void **state)
 	const struct api_outcome *outcome = try_bad(&ops, &good, ENOTSUP);
 
 	(void)state;
-	assert_mentions(outcome, "nbd");
+	assert_mentions(outcome, "NBD");
 	assert_mentions(outcome, "secure");
 }
 
@@ -432,26 +432,26 @@ static void test_what_the_caller_gave_stays_as_it_was(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_logical_block_size),
-		cmocka_unit_test(test_physical_block_size),
-		cmocka_unit_test(test_size),
-		cmocka_unit_test(test_size_without_physical_block_size),
-		cmocka_unit_test(test_max_read_write_size),
-		cmocka_unit_test(test_max_write_same_size),
-		cmocka_unit_test(test_max_write_zeros_size),
-		cmocka_unit_test(test_max_discard_erase_size),
-		cmocka_unit_test(test_rules_hold_without_the_callbacks),
-		cmocka_unit_test(test_max_concurrent_callbacks),
-		cmocka_unit_test(test_limits_become_zero_without_the_callbacks),
-		cmocka_unit_test(test_one_callback_keeps_a_limit),
-		cmocka_unit_test(test_fua_write_needs_flush),
-		cmocka_unit_test(test_ioctl_and_recoverable_are_not_supported),
-		cmocka_unit_test(test_what_nbd_cannot_carry_is_refused_by_name),
-		cmocka_unit_test(test_flags_are_passed_on),
-		cmocka_unit_test(test_context),
-		cmocka_unit_test(test_what_the_caller_gave_stays_as_it_was),
+		api_unit_test(test_logical_block_size),
+		api_unit_test(test_physical_block_size),
+		api_unit_test(test_size),
+		api_unit_test(test_size_without_physical_block_size),
+		api_unit_test(test_max_read_write_size),
+		api_unit_test(test_max_write_same_size),
+		api_unit_test(test_max_write_zeros_size),
+		api_unit_test(test_max_discard_erase_size),
+		api_unit_test(test_rules_hold_without_the_callbacks),
+		api_unit_test(test_max_concurrent_callbacks),
+		api_unit_test(test_limits_become_zero_without_the_callbacks),
+		api_unit_test(test_one_callback_keeps_a_limit),
+		api_unit_test(test_fua_write_needs_flush),
+		api_unit_test(test_ioctl_and_recoverable_are_not_supported),
+		api_unit_test(test_what_nbd_cannot_carry_is_refused_by_name),
+		api_unit_test(test_flags_are_passed_on),
+		api_unit_test(test_context),
+		api_unit_test(test_what_the_caller_gave_stays_as_it_was),
 	};
 
 	page = (uint32_t)sysconf(_SC_PAGESIZE);
-	return cmocka_run_group_tests(tests, api_setup, api_teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -329,17 +329,17 @@ static void test_foreground_process_stays(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parent_ends_when_the_device_is_available),
-		cmocka_unit_test(test_all_callbacks_run_in_one_process),
-		cmocka_unit_test(test_background_process),
-		cmocka_unit_test(test_buffered_output_appears_once),
-		cmocka_unit_test(test_failed_initialize_returns_to_the_caller),
-		cmocka_unit_test(test_failed_on_device_available_returns_to_the_caller),
-		cmocka_unit_test(test_bad_attributes_return_to_the_caller),
-		cmocka_unit_test(test_foreground_process_stays),
+		api_unit_test(test_parent_ends_when_the_device_is_available),
+		api_unit_test(test_all_callbacks_run_in_one_process),
+		api_unit_test(test_background_process),
+		api_unit_test(test_buffered_output_appears_once),
+		api_unit_test(test_failed_initialize_returns_to_the_caller),
+		api_unit_test(test_failed_on_device_available_returns_to_the_caller),
+		api_unit_test(test_bad_attributes_return_to_the_caller),
+		api_unit_test(test_foreground_process_stays),
 	};
 
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1))
 		return 1;
-	return cmocka_run_group_tests(tests, api_setup, api_teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -130,10 +130,10 @@ static void test_callbacks_are_logged_before_they_are_called(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nothing_is_printed_without_log),
-		cmocka_unit_test(test_attributes_are_logged_with_their_values),
-		cmocka_unit_test(test_callbacks_are_logged_before_they_are_called),
+		api_unit_test(test_nothing_is_printed_without_log),
+		api_unit_test(test_attributes_are_logged_with_their_values),
+		api_unit_test(test_callbacks_are_logged_before_they_are_called),
 	};
 
-	return cmocka_run_group_tests(tests, api_setup, api_teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -245,7 +245,7 @@ static void test_bad_choices_of_a_way_in(void **state)
 	} cases[] = {{"carrier-pigeon", "carrier-pigeon"},
 		     {"nbd,color=red", "color"},
 		     {"nbd,port=seven", "seven"},
-		     {"", "BDUS_TRANSPORT"}};
+		     {"", "transport"}};
 	struct bdus_attrs foreground = attrs;
 	char *saved = strdup(getenv("BDUS_TRANSPORT"));
 
@@ -372,21 +372,21 @@ static void test_devices_are_found_by_the_other_api(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_flush_reaches_the_driver),
-		cmocka_unit_test(test_destroyed_device_ends_in_good_order),
-		cmocka_unit_test(test_unknown_ids_are_refused_by_name),
-		cmocka_unit_test(test_paths_that_are_no_devices),
-		cmocka_unit_test(test_paths_that_cannot_be_followed),
-		cmocka_unit_test(test_each_thread_has_its_own_message),
-		cmocka_unit_test(test_success_leaves_the_message),
-		cmocka_unit_test(test_versions),
-		cmocka_unit_test(test_rerun_is_not_supported),
-		cmocka_unit_test(test_bad_choices_of_a_way_in),
-		cmocka_unit_test(test_auto_wants_a_block_device),
-		cmocka_unit_test(test_two_devices_in_one_process),
-		cmocka_unit_test(test_failure_to_listen_is_reported),
-		cmocka_unit_test(test_devices_are_found_by_the_other_api),
+		api_unit_test(test_flush_reaches_the_driver),
+		api_unit_test(test_destroyed_device_ends_in_good_order),
+		api_unit_test(test_unknown_ids_are_refused_by_name),
+		api_unit_test(test_paths_that_are_no_devices),
+		api_unit_test(test_paths_that_cannot_be_followed),
+		api_unit_test(test_each_thread_has_its_own_message),
+		api_unit_test(test_success_leaves_the_message),
+		api_unit_test(test_versions),
+		api_unit_test(test_rerun_is_not_supported),
+		api_unit_test(test_bad_choices_of_a_way_in),
+		api_unit_test(test_auto_wants_a_block_device),
+		api_unit_test(test_two_devices_in_one_process),
+		api_unit_test(test_failure_to_listen_is_reported),
+		api_unit_test(test_devices_are_found_by_the_other_api),
 	};
 
-	return cmocka_run_group_tests(tests, api_setup, api_teardown);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
