@@ -655,6 +655,14 @@ static int fetch_failure(struct bdus_transport_queue *queue)
 	return fail_on_purpose("fetch");
 }
 
+/** Whether nothing will come any more. A device that has not come yet does not go unless told to.
+ */
+static bool may_go(const struct bdus_transport_queue *queue)
+{
+	return queue->phase == SIM_PHASE_ENDED && queue->in_flight == 0 &&
+	       (queue->device->world->available || queue->device->stopping);
+}
+
 /** Issues requests, or says that there will be none: one look, without waiting. */
 static int fetch_now(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity)
 {
@@ -667,7 +675,7 @@ static int fetch_now(struct bdus_transport_queue *queue, struct bdus_io **ios, u
 		result = (int)issue_some(queue, ios, capacity);
 	if (result == 0) {
 		plan_next(queue);
-		if (queue->phase == SIM_PHASE_ENDED && queue->in_flight == 0)
+		if (may_go(queue))
 			result = -ENODEV;
 	}
 	pthread_mutex_unlock(&world->lock);
