@@ -11,7 +11,8 @@
  *	open_queue (each queue)     the thread that owns the queue from then on
  *	start                       main, once every queue is open
  *	fetch / commit              the queue's owner, until fetch returns -ENODEV
- *	start_result                main, after each fetch of queue 0, until it returns non-zero
+ *	start_result                main, after start and each fetch of queue 0, until it
+ *	                            returns non-zero
  *	stop                        main, at most once
  *	close_queue (each queue)    the queue's owner, after -ENODEV, or when start-up failed
  *	destroy                     main, after every queue was closed
@@ -84,8 +85,9 @@ struct bdus_transport {
 	int (*start)(struct bdus_transport_device *device);
 
 	/**
-	 * 1 once clients can reach the device, 0 while that is under way, else why not. Once it
-	 * will say something new, fetch() on queue 0 must return. Required.
+	 * 1 once clients can reach the device, 0 while that is under way, else why not. Asked
+	 * right after start(); when it would say something new later, fetch() on queue 0 must
+	 * return. Required.
 	 */
 	int (*start_result)(struct bdus_transport_device *device);
 
