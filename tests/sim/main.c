@@ -382,12 +382,27 @@ static void remove_directory(void)
 		perror(directory);
 }
 
+static void *do_nothing(void *argument)
+{
+	return argument;
+}
+
+/** Sanitizers start a thread of their own with the first one of the program. */
+static void start_first_thread(void)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, do_nothing, NULL) == 0)
+		pthread_join(thread, NULL);
+}
+
 int main(int count, char **arguments)
 {
 	bool good = true;
 
 	parse_arguments(count, arguments);
 	make_directory();
+	start_first_thread();
 	signal(SIGALRM, on_hang);
 	for (unsigned i = 0; scenario_drivers[i] != NULL; i++) {
 		if (settings.driver == NULL)
