@@ -91,16 +91,18 @@ static int find_holder(int fd)
 	return pid;
 }
 
-static int refuse_locked(int fd, const char *path, bool read_only)
+static int refuse_locked(int fd, const char *path)
 {
 	const int pid = find_holder(fd);
 	char holder[64] = "another program";
 
 	if (pid != 0)
 		snprintf(holder, sizeof(holder), "process %d", pid);
-	return bdus_config_error(EBUSY, "file: path=%s is in use by %s; allowed beside it is %s",
-				 path, holder,
-				 read_only ? "no writer" : "nothing that reads or writes it");
+	return bdus_config_error(
+		EBUSY,
+		"file: path=%s is in use by %s; one writer, or any number of readers "
+		"(read-only=yes), can have it open",
+		path, holder);
 }
 
 static int refuse_lock_error(int errnum, const char *path)
@@ -150,7 +152,7 @@ int lock_image(int fd, const char *path, bool read_only)
 	const int result = read_only ? lock_for_reading(fd) : set_lock(fd, F_WRLCK, 0, 0);
 
 	if (result == -EAGAIN || result == -EACCES)
-		return refuse_locked(fd, path, read_only);
+		return refuse_locked(fd, path);
 	if (result < 0)
 		return refuse_lock_error(-result, path);
 	return 0;
