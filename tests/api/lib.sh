@@ -6,10 +6,19 @@
 
 dir=$(mktemp -d /tmp/bdus-api-XXXXXX)
 server=
-trap 'if [ -n "$server" ]; then kill -9 "$server"; fi; rm -rf "$dir"' EXIT
+trap clean_up EXIT
 export BDUS_RUNTIME_DIR="$dir" BDUS_TRANSPORT="nbd,socket=$dir/s" LD_LIBRARY_PATH="$build"
 export PKG_CONFIG_PATH="$build/meson-uninstalled"
 uri="nbd+unix:///?socket=$dir/s"
+
+# What a test that failed left running, the background included: its records are here and nowhere else.
+clean_up() {
+	status=$?
+	[ -z "$server" ] || kill -9 "$server"
+	sed -n 's/^pid=//p' "$dir"/*.dev 2>/dev/null | xargs -r kill -9
+	rm -rf "$dir"
+	[ $status = 0 ] || [ $status = 77 ] || echo "status $status"
+}
 
 fail() {
 	echo "FAILED: $*"
@@ -51,7 +60,7 @@ serve() {
 
 # stop: ends the server in good order, and looks for what it left behind.
 stop() {
-	kill -TERM "$server"
+	kill -TERM "$server" || fail "the server is gone"
 	wait "$server" || fail "the server ended with status $?"
 	server=
 	[ ! -e "$dir/s" ] || fail "the socket was left behind"

@@ -12,7 +12,6 @@ bdus=$3
 # shellcheck source=tests/api/lib.sh
 . "$root/tests/api/lib.sh"
 need nbdcopy
-need nbdsh
 need pkg-config
 
 mib=1048576
@@ -37,13 +36,13 @@ driver() {
 	compile "$dir/${1%.*}.so" "$dir/${1%.*}.c" -std=gnu17 -shared -fPIC
 }
 
-# refuses WORD PROGRAM [ARGUMENT]...: exits with 1 and a sentence that has WORD in it.
+# refuses WORD PROGRAM [ARGUMENT]...: fails with a sentence that has WORD in it.
 refuses() {
 	word=$1
 	shift
 	status=0
 	"$@" >"$dir/stdout" 2>"$dir/stderr" || status=$?
-	[ $status = 1 ] || fail "$* ended with status $status"
+	[ $status = 1 ] || [ $status = 2 ] || fail "$* ended with status $status"
 	grep -q "$word" "$dir/stderr" || fail "$* does not mention $word"
 }
 
@@ -60,7 +59,7 @@ page_bdus_ops() {
 	nbdcopy "$dir/data" "$uri"
 	expect_data "$dir/data"
 	stop
-	grep -Eq "^device [0-9]+ is at $uri\$" "$dir/stdout" || fail "not announced"
+	grep -qF " is at $uri" "$dir/stdout" || fail "announced as $(cat "$dir/stdout")"
 	grep -Eq '^[1-9][0-9]* reads$' "$dir/stdout" || fail "reads not counted"
 }
 
@@ -109,49 +108,48 @@ page_bdus_get_libbdus_version() {
 }
 
 page_bdus_driver() {
-	serve "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus-driver.so" size=8M
+	serve "$bdus" run -f "$dir/bdus-driver.so" size=8M
 	expect_size $((8 * mib))
 	nbdcopy "$dir/data" "$uri"
 	expect_data "$dir/data"
 	stop
-	refuses 'multiple of 512' "$bdus" run --transport "$BDUS_TRANSPORT" \
+	refuses 'multiple of 512' "$bdus" run -f \
 		"$dir/bdus-driver.so" size=5000
-	refuses size "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus-driver.so"
+	refuses size "$bdus" run -f "$dir/bdus-driver.so"
 }
 
 page_bdus_config() {
-	serve "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus_config.so" \
+	serve "$bdus" run -f "$dir/bdus_config.so" \
 		letter=b copies=2 upper
 	expect_size $((2 * mib))
 	tr '\000' B <"$dir/zeros" >"$dir/letters"
 	expect_data "$dir/letters"
 	nbdinfo --is rotational "$uri" || fail "a disk that does not rotate"
 	stop
-	refuses letter "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus_config.so"
-	refuses 'one letter' "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus_config.so" \
+	refuses letter "$bdus" run -f "$dir/bdus_config.so"
+	refuses 'one letter' "$bdus" run -f "$dir/bdus_config.so" \
 		letter=bb
-	refuses copies "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus_config.so" \
+	refuses copies "$bdus" run -f "$dir/bdus_config.so" \
 		letter=b copies=65
-	refuses kind "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus_config.so" \
+	refuses kind "$bdus" run -f "$dir/bdus_config.so" \
 		letter=b kind=tape
 }
 
-# Sixteen reads at once take little longer than one.
+# A read takes at least 0.1 s, and sixteen at once take little longer than one.
 page_bdus_complete() {
-	serve "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus_complete.so"
-	nbdsh -u "$uri" -c 'import time' -c 'begin = time.monotonic()' \
-		-c 'data = [nbd.Buffer(512) for i in range(16)]' \
-		-c 'for d in data: h.aio_pread(d, 0)' \
-		-c 'while h.aio_in_flight(): h.poll(-1)' \
-		-c 'took = time.monotonic() - begin' \
-		-c 'assert 0.1 <= took < 0.8, took' || fail "not all at once"
+	serve "$bdus" run -f "$dir/bdus_complete.so"
+	begin=$(date +%s%N)
+	nbdcopy --connections=1 --requests=16 --request-size=65536 "$uri" "$dir/read-back"
+	took_ms=$((($(date +%s%N) - begin) / 1000000))
+	[ $took_ms -ge 100 ] || fail "16 slow reads took $took_ms ms"
+	[ $took_ms -lt 1000 ] || fail "16 reads at once took $took_ms ms"
 	stop
 }
 
 page_bdus_manage_run() {
 	driver bdus-driver.7
 	serve "$dir/bdus_manage_run" "$BDUS_TRANSPORT" "$dir/bdus-driver.so" size=8M
-	grep -qx "$dir/bdus-driver.so: $uri, 8388608 bytes" "$dir/stdout" ||
+	grep -qxF "$dir/bdus-driver.so: $uri, 8388608 bytes" "$dir/stdout" ||
 		fail "announced as $(cat "$dir/stdout")"
 	stop
 	refuses nowhere "$dir/bdus_manage_run" auto /nowhere.so
@@ -168,9 +166,9 @@ page_bdus_manage_check() {
 page_bdus_manage_list() {
 	"$dir/bdus_manage_list" >"$dir/stdout" || fail "status $?"
 	driver bdus-driver.7
-	serve "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus-driver.so" size=8M
+	serve "$bdus" run -f "$dir/bdus-driver.so" size=8M
 	"$dir/bdus_manage_list" >"$dir/list" || fail "status $?"
-	grep -q "$uri memory over nbd, available, pid $server" "$dir/list" ||
+	grep -qF "$uri memory over nbd, available, pid $server" "$dir/list" ||
 		fail "listed as $(cat "$dir/list")"
 	"$dir/bdus_manage_list" "$uri" >"$dir/found" || fail "status $?"
 	grep -q "pid $server" "$dir/found" || fail "found as $(cat "$dir/found")"
@@ -180,7 +178,7 @@ page_bdus_manage_list() {
 
 page_bdus_manage_flush() {
 	driver bdus-driver.7
-	serve "$bdus" run --transport "$BDUS_TRANSPORT" "$dir/bdus-driver.so" size=8M
+	serve "$bdus" run -f "$dir/bdus-driver.so" size=8M
 	"$dir/bdus_manage_flush" "$uri" 2>"$dir/stderr" || fail "status $?"
 	wait "$server" || fail "the server ended with status $?"
 	server=
