@@ -344,7 +344,8 @@ bool bdus_flush_dev_0_1_0_(uint64_t dev_id);
 
 /**
  * Returns once everything written to the device before the call is durable, as fsync(2) on its
- * special file does. ENODEV: no such device. EPERM, EACCES: not allowed to this user.
+ * special file does. ENODEV: no such device. EPERM, EACCES: not allowed to this user. ETIMEDOUT:
+ * not done after ten minutes; bdus_manage_flush() in bdus/manage.h leaves the time to the caller.
  */
 static inline bool bdus_flush_dev(uint64_t dev_id)
 {
@@ -356,7 +357,8 @@ bool bdus_destroy_dev_0_1_0_(uint64_t dev_id);
 /**
  * Ends the device's driver, where it has one, and removes the device; returns when it is gone.
  * Even when the call fails, driver and device may be gone. Does not flush first. ENODEV: no such
- * device. EPERM, EACCES: not allowed to this user.
+ * device. EPERM, EACCES: not allowed to this user. ETIMEDOUT: not gone after a minute, but on its
+ * way; bdus_manage_destroy() in bdus/manage.h leaves the time to the caller.
  */
 static inline bool bdus_destroy_dev(uint64_t dev_id)
 {
