@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/** The id of the metadata context "base:allocation" in our messages. */
+#define NBD_ALLOCATION_ID 1
+
 struct bdus_device_attrs;
 
 struct nbd_export {

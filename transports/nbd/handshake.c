@@ -20,7 +20,6 @@
 #include <string.h>
 
 #define ALLOCATION_CONTEXT "base:allocation"
-#define ALLOCATION_ID      1
 
 /** Reads the data of one option from front to back. */
 struct cursor {
@@ -323,7 +322,7 @@ static void answer_meta_context(struct nbd_handshake *handshake, struct cursor *
 	}
 	matches = matches && handshake->export->has_extents;
 	if (matches)
-		put_context(handshake, set ? ALLOCATION_ID : 0);
+		put_context(handshake, set ? NBD_ALLOCATION_ID : 0);
 	handshake->session.allocation = handshake->session.allocation || (set && matches);
 	put_ack(handshake);
 }

@@ -7,11 +7,11 @@
 #include "nbd_internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define DEFAULT_HOST "127.0.0.1"
 
@@ -94,31 +94,6 @@ static void nbd_probe(struct bdus_transport_report *report)
 
 /* ---- create -------------------------------------------------------------------------------- */
 
-/** Makes the directory for sockets without a path, and writes the path of device @id's. */
-static int default_path(uint64_t id, char *path, size_t room)
-{
-	const char *const user_directory = getenv("XDG_RUNTIME_DIR");
-	const char *const parent = geteuid() == 0 ? "/run" : user_directory;
-	char directory[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
-	int length;
-
-	if (parent == NULL || parent[0] != '/')
-		return base_error(ENOENT,
-				  "XDG_RUNTIME_DIR is not set, so there is no directory for "
-				  "the NBD socket; give socket=PATH");
-	length = snprintf(directory, sizeof(directory), "%s/bdus", parent);
-	if (length < 0 || (size_t)length >= sizeof(directory))
-		return base_error(ENAMETOOLONG, "XDG_RUNTIME_DIR is too long for a socket: %s",
-				  parent);
-	if (mkdir(directory, geteuid() == 0 ? 0755 : 0700) != 0 && errno != EEXIST)
-		return base_error_errno(errno, "cannot create the directory %s", directory);
-	length = snprintf(path, room, "%s/%llu.nbd", directory, (unsigned long long)id);
-	if (length < 0 || (size_t)length >= room)
-		return base_error(ENAMETOOLONG, "XDG_RUNTIME_DIR is too long for a socket: %s",
-				  parent);
-	return 0;
-}
-
 static int parse_mode(const char *text, mode_t *mode)
 {
 	char *end;
@@ -134,15 +109,18 @@ static int listen_unix(struct bdus_transport_device *device,
 		       const struct bdus_transport_setup *setup)
 {
 	const char *path = bdus_config_string(setup->options, "socket");
-	char chosen[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
+	char chosen[PATH_MAX];
 	mode_t mode = 0;
-	int error = parse_mode(bdus_config_string(setup->options, "mode"), &mode);
+	const int error = parse_mode(bdus_config_string(setup->options, "mode"), &mode);
 
-	if (error == 0 && path == NULL) {
-		error = default_path(setup->id, chosen, sizeof(chosen));
+	if (error != 0)
+		return error;
+	if (path == NULL) {
+		snprintf(chosen, sizeof(chosen), "%s/%llu.nbd", setup->runtime_directory,
+			 (unsigned long long)setup->id);
 		path = chosen;
 	}
-	return error != 0 ? error : nbd_listen_unix(&device->listeners, path, mode);
+	return nbd_listen_unix(&device->listeners, path, mode);
 }
 
 static int listen_tcp(struct bdus_transport_device *device,

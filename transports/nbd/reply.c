@@ -11,9 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-/** The id under which the handshake hands out "base:allocation". */
-#define ALLOCATION_ID 1
-
 static_assert((int)BDUS_EXTENT_HOLE == (int)NBD_STATE_HOLE, "an extent's flags go out as they are");
 static_assert((int)BDUS_EXTENT_ZERO == (int)NBD_STATE_ZERO, "an extent's flags go out as they are");
 
@@ -182,6 +179,6 @@ bool nbd_reply_status(struct nbd_reply *reply, const struct nbd_export *export,
 		return false;
 	set_chunk(reply, command, NBD_REPLY_TYPE_BLOCK_STATUS, sizeof(*status), extents,
 		  writer.count * sizeof(struct nbd_extent));
-	base_store_be32(&status->context, ALLOCATION_ID);
+	base_store_be32(&status->context, NBD_ALLOCATION_ID);
 	return true;
 }
