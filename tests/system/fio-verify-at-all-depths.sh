@@ -1,41 +1,69 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# What fio writes in random order at several block sizes and depths, mixed with reads and trims, it
+# What fio writes in random order at several block sizes and depths, also mixed with reads and trims, it
 # reads back, over `ram` and over `file`, and over `file` once more after the driver was restarted.
 #
-# guest: cpus=2 mem=1024 timeout=180 kernels=uml,6.12,7.3
+# guest: cpus=2 mem=1024 timeout=120 kernels=uml,6.12,7.3
 . "$(dirname "$0")/lib.sh"
 need_ublk
 need fio
 
 engine=io_uring
 [[ $(cat /proc/sys/kernel/io_uring_disabled 2>/dev/null || echo 0) == 0 ]] || engine=libaio
+unit=4M
+is_slow && unit=1M
 
-run_fio() # DEVICE BLOCK-SIZE DEPTH [OPTION...]
+# Options of all jobs, for a file of jobs.
+common() # DEVICE
 {
-	local block=$2 depth=$3
-	step "$1: blocks of $block, depth $depth ${*:4}"
-	fio --name=verify --filename="$1" --ioengine=$engine --direct=1 \
-		--rw=randwrite --bs="$block" --iodepth="$depth" --verify=crc32c --verify_fatal=1 --do_verify=1 \
-		--randseed=12 --minimal --size=16M "${@:4}" >"$work/fio" 2>&1 || {
+	cat <<-END
+		[global]
+		filename=$1
+		ioengine=$engine
+		direct=1
+		rw=randwrite
+		size=$unit
+		verify=crc32c
+		verify_fatal=1
+		verify_state_save=0
+		randseed=12
+		stonewall
+	END
+}
+
+run_fio() # WHAT: the jobs are in $work/jobs
+{
+	step "$1"
+	fio --minimal "$work/jobs" >"$work/fio" 2>&1 || {
 		cat "$work/fio"
-		fail "fio at blocks of $block, depth $depth on $1"
+		fail "$1"
 	}
 }
 
 all_shapes() # DEVICE
 {
-	run_fio "$1" 512 1 --size=512K
-	run_fio "$1" 4k 1 --size=4M
-	run_fio "$1" 4k 32
-	run_fio "$1" 64k 8
-	run_fio "$1" 1m 4
-	run_fio "$1" 4m 2
-	run_fio "$1" 512-256k 128
-	run_fio "$1" 4k 16 --rw=randrw --rwmixread=50
-	run_fio "$1" 4k 32 --rw=randtrimwrite
-	run_fio "$1" 16k 16 --numjobs=4 --offset_increment=16M --fsync=64
+	{
+		common "$1"
+		printf '[%s]\nbs=%s\niodepth=%s\nsize=%s\n' sectors 512 1 256K single 4k 1 1M
+		printf '[%s]\nbs=%s\niodepth=%s\n' deep 4k 32 middle 64k 8 large 256k 4
+		printf '[%s]\nbs=%s\niodepth=%s\nsize=%s\n' larger 1m 4 16M split 4m 2 16M
+		printf '[mixed sizes]\nbsrange=512-256k\niodepth=128\n'
+		printf '[reads and writes]\nbs=4k\niodepth=16\nrw=randrw\n'
+		printf '[trims and writes]\nbs=4k\niodepth=32\nrw=randtrimwrite\n'
+		printf '[four at once]\nbs=16k\niodepth=16\nnumjobs=4\noffset_increment=%s\nfsync=64\n' $unit
+	} >"$work/jobs"
+	run_fio "$1: eleven shapes of load, verified"
+}
+
+one_shape() # DEVICE OPTION...
+{
+	{
+		common "$1"
+		printf '[restart]\nbs=8k\niodepth=16\nrandseed=77\n'
+		printf '%s\n' "${@:2}"
+	} >"$work/jobs"
+	run_fio "$1: blocks of 8k ${*:2}"
 }
 
 step 'ram'
@@ -47,11 +75,11 @@ step 'file'
 must truncate -s 64M "$work/image"
 bdus_run file path="$work/image" || fail 'no device'
 all_shapes "$device"
-run_fio "$device" 8k 16 --randseed=77
+one_shape "$device"
 must "$BDUS" destroy "$device"
 bdus_run file path="$work/image" || fail 'no device the second time'
-run_fio "$device" 8k 16 --randseed=77 --verify_only=1
+one_shape "$device" verify_only=1
 step 'a verification that must fail, to see that it can'
 must dd if=/dev/urandom of="$device" bs=8k seek=100 count=1 oflag=direct status=none
-must_fail run_fio "$device" 8k 16 --randseed=77 --verify_only=1
+must_fail one_shape "$device" verify_only=1
 must "$BDUS" destroy "$device"

@@ -35,10 +35,10 @@ fail()
 	exit 1
 }
 
-# Says what the test is about to show.
+# Says what the test is about to show, and when.
 step()
 {
-	echo "-- $*"
+	echo "-- $SECONDS s: $*"
 }
 
 # Runs a command that has to succeed.
@@ -52,6 +52,13 @@ must_fail()
 {
 	refusal=$("$@" 2>&1) && fail "succeeded, but should not have: $*"
 	true
+}
+
+# Whether the processor is emulated, so that work takes ten times as long: tests show the same there
+# with less of it.
+is_slow()
+{
+	[[ ${BDUS_GUEST:-host} == [0-9]* ]]
 }
 
 # need TOOL...: skips the test where one of them is not installed.
