@@ -75,8 +75,9 @@ static int ram_open_store(const struct bdus_config *config, struct store **store
 	if (result < 0)
 		return bdus_config_error(
 			-result,
-			"ram: no address space for size=%llu bytes; what a process can have may be "
-			"limited by \"ulimit -v\" or by the sysctl vm.overcommit_memory=2",
+			"ram: no address space for size=%llu bytes; it may be limited by \"ulimit "
+			"-v\", by \"ulimit -l\" where memory is locked, or by the sysctl "
+			"vm.overcommit_memory=2",
 			(unsigned long long)size);
 	return 0;
 }

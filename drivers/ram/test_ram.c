@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -255,6 +256,15 @@ static void memory_follows_what_is_written_and_discarded(void **state)
 	check_memory("size=1T huge-pages=yes", BDUS_OP_DISCARD);
 }
 
+static void memory_that_is_locked_is_given_back_too(void **state)
+{
+	(void)state;
+	if (mlockall(MCL_FUTURE | MCL_ONFAULT) < 0)
+		suite_skip("this user may not lock memory");
+	check_memory("size=1T", BDUS_OP_DISCARD);
+	assert_int_equal(munlockall(), 0);
+}
+
 static void one_small_write_takes_one_page(void **state)
 {
 	struct opened opened;
@@ -419,6 +429,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_write_racing_an_unmap_is_lost_or_kept_for_good),
 		cmocka_unit_test(reading_the_unwritten_takes_no_memory),
 		cmocka_unit_test(memory_follows_what_is_written_and_discarded),
+		cmocka_unit_test(memory_that_is_locked_is_given_back_too),
 		cmocka_unit_test(one_small_write_takes_one_page),
 		cmocka_unit_test(write_zeros_without_unmap_keeps_the_range_allocated),
 		cmocka_unit_test(unaligned_discard_keeps_what_shares_its_pages),
