@@ -166,6 +166,15 @@ static int check_driver(const struct bdus_driver *driver)
 	return 0;
 }
 
+/** More queues than processors take memory and threads for nothing, unless somebody asks for them.
+ */
+static uint32_t processor_count(void)
+{
+	const long count = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return count > 0 ? (uint32_t)count : 1;
+}
+
 static void apply_overrides(struct bdus_device *device)
 {
 	const struct bdus_device_config *const config = device->config;
@@ -177,8 +186,8 @@ static void apply_overrides(struct bdus_device *device)
 		attrs->flags |= BDUS_DEVICE_NO_PARTITION_SCAN;
 	if (config->queue_depth != 0)
 		attrs->queue_depth = config->queue_depth;
-	if (config->queues != 0 && config->queues < attrs->queues)
-		attrs->queues = config->queues;
+	attrs->queues = (uint32_t)base_min(attrs->queues, config->queues != 0 ? config->queues
+									      : processor_count());
 	/* A blocking driver gets its concurrency from workers, which one queue feeds. */
 	if (config->driver->handle != NULL)
 		attrs->queues = 1;

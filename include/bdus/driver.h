@@ -126,8 +126,8 @@ struct bdus_device_attrs {
 	uint32_t max_concurrency;
 	/**
 	 * Number of queues that the driver can serve at once, each from a thread of its own; 0
-	 * means 1. More than one needs `submit` to be safe against itself on other queues. The user
-	 * or the way in may lower it.
+	 * means 1. More than one needs `submit` to be safe against itself on other queues. Lowered
+	 * to the number of processors or what the user asks for, and by the way in.
 	 */
 	uint32_t queues;
 	/** Requests in flight in one queue; 0 means 128. */
