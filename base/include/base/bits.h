@@ -12,7 +12,7 @@
 #define BASE_ARRAY_LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /** The structure of type @type whose member @member is at @pointer. */
-#define base_container_of(pointer, type, member)                                                   \
+#define base_container_of(pointer, type, member) \
 	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 #define base_likely(condition)   __builtin_expect(!!(condition), 1)

@@ -9,17 +9,17 @@
 #include <stdint.h>
 #include <string.h>
 
-#define BASE_DEFINE_BE(bits)                                                                       \
-	static inline uint##bits##_t base_load_be##bits(const void *from)                          \
-	{                                                                                          \
-		uint##bits##_t raw;                                                                \
-		memcpy(&raw, from, sizeof(raw));                                                   \
-		return be##bits##toh(raw);                                                         \
-	}                                                                                          \
-	static inline void base_store_be##bits(void *to, uint##bits##_t value)                     \
-	{                                                                                          \
-		const uint##bits##_t raw = htobe##bits(value);                                     \
-		memcpy(to, &raw, sizeof(raw));                                                     \
+#define BASE_DEFINE_BE(bits)                                                   \
+	static inline uint##bits##_t base_load_be##bits(const void *from)      \
+	{                                                                      \
+		uint##bits##_t raw;                                            \
+		memcpy(&raw, from, sizeof(raw));                               \
+		return be##bits##toh(raw);                                     \
+	}                                                                      \
+	static inline void base_store_be##bits(void *to, uint##bits##_t value) \
+	{                                                                      \
+		const uint##bits##_t raw = htobe##bits(value);                 \
+		memcpy(to, &raw, sizeof(raw));                                 \
 	}
 
 BASE_DEFINE_BE(16)

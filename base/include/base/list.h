@@ -57,7 +57,7 @@ static inline struct base_list *base_list_pop_front(struct base_list *list)
 }
 
 /** Walks the list; the current element must not be removed on the way. */
-#define base_list_for_each(element, list)                                                          \
+#define base_list_for_each(element, list) \
 	for (struct base_list *element = (list)->next; element != (list); element = element->next)
 
 #define base_list_entry(element, type, member) base_container_of(element, type, member)
