@@ -61,6 +61,26 @@ static int wait_for_child(int fd, pid_t child)
 	return base_error(-word.result, "%s", word.message);
 }
 
+/**
+ * Opens /dev/null for standard streams that the program was started without. Otherwise sockets of
+ * the device would take their place, and be lost when the streams are pointed elsewhere.
+ */
+static void fill_streams(struct bdus_daemon *daemon)
+{
+	const int moved = fcntl(daemon->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	int fd;
+
+	if (moved < 0)
+		return;
+	close(daemon->fd);
+	daemon->fd = moved;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int bdus_daemon_fork(struct bdus_daemon **daemon)
 {
 	struct bdus_daemon *const made = malloc(sizeof(*made));
@@ -73,6 +93,8 @@ int bdus_daemon_fork(struct bdus_daemon **daemon)
 		free(made);
 		return base_error_errno(errno, "cannot create a socket pair");
 	}
+	/* What is buffered would otherwise be in both processes, and perhaps be written twice. */
+	fflush(NULL);
 	child = fork();
 	if (child < 0) {
 		const int error = errno;
@@ -89,6 +111,7 @@ int bdus_daemon_fork(struct bdus_daemon **daemon)
 	}
 	close(fds[0]);
 	made->fd = fds[1];
+	fill_streams(made);
 	*daemon = made;
 	return 1;
 }

@@ -248,6 +248,35 @@ static void test_buffered_output_appears_once(void **state)
 	assert_output(expected);
 }
 
+/* What the device opens must not take the place of streams that the program runs without. */
+static void test_program_without_standard_streams(void **state)
+{
+	struct notes *notes = api_shared_alloc(sizeof(*notes));
+	int status;
+	pid_t pid;
+
+	(void)state;
+	fflush(NULL);
+	pid = fork();
+	assert_int_not_equal(pid, -1);
+	if (pid == 0) {
+		for (int fd = 0; fd < 3; fd++)
+			close(fd);
+		notes->result = bdus_run(&ops, &attrs, notes);
+		snprintf(notes->message, sizeof(notes->message), "%s", bdus_get_error_message());
+		notes->returned_in = getpid();
+		_exit(notes->result ? 0 : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_string_equal(notes->message, "");
+	assert_int_equal(status, 0);
+	read_once();
+	for (int fd = 0; fd < 3; fd++)
+		assert_string_equal(notes->streams[fd], "/dev/null");
+	end_server(notes->server);
+	assert_true(notes->terminated);
+}
+
 static void test_failed_initialize_returns_to_the_caller(void **state)
 {
 	struct notes *notes = api_shared_alloc(sizeof(*notes));
@@ -333,6 +362,7 @@ int main(void)
 		api_unit_test(test_all_callbacks_run_in_one_process),
 		api_unit_test(test_background_process),
 		api_unit_test(test_buffered_output_appears_once),
+		api_unit_test(test_program_without_standard_streams),
 		api_unit_test(test_failed_initialize_returns_to_the_caller),
 		api_unit_test(test_failed_on_device_available_returns_to_the_caller),
 		api_unit_test(test_bad_attributes_return_to_the_caller),
