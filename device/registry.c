@@ -338,11 +338,13 @@ static void parse_line(char *line, struct bdus_device_info *info)
 	}
 }
 
+/** What follows the line "end" is the rest of an older, longer record that is about to be cut off.
+ */
 static void parse_record(char *text, struct bdus_device_info *info)
 {
 	char *rest = NULL;
 
-	for (char *line = strtok_r(text, "\n", &rest); line != NULL;
+	for (char *line = strtok_r(text, "\n", &rest); line != NULL && strcmp(line, "end") != 0;
 	     line = strtok_r(NULL, "\n", &rest))
 		parse_line(line, info);
 }
