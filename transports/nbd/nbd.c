@@ -270,9 +270,8 @@ static void nbd_describe(struct bdus_transport_device *device, struct bdus_devic
 static int nbd_stop(struct bdus_transport_device *device)
 {
 	nbd_listen_close(&device->listeners);
+	/* The engine wakes the queues; from now on any of them may be closed by its owner. */
 	atomic_store_explicit(&device->stopping, true, memory_order_release);
-	for (unsigned i = 0; i < device->queue_count; i++)
-		nbd_queue_wake(device->queues[i]);
 	return 0;
 }
 
