@@ -121,7 +121,7 @@ void cli_status_merge(int *status, int other);
 
 /** Opens whichever of the standard streams is closed, so that no other file takes its number. */
 void cli_guard_streams(void);
-/** Flushes stdout. Returns 0, or -errno after a message (but silently for a broken pipe). */
+/** Writes out what was printed to stdout. Returns 0, or -errno also for what failed before. */
 int cli_flush_stdout(void);
 
 /** For a bdus_progress_fn: says what is waited for after 3 s, and again from time to time. */

@@ -74,6 +74,7 @@ static int announce(const struct bdus_device_info *info, void *opaque)
 {
 	struct run *const run = opaque;
 	const bool quiet = cli_args_has(run->args, "quiet");
+	int error;
 
 	run->available = true;
 	if (run->chosen_by_us && !quiet)
@@ -82,7 +83,10 @@ static int announce(const struct bdus_device_info *info, void *opaque)
 		cli_json_print(cli_json_device(info));
 	else if (!quiet)
 		printf("%s\n", info->path);
-	return cli_flush_stdout();
+	error = cli_flush_stdout();
+	if (error < 0)
+		bdus_config_error(-error, "cannot write to standard output: %s", strerror(-error));
+	return error;
 }
 
 /** The status for a run that failed, by whether the device was ever there. */

@@ -106,7 +106,8 @@ int cli_devices_select(const struct cli_args *args, struct cli_devices *devices,
 			add_once(devices, &info);
 			continue;
 		}
-		cli_say_library_error(args->operands[i], error);
+		/* The library's message says what was looked for. */
+		cli_say_library_error(NULL, error);
 		cli_status_merge(&status, status_of_missing(error));
 		if (missing != NULL)
 			missing(args->operands[i], status_of_missing(error), opaque);

@@ -4,6 +4,7 @@
  */
 #include "cli_internal.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -89,15 +90,24 @@ static int run_command(int argc, char **argv)
 	return CLI_OK;
 }
 
+/** The status of a command whose output has to be written yet. */
+static int finish_output(int status)
+{
+	const int error = cli_flush_stdout();
+
+	if (error == 0 || status != CLI_OK)
+		return status;
+	/* A reader that has seen enough need not be told that it left. */
+	if (error != -EPIPE)
+		cli_say("cannot write to standard output: %s", strerror(-error));
+	return CLI_FAILED;
+}
+
 int main(int argc, char **argv)
 {
-	int status;
 
 	cli_guard_streams();
 	/* A reader that went away is an error of write(), not the end of a driver. */
 	signal(SIGPIPE, SIG_IGN);
-	status = run_command(argc, argv);
-	if (cli_flush_stdout() != 0 && status == CLI_OK)
-		status = CLI_FAILED;
-	return status;
+	return finish_output(run_command(argc, argv));
 }

@@ -98,16 +98,10 @@ void cli_guard_streams(void)
 
 int cli_flush_stdout(void)
 {
-	static bool said;
-	int error = 0;
-
 	errno = 0;
-	if (fflush(stdout) != 0 || ferror(stdout))
-		error = errno != 0 ? errno : EIO;
-	if (error != 0 && error != EPIPE && !said)
-		cli_say("cannot write to standard output: %s", strerror(error));
-	said = error != 0;
-	return -error;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	return errno != 0 ? -errno : -EIO;
 }
 
 void cli_progress_begin(struct cli_progress *progress, const char *doing, const char *device)

@@ -45,7 +45,7 @@ def check(value, schema, place):
 DEVICE = {
     "id": (INT, NULL), "path": (TEXT, NULL), "native_path": (TEXT, NULL),
     "state": {"creating", "available", "draining", "orphaned"},
-    "transport": TEXT, "driver": (TEXT, NULL), "pid": (INT, NULL),
+    "transport": (TEXT, NULL), "driver": (TEXT, NULL), "pid": (INT, NULL),
     "size_bytes": (INT, NULL), "logical_block_size": (INT, NULL),
     "physical_block_size": (INT, NULL), "queues": (INT, NULL), "queue_depth": (INT, NULL),
     "read_only": BOOL,

@@ -24,14 +24,14 @@ json run 0 "$BDUS" run ram size=16M --json --transport "$(nbd s)"
 [ "$(value 'd["major"]')" = None ] || fail "an NBD export has a device number"
 uri=$(value 'd["path"]')
 json run 0 "$BDUS" run "$BDUS_SLOW_DRIVER" --read-only -q --json --transport "$(nbd t)"
-[ "$(value 'd["read_only"], "read-only" in d["flags"]')" = "(True, True)" ] || fail "not read-only"
+[ "$(value 'd["read_only"], "read-only" in d["flags"]')" = "True True" ] || fail "not read-only"
 json list 0 "$BDUS" list --json
 [ "$(value 'len(d["devices"])')" = 2 ] || fail "not two devices"
 json info 0 "$BDUS" info --json "$uri"
 [ "$(value 'd["devices"][0]["path"]')" = "$uri" ] || fail "info of another device"
 json info 3 "$BDUS" info --json 987654321 "$uri"
 [ "$(value 'len(d["devices"]), d["errors"][0]["device"], d["errors"][0]["status"]')" = \
-	"(1, '987654321', 3)" ] || fail "the error is not in the document"
+	"1 987654321 3" ] || fail "the error is not in the document"
 json check 0 "$BDUS" check --json
 [ "$(value '[t["usable"] for t in d["transports"] if t["name"] == "nbd"]')" = "[True]" ] ||
 	fail "NBD does not work here"

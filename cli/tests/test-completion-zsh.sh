@@ -15,8 +15,8 @@ cat >"$tmp/complete.zsh" <<'END'
 zmodload zsh/zpty
 zpty shell "PATH=$1:\$PATH HOME=$3 PS1= TERM=dumb zsh -f -i"
 say() { zpty -w shell "$1" }
-say "stty -echo; fpath=($2 \$fpath); autoload -Uz compinit; compinit -D -u"
-say 'compadd() { local -a found; builtin compadd -A found "$@"; print -rl -- "FOUND:"${^found}; builtin compadd "$@" }'
+say "stty -echo; fpath=($2 \$fpath); autoload -Uz compinit; compinit -u -d $3/dump"
+say 'compadd() { local -a found; builtin compadd -A found "$@"; print -rl -- "FOUND:"${(Q)^found}; builtin compadd "$@" }'
 say 'finish() { compstate[insert]= compstate[list]=; print -r -- "THE-END" }'
 say 'comppostfuncs=(finish); zstyle ":completion:*" menu no; bindkey "^I" complete-word'
 say 'print -r READ""Y'
