@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""check-json.py KIND FILE: the file is exactly one JSON document as bdus(1) documents it for a
-command: every member that is documented, of its type, and none that is not."""
+"""check-json.py KIND FILE ASSERTION: the file is exactly one JSON document as bdus(1) documents it for
+a command: every member that is documented, of its type, and none that is not. The assertion, a Python
+expression, is true of the document d."""
 
 import json
 import sys
@@ -82,3 +83,4 @@ if __name__ == "__main__":
     with open(sys.argv[2], encoding="utf-8") as file:
         document = json.load(file, object_pairs_hook=no_duplicates)
     check(document, SCHEMAS[sys.argv[1]], "the document")
+    assert eval(sys.argv[3], {"d": document}), f"it is not true that {sys.argv[3]}"
