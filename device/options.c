@@ -115,12 +115,14 @@ static bool word_in_list(const char *word, const char *list)
 {
 	const size_t length = strlen(word);
 
+	if (length == 0 || strchr(word, ' ') != NULL)
+		return false;
 	for (const char *at = list; (at = strstr(at, word)) != NULL; at += length) {
 		const bool starts = at == list || at[-1] == ' ';
 		const bool ends = at[length] == '\0' || at[length] == ' ';
 
 		if (starts && ends)
-			return length > 0;
+			return true;
 	}
 	return false;
 }
