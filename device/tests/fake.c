@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#include "fake.h"
+
+#include "attrs.h"
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/** The transport knows its queue by this; the tests use one at a time. */
+static struct fake *current;
+
+static int fake_open_queue(struct bdus_transport_device *device, unsigned index, int wake_fd,
+			   struct bdus_transport_queue **queue)
+{
+	(void)device;
+	(void)index;
+	(void)wake_fd;
+	*queue = NULL;
+	return 0;
+}
+
+static void fake_close_queue(struct bdus_transport_queue *queue)
+{
+	(void)queue;
+}
+
+static int fake_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity,
+		      int timeout_ms)
+{
+	struct pollfd wake = {.fd = current->queue.wake_fd, .events = POLLIN};
+	unsigned count = 0;
+
+	(void)queue;
+	for (; count < current->fetch_count && count < capacity; count++)
+		ios[count] = current->to_fetch[count];
+	current->fetch_count -= count;
+	memmove(current->to_fetch, current->to_fetch + count,
+		current->fetch_count * sizeof(current->to_fetch[0]));
+	if (count == 0 && poll(&wake, 1, timeout_ms) > 0)
+		bdus_queue_drain_wake(&current->queue);
+	return (int)count;
+}
+
+static void fake_commit(struct bdus_transport_queue *queue, struct bdus_io *const *ios,
+			unsigned count)
+{
+	(void)queue;
+	assert_true(count <= BDUS_BATCH);
+	for (unsigned i = 0; i < count; i++) {
+		assert_true(current->commit_count < FAKE_REQUESTS_MAX);
+		current->committed[current->commit_count++] = ios[i];
+	}
+}
+
+static const struct bdus_transport fake_transport = {
+	.name = "fake",
+	.open_queue = fake_open_queue,
+	.close_queue = fake_close_queue,
+	.fetch = fake_fetch,
+	.commit = fake_commit,
+};
+
+static void fake_submit(void *instance, struct bdus_request *request)
+{
+	struct fake *const fake = instance;
+	const unsigned index = fake->seen_count++;
+	const unsigned slot = index % FAKE_REQUESTS_MAX;
+
+	fake->seen[slot] = *request;
+	if (fake->at_once)
+		bdus_complete(request, fake->results[slot]);
+	else
+		fake->pending[slot] = request;
+}
+
+void fake_init_over(struct fake *fake, struct bdus_device_attrs attrs, uint32_t native_ops,
+		    struct bdus_layer layer)
+{
+	attrs.ops = native_ops;
+	assert_int_equal(bdus_attrs_complete("fake", &attrs), 0);
+	attrs.ops = bdus_rules_effective_ops(native_ops, attrs.flags);
+	assert_int_equal(bdus_rules_init(&fake->rules, &attrs, native_ops), 0);
+	assert_int_equal(bdus_queue_init(&fake->queue, &fake_transport, layer, &fake->rules), 0);
+	assert_int_equal(bdus_queue_open(&fake->queue, NULL, 0), 0);
+	current = fake;
+}
+
+void fake_init(struct fake *fake, struct bdus_device_attrs attrs, uint32_t native_ops)
+{
+	memset(fake, 0, sizeof(*fake));
+	fake_init_over(fake, attrs, native_ops,
+		       (struct bdus_layer){.submit = fake_submit, .instance = fake});
+}
+
+void fake_finish(struct fake *fake)
+{
+	bdus_queue_close(&fake->queue);
+	bdus_queue_finish(&fake->queue);
+	bdus_rules_finish(&fake->rules);
+}
+
+void fake_issue(struct fake *fake, struct bdus_io *io, enum bdus_op op, unsigned flags,
+		uint64_t offset, uint64_t length, void *data)
+{
+	struct bdus_extent *const extents = io->request.extents;
+	const uint32_t capacity = io->request.extent_capacity;
+
+	bdus_io_init(io);
+	bdus_io_prepare(io, op, flags, offset, length, data);
+	io->request.extents = extents;
+	io->request.extent_capacity = capacity;
+	io->result = 1;
+	fake->to_fetch[fake->fetch_count++] = io;
+	assert_int_equal(bdus_queue_turn(&fake->queue, 0), 1);
+	bdus_queue_turn(&fake->queue, 0);
+}
+
+void fake_answer(struct fake *fake, unsigned index, int result)
+{
+	struct bdus_request *const request = fake->pending[index];
+
+	assert_true(index < fake->seen_count);
+	assert_non_null(request);
+	fake->pending[index] = NULL;
+	bdus_complete(request, result);
+	bdus_queue_turn(&fake->queue, 0);
+}
+
+void fake_wait(struct fake *fake, unsigned count)
+{
+	const uint64_t deadline = base_deadline_ns(30000);
+
+	while (fake->commit_count < count) {
+		if (base_remaining_ms(deadline) == 0)
+			fail_msg("only %u of %u requests came back", fake->commit_count, count);
+		bdus_queue_turn(&fake->queue, 10);
+	}
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A way in and a top layer that a unit test writes the script of: what fetch() hands out, what
+ * arrives below, and what commit() brings back.
+ */
+#ifndef DEVICE_TESTS_FAKE_H
+#define DEVICE_TESTS_FAKE_H
+
+#include "queue.h"
+
+#define FAKE_REQUESTS_MAX 512
+
+struct fake {
+	struct bdus_queue queue;
+	struct bdus_rules rules;
+
+	/** What fetch() hands out next. */
+	struct bdus_io *to_fetch[FAKE_REQUESTS_MAX];
+	unsigned fetch_count;
+	/** What commit() was given. */
+	struct bdus_io *committed[FAKE_REQUESTS_MAX];
+	unsigned commit_count;
+
+	/** What reached the layer: a copy, and the request itself while it is not completed. */
+	struct bdus_request seen[FAKE_REQUESTS_MAX];
+	struct bdus_request *pending[FAKE_REQUESTS_MAX];
+	unsigned seen_count;
+	/** Complete each request at once, with these results in turn (0 past their end). */
+	bool at_once;
+	int results[FAKE_REQUESTS_MAX];
+};
+
+/** A device like @attrs (completed here) with a driver that takes @native_ops, over the fake layer.
+ */
+void fake_init(struct fake *fake, struct bdus_device_attrs attrs, uint32_t native_ops);
+/** The same over a layer of the test's own. */
+void fake_init_over(struct fake *fake, struct bdus_device_attrs attrs, uint32_t native_ops,
+		    struct bdus_layer layer);
+void fake_finish(struct fake *fake);
+
+/** Hands a request out and runs one turn of the queue. */
+void fake_issue(struct fake *fake, struct bdus_io *io, enum bdus_op op, unsigned flags,
+		uint64_t offset, uint64_t length, void *data);
+
+/** Completes what reached the layer as number @index, and runs one turn. */
+void fake_answer(struct fake *fake, unsigned index, int result);
+
+/** Runs turns until @count requests were committed; fails the test after 30 s. */
+void fake_wait(struct fake *fake, unsigned count);
+
+#endif
