@@ -447,6 +447,34 @@ static void disconnect_answers_what_came_before(void)
 	close(fd);
 }
 
+static void changes_of_a_read_only_export(void)
+{
+	const int fd = enter();
+
+	send_request(fd, NBD_CMD_WRITE, 0, 0, 4096);
+	send_bytes(fd, 4096);
+	expect_reply(fd, NBD_EPERM);
+	send_request(fd, NBD_CMD_WRITE_ZEROES, 0, 0, 4096);
+	expect_reply(fd, NBD_EPERM);
+	send_request(fd, NBD_CMD_TRIM, 0, 0, 4096);
+	expect_reply(fd, NBD_EPERM);
+	expect_alive(fd);
+}
+
+static void waits_in_transmission(void)
+{
+	char byte;
+
+	receive_all(enter(), &byte, 1);
+}
+
+static void waits_in_the_handshake(void)
+{
+	char byte;
+
+	receive_all(greet(), &byte, 1);
+}
+
 /* ---- the list ------------------------------------------------------------------------------ */
 
 static const struct {
@@ -471,6 +499,9 @@ static const struct {
 	{"requests-without-reading-the-replies", requests_without_reading_the_replies},
 	{"half-close-gets-its-replies", half_close_gets_its_replies},
 	{"disconnect-answers-what-came-before", disconnect_answers_what_came_before},
+	{"changes-of-a-read-only-export", changes_of_a_read_only_export},
+	{"waits-in-transmission", waits_in_transmission},
+	{"waits-in-the-handshake", waits_in_the_handshake},
 };
 
 int main(int argc, char **argv)
