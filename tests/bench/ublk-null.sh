@@ -1,0 +1,102 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# 4 KiB random reads of a null device over ublk, beside other ublk servers' null devices: all of them
+# exist at once, in one kernel, and take turns. Prints the ratio of medians, and that of the memory
+# that the idle processes take. It gates nothing: figures of one machine say little about another's.
+#
+# Peers, each left out when not given:
+#   BDUS_PEER_UBLKSRV   program taking "add -q 1 -d 128 -n NUMBER", as ublksrv's null target does
+#   BDUS_PEER_KUBLK     program taking "add -t null -q 1 -d 128 -n NUMBER", as the kernel's own test
+#                       server does
+#   BDUS_BLOCKING       program that serves a device through bdus_run(), printing nothing but its path
+# BDUS_BENCH_ROUNDS (5) and BDUS_BENCH_SECONDS (2) say how long.
+. "$(dirname "$0")/../system/lib.sh"
+need_ublk
+need fio
+rounds=${BDUS_BENCH_ROUNDS:-5} seconds=${BDUS_BENCH_SECONDS:-2}
+declare -A disk pid
+servers=()
+
+# add NAME DISK PID
+add()
+{
+	servers+=("$1")
+	disk[$1]=$2 pid[$1]=$3
+}
+
+start_peer() # NAME NUMBER COMMAND...
+{
+	local name=$1 number=$2 server
+	shift 2
+	setsid "$@" -q 1 -d 128 -n "$number" </dev/null >"$work/$name.out" 2>&1 &
+	wait_until 20 test -b "/dev/ublkb$number" || fail "no device from $name: $(cat "$work/$name.out")"
+	server=$(server_of "$number")
+	at_exit kill -9 "$server"
+	add "$name" "/dev/ublkb$number" "$server"
+}
+
+server_of() # NUMBER: the process that has /dev/ublkcNUMBER open
+{
+	find /proc/[0-9]*/fd -lname "/dev/ublkc$1" 2>/dev/null | head -n 1 | cut -d/ -f3
+}
+
+iops() # DISK DEPTH
+{
+	fio --name=x --filename="$1" --rw=randread --bs=4k --direct=1 --ioengine=libaio \
+		--iodepth="$2" --time_based --runtime="$seconds" --minimal |
+		awk -F';' '{ print $8 }'
+}
+
+memory() # PID: private and proportional memory in KiB
+{
+	awk '/^Pss:/ { pss = $2 } /^Private_Dirty:/ { dirty = $2 } END { print pss, dirty }' \
+		"/proc/$1/smaps_rollup"
+}
+
+median()
+{
+	sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+
+ratio() # OURS THEIRS
+{
+	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'
+}
+
+bdus_run --transport ublk null || fail 'no device'
+add bdus "$device" "$("$BDUS" info --json "$device" | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p')"
+[[ -z ${BDUS_BLOCKING:-} ]] || {
+	"$BDUS_BLOCKING" >"$work/blocking.out" &
+	at_exit kill "$!"
+	wait_until 20 test -s "$work/blocking.out" || fail 'no device from bdus_run()'
+	add bdus_run "$(head -n 1 "$work/blocking.out")" "$!"
+}
+[[ -z ${BDUS_PEER_UBLKSRV:-} ]] || start_peer ublksrv 900 "$BDUS_PEER_UBLKSRV" add
+[[ -z ${BDUS_PEER_KUBLK:-} ]] || start_peer kublk 901 "$BDUS_PEER_KUBLK" add -t null
+
+for server in "${servers[@]}"; do
+	read -r pss dirty <<<"$(memory "${pid[$server]}")"
+	echo "idle $server: $pss KiB proportional, $dirty KiB private and dirty"
+	printf -v "pss_$server" %s "$pss"
+	[[ $server == bdus ]] ||
+		echo "ratio memory bdus/$server $(ratio "$pss_bdus" "$pss") (smaller is better)"
+done
+for depth in 1 32; do
+	for ((round = 0; round < rounds; round++)); do
+		for server in "${servers[@]}"; do
+			iops "${disk[$server]}" "$depth" >>"$work/$server.$depth"
+		done
+	done
+	for server in "${servers[@]}"; do
+		echo "qd$depth $server: $(median <"$work/$server.$depth") reads/s" \
+			"($(sort -n "$work/$server.$depth" | tr '\n' ' '))"
+		for ours in bdus bdus_run; do
+			[[ $server != bdus* && -e $work/$ours.$depth ]] || continue
+			echo "ratio qd$depth $ours/$server" \
+				"$(ratio "$(median <"$work/$ours.$depth")" "$(median <"$work/$server.$depth")")"
+		done
+	done
+done
+[[ ${#servers[@]} -gt 1 ]] || echo 'no peer given: nothing to compare with'
+_may_leave=yes
