@@ -257,11 +257,23 @@ static int create(const struct bdus_transport_setup *setup, struct bdus_transpor
 
 static int ublk_destroy(struct bdus_transport_device *device);
 
+/* Undoes what create() has done and returns its error; says what could not be undone. */
+static int abandon(struct bdus_transport_device *device, int result)
+{
+	const uint32_t number = device->number;
+	char message[BASE_ERROR_MESSAGE_BYTES];
+
+	snprintf(message, sizeof(message), "%s", base_error_message());
+	if (ublk_destroy(device) < 0)
+		return base_error(-result, "%s; /dev/ublkc%u is left behind for root to remove",
+				  message, number);
+	return base_error(-result, "%s", message);
+}
+
 static int ublk_create(const struct bdus_transport_setup *setup,
 		       struct bdus_transport_device **result_device)
 {
 	struct bdus_transport_device *const device = calloc(1, sizeof(*device));
-	char message[BASE_ERROR_MESSAGE_BYTES];
 	int result;
 
 	if (!device)
@@ -270,11 +282,8 @@ static int ublk_create(const struct bdus_transport_setup *setup,
 	ublk_protect_process();
 	ublk_protect_thread();
 	result = create(setup, device);
-	if (result < 0) {
-		snprintf(message, sizeof(message), "%s", base_error_message());
-		ublk_destroy(device);
-		return base_error(-result, "%s", message);
-	}
+	if (result < 0)
+		return abandon(device, result);
 	*result_device = device;
 	return 0;
 }
