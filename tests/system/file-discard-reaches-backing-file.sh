@@ -31,22 +31,22 @@ expect_zeros() # OFFSET-MIB COUNT-MIB
 check_in() # FOLDER
 {
 	image=$1/image
-	bdus_run file path="$image" size=64M create=yes || fail "no device in $1"
+	bdus_run file path="$image" size=32M create=yes || fail "no device in $1"
 	expect_blocks 0 'new'
-	must dd if=/dev/urandom of="$device" bs=1M count=32 oflag=direct status=none
-	expect_blocks 32 'written'
-	must blkdiscard -o 4M -l 8M "$device"
-	expect_blocks 24 'discarded'
-	must fallocate -p -o 16M -l 4M "$device"
-	expect_blocks 20 'zeros that may be deallocated'
-	expect_zeros 16 4
-	must blkdiscard -z -o 24M -l 4M "$device"
-	expect_blocks 20 'zeros that may not be deallocated'
-	expect_zeros 24 4
+	must dd if=/dev/urandom of="$device" bs=1M count=16 oflag=direct status=none
+	expect_blocks 16 'written'
+	must blkdiscard -o 2M -l 4M "$device"
+	expect_blocks 12 'discarded'
+	must fallocate -p -o 8M -l 2M "$device"
+	expect_blocks 10 'zeros that may be deallocated'
+	expect_zeros 8 2
+	must blkdiscard -z -o 12M -l 2M "$device"
+	expect_blocks 10 'zeros that may not be deallocated'
+	expect_zeros 12 2
 	must blkdiscard "$device"
 	expect_blocks 0 'all discarded'
 	must "$BDUS" destroy "$device"
-	[[ $(stat -c %s "$image") == $((64 << 20)) ]] || fail 'the length of the file changed'
+	[[ $(stat -c %s "$image") == $((32 << 20)) ]] || fail 'the length of the file changed'
 	rm "$image"
 }
 
@@ -56,7 +56,7 @@ check_in "$work"
 step 'on ext4'
 need_filesystem ext4
 need_module loop /dev/loop-control
-must truncate -s 128M "$work/ext4"
+must truncate -s 64M "$work/ext4"
 must mkfs.ext4 -q "$work/ext4"
 must mkdir "$work/mnt"
 must mount -o loop "$work/ext4" "$work/mnt"

@@ -8,12 +8,12 @@
 . "$(dirname "$0")/lib.sh"
 need_ublk
 
-bdus_run file path="$work/image" size=64M create=yes || fail 'no device'
-must dd if=/dev/urandom of="$device" bs=1M count=64 oflag=direct status=none
-must truncate -s 32M "$work/image"
-must_fail dd if=/dev/zero of="$device" bs=1M seek=48 count=1 oflag=direct
+bdus_run file path="$work/image" size=16M create=yes || fail 'no device'
+must dd if=/dev/urandom of="$device" bs=1M count=16 oflag=direct status=none
+must truncate -s 8M "$work/image"
+must_fail dd if=/dev/zero of="$device" bs=1M seek=12 count=1 oflag=direct
 [[ $refusal == *'Input/output error'* ]] || fail "the write failed as: $refusal"
-must_fail dd if="$device" of=/dev/null bs=1M skip=40 count=1 iflag=direct
+must_fail dd if="$device" of=/dev/null bs=1M skip=10 count=1 iflag=direct
 [[ $refusal == *'Input/output error'* ]] || fail "the read failed as: $refusal"
-[[ $(stat -c %s "$work/image") == $((32 << 20)) ]] || fail 'the file became longer again'
+[[ $(stat -c %s "$work/image") == $((8 << 20)) ]] || fail 'the file became longer again'
 "$BDUS" destroy --no-flush "$device" || fail "cannot be destroyed"
