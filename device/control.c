@@ -22,11 +22,14 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MOST_PEERS    64
 #define COMMAND_BYTES 32
-#define ANSWER_BYTES  (BASE_ERROR_MESSAGE_BYTES + 32)
+/** How long a caller waits before it tries again to be let in. */
+#define CONNECT_PAUSE_MS 5
+#define ANSWER_BYTES     (BASE_ERROR_MESSAGE_BYTES + 32)
 
 struct peer {
 	struct bdus_control *control;
@@ -239,7 +242,25 @@ void bdus_control_handle(struct bdus_control *control, void *event_data)
 
 /* ---- the asking side ----------------------------------------------------------------------- */
 
-static int connect_to(uint64_t id)
+/** Connects, which a driver with too many callers at once lets wait. */
+static int connect_in_turn(int fd, const struct sockaddr_un *address, struct bdus_wait *wait)
+{
+	while (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0) {
+		const int pause_ms =
+			errno == EAGAIN ? bdus_wait_step(wait, CONNECT_PAUSE_MS) : -errno;
+		const struct timespec pause = {.tv_nsec = (long)pause_ms * 1000000L};
+
+		if (pause_ms == -ETIMEDOUT)
+			return pause_ms;
+		if (pause_ms < 0)
+			return base_error_errno(-pause_ms, "cannot reach the driver at %s",
+						address->sun_path);
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+static int connect_to(uint64_t id, struct bdus_wait *wait)
 {
 	struct sockaddr_un address;
 	char path[128];
@@ -253,11 +274,10 @@ static int connect_to(uint64_t id)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return base_error_errno(errno, "cannot create a socket");
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
-		const int error = errno;
-
+	result = connect_in_turn(fd, &address, wait);
+	if (result < 0) {
 		close(fd);
-		return base_error_errno(error, "cannot reach the driver at %s", path);
+		return result;
 	}
 	return fd;
 }
@@ -301,15 +321,16 @@ static int wait_for_answer(int fd, const char *command, struct bdus_wait *wait)
 int bdus_control_call(uint64_t id, const char *command, uint64_t deadline_ns,
 		      bdus_progress_fn *progress, void *opaque)
 {
-	const int fd = connect_to(id);
 	char waiting_for[64];
 	struct bdus_wait wait;
 	int result;
+	int fd;
 
-	if (fd < 0)
-		return fd;
 	snprintf(waiting_for, sizeof(waiting_for), "the driver to answer to '%s'", command);
 	bdus_wait_init(&wait, waiting_for, deadline_ns, progress, opaque);
+	fd = connect_to(id, &wait);
+	if (fd < 0)
+		return fd;
 	if (send(fd, command, strlen(command), MSG_NOSIGNAL) < 0)
 		result = base_error_errno(errno, "cannot send '%s' to the driver", command);
 	else
