@@ -9,6 +9,7 @@
  *exit status is 1 then, and 0 when all is well.
  */
 #include "base/bits.h"
+#include "manager.h"
 #include "scenario.h"
 
 #include <bdus/manage.h>
@@ -147,6 +148,16 @@ static int on_available(const struct bdus_device_info *info, void *opaque)
 	    info->size_bytes != world.attrs.size_bytes || strncmp(info->path, "sim:", 4) != 0)
 		sim_fail(&world, "the device that is available is described wrongly: %s, %s, %s",
 			 info->transport, info->driver, info->path);
+	if (scenario.managed > 0)
+		manager_start(
+			&(struct manager_setup){
+				.world = &world,
+				.seed = scenario.request.seed,
+				.actions = scenario.managed,
+				.destroys = scenario.is_destroyed,
+				.flushes_fail = scenario.wrap.flush_failures_percent > 0,
+			},
+			info);
 	return -scenario.available_errno;
 }
 
@@ -182,7 +193,8 @@ static void check_flush_failures(void)
 {
 	const unsigned injected = atomic_load(&world.flushes_failed);
 
-	if (!atomic_load(&world.power_failed) && world.flush_failures_seen != injected)
+	if (!atomic_load(&world.power_failed) && !manager_lost_a_flush() &&
+	    world.flush_failures_seen != injected)
 		sim_fail(&world, "the driver failed %u flushes, and clients learned of %u",
 			 injected, world.flush_failures_seen);
 }
@@ -211,6 +223,7 @@ static void run_once(void)
 		.available = on_available,
 		.opaque = &available_calls,
 	});
+	manager_finish();
 	check_result(result, available_calls);
 	check_flush_failures();
 	check_nothing_is_left(&before);

@@ -218,6 +218,14 @@ static void draw_transport(struct scenario *scenario)
 	scenario->run_read_only = chance(scenario, 3);
 }
 
+static void draw_management(struct scenario *scenario)
+{
+	if (!chance(scenario, 30))
+		return;
+	scenario->managed = (unsigned)between(scenario, 1, 10);
+	scenario->is_destroyed = chance(scenario, 50);
+}
+
 static void draw_ending(struct scenario *scenario)
 {
 	static const enum sim_failure_point points[] = {
@@ -257,6 +265,7 @@ bool scenario_init(struct scenario *scenario, const struct scenario_request *req
 		return false;
 	draw_transport(scenario);
 	draw_ending(scenario);
+	draw_management(scenario);
 	scenario->wrap.open_errno = scenario->open_errno;
 	if (scenario->stores)
 		world->model = sim_model_create(scenario->size_bytes, scenario->logical_block_size,

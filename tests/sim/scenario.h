@@ -54,6 +54,10 @@ struct scenario {
 	uint32_t run_queues;
 	uint32_t run_queue_depth;
 	bool run_read_only;
+
+	/** How many things a manager does to the device while it serves; 0 for no manager. */
+	unsigned managed;
+	bool is_destroyed;
 };
 
 /** The drivers that there are scenarios for; ended by NULL. */
