@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of the command share: commands and their options, exit statuses, messages, tables
- * and JSON. The command has one thread, and its memory is given back when it exits; running out of
- * memory ends it with CLI_FAILED.
+ * and JSON. The command has one thread. Running out of memory ends it with CLI_FAILED.
  */
 #ifndef CLI_INTERNAL_H
 #define CLI_INTERNAL_H
 
 #include <bdus/manage.h>
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -134,13 +134,21 @@ struct cli_progress {
 void cli_progress_begin(struct cli_progress *progress, const char *doing, const char *device);
 void cli_progress_fn(uint64_t waited_ms, const char *waiting_for, void *progress);
 
+/* ---- memory that lives until the end (memory.c) -------------------------------------------- */
+
+/** Memory of @bytes; never NULL. */
+void *cli_allocate(size_t bytes);
+/** A copy of @memory, which cli_allocate() or this call returned, or NULL, in a larger place. */
+void *cli_grow(void *memory, size_t bytes);
+/** A formatted string; never NULL. */
+char *cli_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+char *cli_format_va(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
+/** Gives back everything that the calls above returned. */
+void cli_free_all(void);
+
 /* ---- text on stdout (output.c) ------------------------------------------------------------- */
 
 #define CLI_WIDTH 80
-
-/** realloc() and a formatted string that never return NULL. */
-void *cli_realloc(void *memory, size_t bytes);
-char *cli_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /** Replaces control characters, so that a name cannot drive the terminal. Returns @text. */
 char *cli_make_printable(char *text);

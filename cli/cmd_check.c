@@ -6,7 +6,6 @@
 #include "cli_internal.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The first column and one for each way in. */
@@ -30,12 +29,10 @@ static unsigned footnote(struct footnotes *notes, const char *way, const char *r
 	char *const text = cli_make_printable(cli_format("%s: %s", way, reason));
 
 	for (unsigned i = 0; i < notes->count; i++) {
-		if (strcmp(notes->texts[i], text) == 0) {
-			free(text);
+		if (strcmp(notes->texts[i], text) == 0)
 			return i + 1;
-		}
 	}
-	notes->texts = cli_realloc(notes->texts, (notes->count + 1) * sizeof(char *));
+	notes->texts = cli_grow(notes->texts, (notes->count + 1) * sizeof(char *));
 	notes->texts[notes->count++] = text;
 	return notes->count;
 }

@@ -21,7 +21,7 @@ static int add_device(const struct bdus_device_info *info, void *opaque)
 	if (devices->count == devices->capacity) {
 		devices->capacity = devices->capacity == 0 ? 16 : devices->capacity * 2;
 		devices->infos =
-			cli_realloc(devices->infos, devices->capacity * sizeof(devices->infos[0]));
+			cli_grow(devices->infos, devices->capacity * sizeof(devices->infos[0]));
 	}
 	devices->infos[devices->count++] = *info;
 	return 0;

@@ -23,7 +23,7 @@ static json_t *checked(json_t *value)
 static json_t *repaired_text(const char *text)
 {
 	static const char replacement[] = "\xef\xbf\xbd";
-	char *const repaired = cli_realloc(NULL, strlen(text) * strlen(replacement) + 1);
+	char *const repaired = cli_allocate(strlen(text) * strlen(replacement) + 1);
 	size_t length = 0;
 
 	while (*text != '\0') {

@@ -106,8 +106,12 @@ static int finish_output(int status)
 int main(int argc, char **argv)
 {
 
+	int status;
+
 	cli_guard_streams();
 	/* A reader that went away is an error of write(), not the end of a driver. */
 	signal(SIGPIPE, SIG_IGN);
-	return finish_output(run_command(argc, argv));
+	status = finish_output(run_command(argc, argv));
+	cli_free_all();
+	return status;
 }

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+static void say_va(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
+
 static void say_va(const char *format, va_list arguments)
 {
 	char line[2048];

@@ -7,41 +7,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-void *cli_realloc(void *memory, size_t bytes)
-{
-	void *const result = realloc(memory, bytes);
-
-	if (result == NULL) {
-		cli_say("out of memory");
-		exit(CLI_FAILED);
-	}
-	return result;
-}
-
-static char *format_va(const char *format, va_list arguments)
-{
-	char *text = NULL;
-
-	if (vasprintf(&text, format, arguments) < 0) {
-		cli_say("out of memory");
-		exit(CLI_FAILED);
-	}
-	return text;
-}
-
-char *cli_format(const char *format, ...)
-{
-	va_list arguments;
-	char *text;
-
-	va_start(arguments, format);
-	text = format_va(format, arguments);
-	va_end(arguments);
-	return text;
-}
 
 char *cli_make_printable(char *text)
 {
@@ -106,10 +72,10 @@ void cli_table_add(struct cli_table *table, const char *format, ...)
 
 	if (table->count == table->capacity) {
 		table->capacity = table->capacity == 0 ? 64 : table->capacity * 2;
-		table->cells = cli_realloc(table->cells, table->capacity * sizeof(char *));
+		table->cells = cli_grow(table->cells, table->capacity * sizeof(char *));
 	}
 	va_start(arguments, format);
-	table->cells[table->count++] = cli_make_printable(format_va(format, arguments));
+	table->cells[table->count++] = cli_make_printable(cli_format_va(format, arguments));
 	va_end(arguments);
 }
 
@@ -157,12 +123,7 @@ void cli_table_print(struct cli_table *table)
 	}
 	for (unsigned i = 0; i < table->count; i += table->columns)
 		print_row(table, i, widths);
-	for (unsigned i = 0; i < table->count; i++)
-		free(table->cells[i]);
-	free(table->cells);
-	table->cells = NULL;
 	table->count = 0;
-	table->capacity = 0;
 }
 
 /* ---- sizes and names ----------------------------------------------------------------------- */

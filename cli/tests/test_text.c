@@ -116,6 +116,13 @@ static void a_foreign_device_has_nulls(void **state)
 	json_decref(device);
 }
 
+static int free_all(void **state)
+{
+	(void)state;
+	cli_free_all();
+	return 0;
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -127,5 +134,5 @@ int main(void)
 		cmocka_unit_test(a_foreign_device_has_nulls),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, free_all);
 }

@@ -32,12 +32,10 @@ const struct bdus_driver *const cli_driver_table[] = {NULL};
 /** Sorts out words separated by spaces. The words live until the next call. */
 static int parse(struct cli_args *args, const char *line)
 {
-	static char *copy;
+	char *const copy = cli_format("%s", line);
 	static char *words[MOST_WORDS];
 	unsigned count = 0;
 
-	free(copy);
-	copy = cli_format("%s", line);
 	for (char *rest = copy, *word; (word = strsep(&rest, " ")) != NULL;)
 		words[count++] = word;
 	return cli_args_parse(args, cli_command_find("try"), words, line[0] == '\0' ? 0 : count);
@@ -176,6 +174,13 @@ static void statuses_in_common_survive(void **state)
 	assert_int_equal(status, CLI_FAILED);
 }
 
+static int free_all(void **state)
+{
+	(void)state;
+	cli_free_all();
+	return 0;
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -188,5 +193,5 @@ int main(void)
 		cmocka_unit_test(statuses_in_common_survive),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, free_all);
 }
