@@ -9,6 +9,7 @@
  *
  * Owner: the thread that created the channel.
  */
+#include "base/bits.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "ublk_internal.h"
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define SLOT_BUFFER_BYTES 512
@@ -40,6 +42,8 @@ struct slot {
 struct ublk_control {
 	struct io_uring ring;
 	int fd;
+	/* The credentials of whoever created the channel, for drivers that give up theirs later. */
+	uint16_t personality;
 	uint64_t features;
 	bool encoded;
 	struct slot slots[UBLK_SLOT_COUNT];
@@ -145,6 +149,7 @@ static void fill_entry(struct ublk_control *control, struct io_uring_sqe *sqe, s
 	memset(sqe, 0, 2 * sizeof(*sqe));
 	sqe->opcode = IORING_OP_URING_CMD;
 	sqe->fd = control->fd;
+	sqe->personality = control->personality;
 	sqe->cmd_op = encode(control, command->number);
 	sqe->user_data = slot->generation * UBLK_SLOT_COUNT + (uint64_t)(slot - control->slots);
 	memcpy((char *)sqe + offsetof(struct io_uring_sqe, addr3), &body, sizeof(body));
@@ -358,6 +363,50 @@ static void get_features(struct ublk_control *control)
 		control->features = features;
 }
 
+/* liburing 2.3 declares functions for these registrations, but its shared library lacks them. */
+static int register_with(const struct ublk_control *control, unsigned what, void *argument,
+			 unsigned count)
+{
+	const long result =
+		syscall(SYS_io_uring_register, control->ring.ring_fd, what, argument, count);
+
+	return result < 0 ? -errno : (int)result;
+}
+
+/*
+ * A driver may drop its privileges before the device is started, and the commands after that need
+ * them all the same. So the ring keeps them, for these commands and nothing else: it takes no other
+ * operation, and no more registrations, from then on. Where this fails, a command may later.
+ */
+static int keep_privileges(struct ublk_control *control)
+{
+	struct io_uring_restriction rules[] = {
+		{.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_URING_CMD},
+		{.opcode = IORING_RESTRICTION_REGISTER_OP,
+		 .register_op = IORING_REGISTER_ENABLE_RINGS},
+	};
+	const int personality = register_with(control, IORING_REGISTER_PERSONALITY, NULL, 0);
+
+	if (personality > 0 && register_with(control, IORING_REGISTER_RESTRICTIONS, rules,
+					     BASE_ARRAY_LENGTH(rules)) == 0)
+		control->personality = (uint16_t)personality;
+	return register_with(control, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
+static int init_ring(struct ublk_control *control)
+{
+	int result = io_uring_queue_init(2 * UBLK_SLOT_COUNT, &control->ring,
+					 IORING_SETUP_SQE128 | IORING_SETUP_R_DISABLED);
+
+	if (result < 0)
+		return explain_ring_failure(-result);
+	result = keep_privileges(control);
+	if (result == 0)
+		return 0;
+	io_uring_queue_exit(&control->ring);
+	return base_error_errno(-result, "cannot enable the ring for ublk's commands");
+}
+
 static int init_control(struct ublk_control *control)
 {
 	int result;
@@ -373,10 +422,9 @@ static int init_control(struct ublk_control *control)
 		result = control->fd;
 		goto unmap;
 	}
-	result = io_uring_queue_init(2 * UBLK_SLOT_COUNT, &control->ring, IORING_SETUP_SQE128);
+	result = init_ring(control);
 	if (result == 0)
 		return 0;
-	result = explain_ring_failure(-result);
 	close(control->fd);
 unmap:
 	munmap(control->memory, MEMORY_BYTES);
