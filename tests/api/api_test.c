@@ -89,6 +89,25 @@ int api_teardown(void **state)
 	return system(command);
 }
 
+int api_setup_block(void **state)
+{
+	(void)state;
+	if (!failure)
+		failure = api_shared_alloc(sizeof(*failure));
+	return setenv("BDUS_TRANSPORT", "ublk", 1) || unsetenv("BDUS_RUNTIME_DIR");
+}
+
+int api_teardown_block(void **state)
+{
+	(void)state;
+	if (running) {
+		kill(running, SIGKILL);
+		waitpid(running, NULL, 0);
+		running = 0;
+	}
+	return 0;
+}
+
 static void run_in_child(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 			 void *private_data, struct api_outcome *outcome)
 {
