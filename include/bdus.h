@@ -131,7 +131,8 @@ struct bdus_ctx {
 struct bdus_ops {
 	/**
 	 * Sets the driver up. When it fails, `terminate` is not called. Runs in the process that
-	 * keeps on serving the device, before that is daemonized, and may drop privileges.
+	 * keeps on serving the device, before that is daemonized, and may drop privileges. There is
+	 * no /dev/bdus-ID then: from `on_device_available` on, ctx->path is the kernel's own name.
 	 */
 	int (*initialize)(struct bdus_ctx *ctx);
 
