@@ -749,12 +749,37 @@ static void a_write_does_not_lengthen_an_image_that_shrank(void **state)
 
 /* ---- full file systems --------------------------------------------------------------------- */
 
+static void write_text(const char *path, const char *text)
+{
+	const int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		suite_skip("this user may not have a name space of its own");
+	close(fd);
+}
+
+/* Lets a user other than root mount for itself, under its own name. */
+static void become_mounter(void)
+{
+	const unsigned user = geteuid(), group = getegid();
+	char map[64];
+
+	if (unshare(user == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) < 0)
+		suite_skip("this user may not have a name space of its own");
+	if (user == 0)
+		return;
+	write_text("/proc/self/setgroups", "deny");
+	snprintf(map, sizeof(map), "%u %u 1", user, user);
+	write_text("/proc/self/uid_map", map);
+	snprintf(map, sizeof(map), "%u %u 1", group, group);
+	write_text("/proc/self/gid_map", map);
+}
+
 /* Mounts a file system of 2 MiB on "small", for this process only. */
 static void mount_small(void)
 {
 	assert_int_equal(mkdir("small", 0700), 0);
-	if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) < 0)
-		suite_skip("no mount namespace of its own here");
+	become_mounter();
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("none", "small", "tmpfs", 0, "size=2M") < 0)
 		suite_skip("nothing can be mounted here");
