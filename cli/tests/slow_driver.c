@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A driver in a shared object whose open and flush take as long as they are told to, or fail: for
- * tests of what the command does while it waits.
+ * A driver in a shared object whose open, flush and close take as long as they are told to, or
+ * fail: for tests of what the command does while it waits.
  */
 #include <bdus/driver.h>
 #include <errno.h>
@@ -11,6 +11,7 @@
 
 struct slow {
 	uint64_t flush_ms;
+	uint64_t close_ms;
 	bool flush_fails;
 	unsigned char *data;
 };
@@ -25,6 +26,7 @@ static const struct bdus_option options[] = {
 	{.key = "flush-ms", .kind = BDUS_OPTION_NUMBER, .help = "What a flush takes"},
 	{.key = "flush-fails", .kind = BDUS_OPTION_BOOL, .help = "Let every flush fail"},
 	{.key = "open-ms", .kind = BDUS_OPTION_NUMBER, .help = "What opening takes"},
+	{.key = "close-ms", .kind = BDUS_OPTION_NUMBER, .help = "What closing takes"},
 	{.key = "colour",
 	 .kind = BDUS_OPTION_CHOICE,
 	 .fallback = "red",
@@ -55,6 +57,7 @@ static int slow_open(const struct bdus_config *config, struct bdus_device_attrs 
 		BDUS_OP_BIT(BDUS_OP_READ) | BDUS_OP_BIT(BDUS_OP_WRITE) | BDUS_OP_BIT(BDUS_OP_FLUSH);
 	attrs->max_concurrency = 4;
 	slow->flush_ms = bdus_config_number(config, "flush-ms");
+	slow->close_ms = bdus_config_number(config, "close-ms");
 	slow->flush_fails = bdus_config_bool(config, "flush-fails");
 	slow->data = calloc(1, attrs->size_bytes);
 	if (slow->data == NULL) {
@@ -70,6 +73,7 @@ static int slow_close(void *instance)
 {
 	struct slow *const slow = instance;
 
+	sleep_ms(slow->close_ms);
 	free(slow->data);
 	free(slow);
 	return 0;

@@ -23,6 +23,8 @@ silent err
 json list '[x["driver"] for x in d["devices"]] == ["ram", "slow"]' 0 "$BDUS" list --json
 uri=$("$BDUS" list | awk 'NR == 2 {print $NF}')
 json info "[x['path'] for x in d['devices']] == ['$uri']" 0 "$BDUS" info --json "$uri"
+id=$("$BDUS" list | awk 'NR == 2 {print $1}')
+json info 'len(d["devices"]) == 1' 0 "$BDUS" info --json "$id" "$uri" "$id"
 json info "[(x['device'], x['status']) for x in d['errors']] == [('987654321', 3)] \
 		and [x['path'] for x in d['devices']] == ['$uri']" \
 	3 "$BDUS" info --json 987654321 "$uri"

@@ -18,6 +18,13 @@ grep -Eq "^bdus: still flushing .* \([3-9] s\)" "$tmp/err" || fail "nothing said
 says err "$uri"
 expect_nothing_left s
 
+# The flush counts against the limit; the removal that has begun goes on after it.
+expect 0 "$BDUS" run "$BDUS_SLOW_DRIVER" flush-ms=2000 close-ms=2000 --transport "$(nbd s)"
+expect 6 "$BDUS" destroy --timeout 2.5 --all
+says err "$(nbd s | cut -d = -f 2)"
+eventually sh -c "\"$BDUS\" list | awk 'NR == 2 {exit 1}'"
+expect_nothing_left s
+
 expect 0 "$BDUS" run "$BDUS_SLOW_DRIVER" open-ms=4000 --transport "$(nbd s)"
 says err "bdus: still creating the device (3 s)"
 [ "$(wc -l <"$tmp/out")" -eq 1 ] || fail "run did not print the path alone"
