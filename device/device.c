@@ -52,10 +52,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/** After how many busy turns events other than requests are looked at. */
-#define TURNS_BETWEEN_EVENTS 64
-#define EVENTS_AT_ONCE       16
-#define WORKER_IDLE_MS       1000
+/** After how many busy turns the thread of a queue resets its wake-up. */
+#define TURNS_BETWEEN_DRAINS 64
+/** For how long busy turns may keep the main thread from events other than requests. */
+#define EVENTS_WAIT_NS (UINT64_C(5) * 1000 * 1000)
+#define EVENTS_AT_ONCE 16
+#define WORKER_IDLE_MS 1000
 
 enum thread_orders {
 	ORDERS_NONE,
@@ -102,6 +104,8 @@ struct bdus_device {
 	int epoll_fd;
 	int signal_slot;
 
+	/** When events are looked at next, however busy the main queue is. */
+	uint64_t next_events_ns;
 	bool is_available;
 	bool is_stopping;
 	/** What the run returns, with its message; the first error counts. */
@@ -319,6 +323,8 @@ static int init_queues(struct bdus_device *device)
 					 top, &device->rules);
 		if (result < 0)
 			return result;
+		device->queues[device->queues_ready].serves_in_place =
+			top.submit == handle_in_place;
 		device->queues_ready++;
 	}
 	return 0;
@@ -390,7 +396,7 @@ static void serve_queue(struct bdus_device *device, struct bdus_queue *queue)
 
 	do {
 		count = bdus_queue_turn(queue, -1);
-		if (count == 0 || queue->turns % TURNS_BETWEEN_EVENTS == 0)
+		if (count == 0 || queue->turns % TURNS_BETWEEN_DRAINS == 0)
 			bdus_queue_drain_wake(queue);
 	} while (count >= 0);
 	if (count != -ENODEV)
@@ -541,11 +547,24 @@ static void handle_events(struct bdus_device *device)
 		atomic_store(&device->stop_requested, true);
 }
 
+/** The time of the last tick of the kernel's clock, which costs next to nothing to read. */
+static uint64_t coarse_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
 /** What happens between two turns of queue 0. */
 static void look_around(struct bdus_device *device, bool woken)
 {
-	if (woken || device->queues[0].turns % TURNS_BETWEEN_EVENTS == 0)
+	const uint64_t now = coarse_now_ns();
+
+	if (woken || now >= device->next_events_ns) {
+		device->next_events_ns = now + EVENTS_WAIT_NS;
 		handle_events(device);
+	}
 	if (base_unlikely(!device->is_available && !device->is_stopping) &&
 	    note_result(device, become_available(device)) < 0)
 		atomic_store(&device->stop_requested, true);

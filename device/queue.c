@@ -10,6 +10,7 @@
 #include "queue.h"
 
 #include "base/bits.h"
+#include "base/clock.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -18,6 +19,9 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+/** What is long for a turn of a driver that is served in place. */
+#define LONG_TURN_NS (UINT64_C(2) * 1000 * 1000)
 
 int bdus_queue_init(struct bdus_queue *queue, const struct bdus_transport *transport,
 		    struct bdus_layer top, const struct bdus_rules *rules)
@@ -33,6 +37,7 @@ int bdus_queue_init(struct bdus_queue *queue, const struct bdus_transport *trans
 		.event_fd = fd,
 		.wake_fd = fd,
 		.owner = pthread_self(),
+		.batch = BDUS_BATCH,
 	};
 	return 0;
 }
@@ -227,6 +232,28 @@ void bdus_queue_wait_for_own(struct bdus_queue *queue)
 	}
 }
 
+/**
+ * A client sees no result before the turn is over, and nothing else is looked at: fetch less where
+ * a turn took long, and more again where it did not.
+ */
+static void adapt_batch(struct bdus_queue *queue, unsigned count, uint64_t took_ns)
+{
+	if (took_ns > LONG_TURN_NS)
+		queue->batch = (unsigned)base_max(count / 2, 1);
+	else if (took_ns < LONG_TURN_NS / 4)
+		queue->batch = (unsigned)base_min((uint64_t)queue->batch * 2, BDUS_BATCH);
+}
+
+static void submit_batch(struct bdus_queue *queue, struct bdus_io **batch, unsigned count)
+{
+	const uint64_t started = queue->serves_in_place ? base_now_ns() : 0;
+
+	for (unsigned i = 0; i < count; i++)
+		bdus_rules_apply(queue, batch[i]);
+	if (queue->serves_in_place)
+		adapt_batch(queue, count, base_now_ns() - started);
+}
+
 int bdus_queue_turn(struct bdus_queue *queue, int timeout_ms)
 {
 	struct bdus_io *batch[BDUS_BATCH];
@@ -237,10 +264,10 @@ int bdus_queue_turn(struct bdus_queue *queue, int timeout_ms)
 	atomic_store(&queue->sleeping, true);
 	if (atomic_load(&queue->remote) != NULL)
 		timeout_ms = 0;
-	count = queue->transport->fetch(queue->transport_queue, batch, BDUS_BATCH, timeout_ms);
+	count = queue->transport->fetch(queue->transport_queue, batch, queue->batch, timeout_ms);
 	atomic_store_explicit(&queue->sleeping, false, memory_order_relaxed);
-	for (int i = 0; i < count; i++)
-		bdus_rules_apply(queue, batch[i]);
+	if (count > 0)
+		submit_batch(queue, batch, (unsigned)count);
 	queue->turns++;
 	return count;
 }

@@ -34,6 +34,10 @@ struct bdus_queue {
 	/** Requests given to the top layer and not completed yet. */
 	unsigned in_flight;
 	unsigned turns;
+	/** Most requests that one turn fetches. */
+	unsigned batch;
+	/** Requests are served within `submit` and may take long there: keep turns short. */
+	bool serves_in_place;
 	/** The fd that the transport watches: event_fd, or one that includes it. */
 	int wake_fd;
 	int event_fd;
