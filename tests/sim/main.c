@@ -144,7 +144,7 @@ static int on_available(const struct bdus_device_info *info, void *opaque)
 
 	(*calls)++;
 	if (info->state != BDUS_STATE_AVAILABLE || strcmp(info->transport, "sim") != 0 ||
-	    strcmp(info->driver, scenario.request.driver) != 0 || info->pid != getpid() ||
+	    strcmp(info->driver, scenario.wrap.inner->name) != 0 || info->pid != getpid() ||
 	    info->size_bytes != world.attrs.size_bytes || strncmp(info->path, "sim:", 4) != 0)
 		sim_fail(&world, "the device that is available is described wrongly: %s, %s, %s",
 			 info->transport, info->driver, info->path);
@@ -226,6 +226,9 @@ static void run_once(void)
 	manager_finish();
 	check_result(result, available_calls);
 	check_flush_failures();
+	if (scenario.stops_within_ms > 0 && world.stop_delay_ms > scenario.stops_within_ms)
+		sim_fail(&world, "the device began to end %" PRIu64 " ms after SIGTERM",
+			 world.stop_delay_ms);
 	check_nothing_is_left(&before);
 }
 
@@ -304,7 +307,8 @@ static bool run_seed(const char *driver, uint64_t seed, struct totals *totals)
 					      .overlap = settings.overlap,
 					      .directory = directory,
 				      })) {
-		fprintf(stderr, "sim: no driver '%s'; there are: disk, null, ram, file\n", driver);
+		fprintf(stderr, "sim: no driver '%s'; there are: disk, slow, null, ram, file\n",
+			driver);
 		exit(2);
 	}
 	sim_use_world(&world);

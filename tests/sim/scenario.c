@@ -20,7 +20,7 @@ extern const struct bdus_driver bdus_driver_null;
 extern const struct bdus_driver bdus_driver_ram;
 extern const struct bdus_driver bdus_driver_file;
 
-const char *const scenario_drivers[] = {"disk", "null", "ram", "file", NULL};
+const char *const scenario_drivers[] = {"disk", "slow", "null", "ram", "file", NULL};
 
 /** One of @count values. */
 #define ONE_OF(scenario, values) \
@@ -124,6 +124,23 @@ static void init_disk(struct scenario *scenario)
 	disk_use(scenario->disk);
 }
 
+/**
+ * A disk that takes its time, behind a deep queue: the engine must not lose sight of anything else
+ * while there is always one more request.
+ */
+static void init_slow(struct scenario *scenario)
+{
+	init_disk(scenario);
+	scenario->wrap.style = WRAP_AS_IS;
+	scenario->wrap.handle_us = 3000;
+	scenario->wrap.max_concurrency = (uint32_t)between(scenario, 1, 2);
+	scenario->wrap.queue_depth = 64;
+	scenario->wrap.bad_spots = 0;
+	scenario->generations = 1;
+	scenario->loses_power = false;
+	scenario->stops_within_ms = 1500;
+}
+
 static void add_geometry(struct scenario *scenario)
 {
 	add_word(scenario, "size=%" PRIu64, scenario->size_bytes);
@@ -184,8 +201,8 @@ static void init_file(struct scenario *scenario)
 
 static bool init_driver(struct scenario *scenario)
 {
-	static void (*const inits[])(struct scenario *) = {init_disk, init_null, init_ram,
-							   init_file};
+	static void (*const inits[])(struct scenario *) = {init_disk, init_slow, init_null,
+							   init_ram, init_file};
 
 	for (unsigned i = 0; scenario_drivers[i] != NULL; i++) {
 		if (strcmp(scenario->request.driver, scenario_drivers[i]) == 0) {
@@ -234,7 +251,9 @@ static void draw_ending(struct scenario *scenario)
 	};
 	const uint64_t dice = sim_random_below(&scenario->random, 100);
 
-	if (dice < 20) {
+	if (scenario->stops_within_ms > 0)
+		scenario->terminate_at = between(scenario, 100, 300);
+	else if (dice < 20) {
 		scenario->terminate_at = between(scenario, 1, scenario->request.operations);
 	} else if (dice < 32) {
 		scenario->failure_point = ONE_OF(scenario, points);

@@ -48,6 +48,9 @@ struct scenario {
 	int open_errno;
 	int available_errno;
 
+	/** The device must begin to end this soon after it was asked to; 0 for no limit. */
+	uint64_t stops_within_ms;
+
 	unsigned word_count;
 	char words[SCENARIO_WORDS_MAX][SCENARIO_WORD_BYTES];
 	char transport[SCENARIO_TRANSPORT_BYTES];

@@ -248,7 +248,9 @@ static void wrap_submit(void *instance, struct bdus_request *request)
 /** Blocks now and then, so that an elastic pool has a reason to grow. */
 static void loiter(const struct bdus_request *request)
 {
-	if (sim_mix(request->offset_bytes ^ wrap.setup.seed) % 128 == 0)
+	if (wrap.setup.handle_us > 0)
+		usleep(wrap.setup.handle_us);
+	else if (sim_mix(request->offset_bytes ^ wrap.setup.seed) % 128 == 0)
 		usleep(100);
 }
 

@@ -39,6 +39,8 @@ struct wrap_setup {
 	uint64_t max_discard_bytes;
 	/** How many bad spots the device has. */
 	unsigned bad_spots;
+	/** How long each call of `handle` takes at least. */
+	unsigned handle_us;
 	/** Of 100 flushes, so many fail. */
 	unsigned flush_failures_percent;
 	/** `open` fails with this errno; 0 for not. */

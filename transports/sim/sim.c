@@ -262,6 +262,8 @@ static int sim_stop(struct bdus_transport_device *device)
 	expect(world, !device->stopping, "stop() was called twice");
 	device->stopping = true;
 	world->stopped = true;
+	if (device->terminating)
+		world->stop_delay_ms = (base_now_ns() - device->terminated_ns) / 1000000U;
 	pthread_mutex_unlock(&world->lock);
 	sim_trace(world, &(struct sim_trace_line){.kind = SIM_TRACE_STOP_IS_ASKED});
 	return 0;
@@ -513,6 +515,7 @@ static void ask_to_end(struct bdus_transport_device *device)
 	    world->requests < world->terminate_at || !world->available)
 		return;
 	device->terminating = true;
+	device->terminated_ns = base_now_ns();
 	kill(getpid(), SIGTERM);
 }
 

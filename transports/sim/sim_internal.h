@@ -122,6 +122,7 @@ struct bdus_transport_device {
 	bool swept;
 	bool fetch_failed;
 	bool terminating;
+	uint64_t terminated_ns;
 	bool stopping;
 	unsigned open_queues;
 };
