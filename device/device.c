@@ -211,6 +211,7 @@ static int open_driver(struct bdus_device *device)
 				    config->driver_option_count, &options);
 	if (result < 0)
 		return result;
+	device->attrs.flags = config->read_only ? BDUS_DEVICE_READ_ONLY : 0;
 	result = config->driver->open(options, &device->attrs, &device->instance);
 	bdus_config_destroy(options);
 	if (result < 0)

@@ -83,7 +83,9 @@ static int file_open(const struct bdus_config *config, struct bdus_device_attrs 
 		     void **instance)
 {
 	struct image *image;
-	const int result = image_open(config, &image);
+	const bool read_only =
+		bdus_config_bool(config, "read-only") || (attrs->flags & BDUS_DEVICE_READ_ONLY);
+	const int result = image_open(config, read_only, &image);
 
 	if (result < 0)
 		return result;

@@ -61,7 +61,7 @@ struct image {
 /* ---- image.c ------------------------------------------------------------------------------- */
 
 /** Opens what the options name. Returns 0, or a negative errno after bdus_config_error(). */
-int image_open(const struct bdus_config *config, struct image **image);
+int image_open(const struct bdus_config *config, bool read_only, struct image **image);
 
 /** Makes everything written durable and closes. Returns 0 or a negative errno. */
 int image_close(struct image *image);

@@ -462,7 +462,7 @@ static int open_steps(struct opening *opening)
 	return result;
 }
 
-int image_open(const struct bdus_config *config, struct image **image)
+int image_open(const struct bdus_config *config, bool read_only, struct image **image)
 {
 	struct opening opening = {
 		.config = config,
@@ -470,11 +470,10 @@ int image_open(const struct bdus_config *config, struct image **image)
 		.create = bdus_config_bool(config, "create"),
 		.wanted_bytes = bdus_config_number(config, "size"),
 	};
-	const bool read_only = bdus_config_bool(config, "read-only");
 
 	if (read_only && opening.create)
-		return bdus_config_error(EINVAL,
-					 "file: create=yes and read-only=yes exclude one another");
+		return bdus_config_error(
+			EINVAL, "file: create=yes and a read-only device exclude one another");
 	opening.image = image_create(read_only);
 	if (opening.image == NULL)
 		return bdus_config_error(ENOMEM, "file: out of memory");

@@ -94,7 +94,8 @@ enum {
 };
 
 /**
- * What a device is like. `open` receives it zeroed and fills it in; BDUS fills defaults, checks it,
+ * What a device is like. `open` receives it zeroed, but for BDUS_DEVICE_READ_ONLY in `flags` when
+ * the user wants a device that is never written, and fills it in; BDUS fills defaults, checks it,
  * and may lower the limits to what the way in can carry before requests arrive.
  */
 struct bdus_device_attrs {
