@@ -48,23 +48,6 @@ int base_error_errno(int errnum, const char *format, ...)
 	return -errnum;
 }
 
-int base_error_prefix(int result, const char *format, ...)
-{
-	const int saved = errno;
-	char rest[BASE_ERROR_MESSAGE_BYTES];
-	va_list arguments;
-	size_t used;
-
-	memcpy(rest, thread_message, sizeof(rest));
-	va_start(arguments, format);
-	vsnprintf(thread_message, sizeof(thread_message), format, arguments);
-	va_end(arguments);
-	used = strlen(thread_message);
-	snprintf(thread_message + used, sizeof(thread_message) - used, ": %s", rest);
-	errno = saved;
-	return result;
-}
-
 const char *base_error_message(void)
 {
 	return thread_message;

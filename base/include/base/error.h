@@ -28,9 +28,6 @@ int base_error_errno(int errnum, const char *format, ...) __attribute__((format(
 int base_error_va(int errnum, const char *format, va_list arguments)
 	__attribute__((format(printf, 2, 0)));
 
-/** Puts "PREFIX: " before the thread's message and returns @result, for context on the way up. */
-int base_error_prefix(int result, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
 /** The calling thread's last message; an empty string before the first. Valid until the next. */
 const char *base_error_message(void);
 
