@@ -417,6 +417,8 @@ int main(int count, char **arguments)
 {
 	bool good = true;
 
+	/* So that a log tells which seed a process hangs in. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse_arguments(count, arguments);
 	make_directory();
 	start_first_thread();
