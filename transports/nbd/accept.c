@@ -18,6 +18,8 @@
 #define ACCEPT_BATCH 64
 /** How long accepting rests when descriptors or memory are out. */
 #define ACCEPT_REST_MS 100
+/** Room for a large reply in a Unix socket; the system may give less. */
+#define SEND_BUFFER_BYTES (1 << 20)
 
 static int set_listener_events(struct bdus_transport_queue *queue, int operation, uint32_t events)
 {
@@ -28,7 +30,7 @@ static int set_listener_events(struct bdus_transport_queue *queue, int operation
 		struct epoll_event event = {.events = events, .data.ptr = watch};
 
 		*watch = (struct nbd_watch){NBD_SOURCE_LISTENER, device->listeners.fds[i]};
-		if (epoll_ctl(queue->epoll_fd, operation, watch->fd, &event) != 0)
+		if (epoll_ctl(queue->waiter.epoll_fd, operation, watch->fd, &event) != 0)
 			return base_error_errno(errno, "cannot watch a listening socket");
 	}
 	return 0;
@@ -62,11 +64,19 @@ static struct bdus_transport_queue *least_loaded(const struct bdus_transport_dev
 	return best;
 }
 
-/** Sends replies at once and notices peers that vanished; fails harmlessly on Unix sockets. */
-static void set_tcp_options(int fd)
+/** TCP: replies go out at once, and peers that vanished are noticed. */
+static void set_up_socket(int fd)
 {
+	const int send_buffer = SEND_BUFFER_BYTES;
 	const int yes = 1;
+	int domain = AF_UNIX;
+	socklen_t length = sizeof(domain);
 
+	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length);
+	if (domain == AF_UNIX) {
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
+		return;
+	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof(yes));
 }
@@ -89,7 +99,7 @@ static void take_client(struct bdus_transport_queue *acceptor, int fd)
 		close(fd);
 		return;
 	}
-	set_tcp_options(fd);
+	set_up_socket(fd);
 	connection = nbd_connection_create(fd);
 	if (connection == NULL)
 		return;

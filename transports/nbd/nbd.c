@@ -49,6 +49,11 @@ static const struct bdus_option nbd_options[] = {
 	 .minimum = 1,
 	 .maximum = 3600,
 	 .help = "seconds that a client has to choose the export"},
+	{.key = "busy-poll",
+	 .kind = BDUS_OPTION_NUMBER,
+	 .fallback = "100",
+	 .maximum = 1000000,
+	 .help = "microseconds to look for the next request before sleeping, while that pays off"},
 	{.key = NULL},
 };
 
@@ -210,6 +215,7 @@ static int set_up(struct bdus_transport_device *device, const struct bdus_transp
 	device->max_connections = (unsigned)bdus_config_number(setup->options, "max-connections");
 	device->handshake_timeout_ms =
 		bdus_config_number(setup->options, "handshake-timeout") * 1000;
+	device->busy_poll_ns = bdus_config_number(setup->options, "busy-poll") * 1000;
 	error = open_listeners(device, setup);
 	if (error != 0)
 		return error;

@@ -17,6 +17,7 @@
 #include "export.h"
 #include "listen.h"
 #include "reply.h"
+#include "wait.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -136,7 +137,7 @@ struct nbd_batch {
 struct bdus_transport_queue {
 	struct bdus_transport_device *device;
 	unsigned index;
-	int epoll_fd;
+	struct nbd_waiter waiter;
 	struct nbd_watch wake;
 	/** An event fd. Any thread: wakes the queue for its inbox or for `stopping`. */
 	struct nbd_watch event;
@@ -173,6 +174,7 @@ struct bdus_transport_device {
 	struct nbd_watch listener_watches[NBD_LISTENERS];
 	unsigned max_connections;
 	uint64_t handshake_timeout_ms;
+	uint64_t busy_poll_ns;
 	unsigned queue_depth;
 	unsigned queue_count;
 	/** Filled by the queues' owners before start(). */

@@ -30,7 +30,7 @@ static int watch(const struct bdus_transport_queue *queue, struct nbd_watch *wat
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = watched};
 
-	if (epoll_ctl(queue->epoll_fd, EPOLL_CTL_ADD, watched->fd, &event) != 0)
+	if (epoll_ctl(queue->waiter.epoll_fd, EPOLL_CTL_ADD, watched->fd, &event) != 0)
 		return base_error_errno(errno, "cannot watch an event fd");
 	return 0;
 }
@@ -52,8 +52,8 @@ static int open_resources(struct bdus_transport_queue *queue)
 	queue->event.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (queue->event.fd < 0)
 		return base_error_errno(errno, "cannot create an eventfd");
-	queue->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (queue->epoll_fd < 0)
+	queue->waiter.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (queue->waiter.epoll_fd < 0)
 		return base_error_errno(errno, "cannot create an epoll");
 	queue->pool = bdus_pool_create(KEEP_BYTES);
 	if (queue->pool == NULL)
@@ -72,7 +72,7 @@ int nbd_queue_open(struct bdus_transport_device *device, unsigned index, int wak
 		return base_error(ENOMEM, "out of memory for queue %u", index);
 	opened->device = device;
 	opened->index = index;
-	opened->epoll_fd = -1;
+	opened->waiter = (struct nbd_waiter){-1, device->busy_poll_ns, 0};
 	opened->wake = (struct nbd_watch){NBD_SOURCE_WAKE, wake_fd};
 	opened->event = (struct nbd_watch){NBD_SOURCE_INBOX, -1};
 	init_lists(opened);
@@ -116,8 +116,8 @@ void nbd_queue_close(struct bdus_transport_queue *queue)
 	reap_dead(queue);
 	nbd_request_free_slabs(queue);
 	bdus_pool_destroy(queue->pool);
-	if (queue->epoll_fd >= 0)
-		close(queue->epoll_fd);
+	if (queue->waiter.epoll_fd >= 0)
+		close(queue->waiter.epoll_fd);
 	if (queue->event.fd >= 0)
 		close(queue->event.fd);
 	pthread_mutex_destroy(&queue->inbox_lock);
@@ -244,7 +244,9 @@ static int wait_for_events(struct bdus_transport_queue *queue, int timeout_ms)
 	if (deadline_ns != UINT64_MAX)
 		timeout_ms = shorten(timeout_ms, deadline_ns);
 	trim = may_trim(queue, timeout_ms);
-	count = epoll_wait(queue->epoll_fd, events, EVENTS, trim ? TRIM_MS : timeout_ms);
+	/* With requests in the engine, the processor is needed to complete them. */
+	count = nbd_wait(&queue->waiter, events, EVENTS, trim ? TRIM_MS : timeout_ms,
+			 queue->in_engine == 0);
 	if (count < 0)
 		return errno == EINTR ? 0 : base_error_errno(errno, "cannot wait for clients");
 	if (count == 0 && trim) {
