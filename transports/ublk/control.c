@@ -382,6 +382,7 @@ static int keep_privileges(struct ublk_control *control)
 {
 	struct io_uring_restriction rules[] = {
 		{.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_URING_CMD},
+		{.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = IORING_OP_ASYNC_CANCEL},
 		{.opcode = IORING_RESTRICTION_REGISTER_OP,
 		 .register_op = IORING_REGISTER_ENABLE_RINGS},
 	};
