@@ -19,34 +19,39 @@ static json_t *checked(json_t *value)
 	return value;
 }
 
+/** The length of up to four bytes at @text that are whole UTF-8 characters; 0 for none. */
+static size_t character_length(const char *text)
+{
+	for (size_t bytes = 4; bytes > 0; bytes--) {
+		json_t *const character =
+			strnlen(text, bytes) == bytes ? json_stringn(text, bytes) : NULL;
+
+		json_decref(character);
+		if (character != NULL)
+			return bytes;
+	}
+	return 0;
+}
+
 /** Copies @text with U+FFFD for each byte that is not part of a UTF-8 character. */
 static json_t *repaired_text(const char *text)
 {
 	static const char replacement[] = "\xef\xbf\xbd";
 	char *const repaired = cli_allocate(strlen(text) * strlen(replacement) + 1);
-	size_t length = 0;
+	char *end = repaired;
 
 	while (*text != '\0') {
-		size_t bytes = 4;
-		json_t *character = NULL;
+		const size_t bytes = character_length(text);
 
-		for (; bytes > 0 && character == NULL; bytes--)
-			if (strnlen(text, bytes) == bytes)
-				character = json_stringn(text, bytes);
-		if (character != NULL) {
-			const size_t taken = json_string_length(character);
-
-			memcpy(repaired + length, text, taken);
-			length += taken;
-			text += taken;
-			json_decref(character);
+		if (bytes != 0) {
+			end = mempcpy(end, text, bytes);
+			text += bytes;
 		} else {
-			memcpy(repaired + length, replacement, strlen(replacement));
-			length += strlen(replacement);
+			end = stpcpy(end, replacement);
 			text++;
 		}
 	}
-	return checked(json_stringn(repaired, length));
+	return checked(json_stringn(repaired, (size_t)(end - repaired)));
 }
 
 json_t *cli_json_text(const char *text)
