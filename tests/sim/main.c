@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 /** How long one seed may take before it counts as hanging. */
-#define HANGS_AFTER_S 60
+#define HANGS_AFTER_S 180
 
 struct settings {
 	const char *driver;
