@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=sh
 # What every shell must offer. completions LINE prints what may stand for the last word, or, after a
 # = or : in it, for what follows that.
 

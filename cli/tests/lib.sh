@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=sh
 # What the shell tests of the command share. $BDUS is the command, $BDUS_SLOW_DRIVER a driver whose
 # flush takes its time. Devices are registered in a directory of the test's own, and reached through
 # NBD, which needs nothing of the kernel.

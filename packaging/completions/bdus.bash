@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=bash
 # bash completion for bdus(1). All words come from the command itself ("bdus __words").
 
 # Offers the words of one kind that begin with $current, which __bdus_complete set.
@@ -117,7 +118,7 @@ __bdus_cut_replies()
 _bdus()
 {
 	local line=${COMP_LINE:0:COMP_POINT} command=${COMP_WORDS[0]}
-	local name= driver= previous= current=
+	local name='' driver='' previous='' current=''
 	command=${command/#\~/$HOME}
 	[[ $line == *[[:space:]] ]] || current=${line##*[[:space:]]}
 	COMPREPLY=()
