@@ -100,6 +100,8 @@ static int status_of_run(int error, bool was_available)
 		return CLI_USAGE;
 	case ENODEV:
 		return CLI_UNSUPPORTED;
+	case ENXIO:
+		return CLI_FAILED;
 	default:
 		return cli_status_of(error);
 	}

@@ -44,7 +44,11 @@ offers 'bdus run ram ' size=
 offers 'bdus run ram --t' --transport
 offers 'bdus run --transport ' auto nbd ublk
 offers 'bdus run -t n' nbd
+offers 'bdus run --transport=n' nbd
+offers 'bdus run -t nbd,so' "${comma_prefix-nbd,}socket="
 offers 'bdus run --transport nbd ra' ram
+offers 'bdus run file direct=' auto yes no
+withholds 'bdus run file direct=a' yes
 offers 'bdus destroy ' "$id"
 offers 'bdus info ' "$id"
 offers 'bdus info nbd' "$uri"

@@ -31,6 +31,7 @@ completions()
 {
 	timeout 20 zsh -f "$tmp/complete.zsh" "$tmp/bin" "$BDUS_COMPLETIONS" "$tmp" "$1"
 }
-# Only the last part of a path is a match of its own.
+# Only the last part of a path or of a list is a match of its own.
+comma_prefix=
 file_shown=disk.img
 . "$tests/completion-cases.sh"

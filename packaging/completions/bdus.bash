@@ -44,6 +44,13 @@ __bdus_transport()
 	fi
 }
 
+__bdus_attached_transport()
+{
+	local current=${current#--transport=}
+	__bdus_transport
+	COMPREPLY=("${COMPREPLY[@]/#/--transport=}")
+}
+
 __bdus_driver_word()
 {
 	local key=${current%%=*}
@@ -69,9 +76,7 @@ __bdus_complete()
 	if [[ -z $name ]]; then
 		__bdus_words commands
 	elif [[ $current == --transport=* ]]; then
-		current=${current#--transport=}
-		__bdus_transport
-		COMPREPLY=("${COMPREPLY[@]/#/--transport=}")
+		__bdus_attached_transport
 	elif [[ $current == -* ]]; then
 		__bdus_words options "$name"
 	else
