@@ -22,6 +22,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /** How long one seed may take before it counts as hanging. */
@@ -45,6 +47,7 @@ struct totals {
 	uint64_t devices;
 	unsigned max_in_flight;
 	unsigned crashes;
+	unsigned kills;
 };
 
 static struct settings settings = {
@@ -54,7 +57,8 @@ static struct settings settings = {
 	.overlap = true,
 };
 static struct scenario scenario;
-static struct sim_world world;
+/** Shared with children. */
+static struct sim_world *world;
 static char directory[64];
 
 /* ---- what is left behind ------------------------------------------------------------------- */
@@ -118,22 +122,22 @@ static void check_nothing_is_left(const struct surroundings *before)
 	wait_for_threads(before->threads);
 	look_around(&after);
 	if (after.descriptors != before->descriptors)
-		sim_fail(&world, "%u descriptors were open before the run and %u are after it",
+		sim_fail(world, "%u descriptors were open before the run and %u are after it",
 			 before->descriptors, after.descriptors);
 	if (after.threads != before->threads)
-		sim_fail(&world, "there were %u threads before the run and %u are after it",
+		sim_fail(world, "there were %u threads before the run and %u are after it",
 			 before->threads, after.threads);
 	if (after.on_terminate != before->on_terminate)
-		sim_fail(&world, "the handler of SIGTERM is not what it was before the run");
+		sim_fail(world, "the handler of SIGTERM is not what it was before the run");
 	if (memcmp(&after.mask, &before->mask, sizeof(after.mask)) != 0)
-		sim_fail(&world, "the mask of signals is not what it was before the run");
+		sim_fail(world, "the mask of signals is not what it was before the run");
 	if (count_entries(directory, is_remains) != 0)
-		sim_fail(&world, "something was left in the runtime directory %s", directory);
-	if (world.devices != 0 || world.queues != 0)
-		sim_fail(&world, "%u devices were not destroyed, %u queues not closed",
-			 world.devices, world.queues);
+		sim_fail(world, "something was left in the runtime directory %s", directory);
+	if (world->devices != 0 || world->queues != 0)
+		sim_fail(world, "%u devices were not destroyed, %u queues not closed",
+			 world->devices, world->queues);
 	if (wrap_is_open())
-		sim_fail(&world, "the driver was not closed");
+		sim_fail(world, "the driver was not closed");
 }
 
 /* ---- one run ------------------------------------------------------------------------------- */
@@ -145,13 +149,13 @@ static int on_available(const struct bdus_device_info *info, void *opaque)
 	(*calls)++;
 	if (info->state != BDUS_STATE_AVAILABLE || strcmp(info->transport, "sim") != 0 ||
 	    strcmp(info->driver, scenario.wrap.inner->name) != 0 || info->pid != getpid() ||
-	    info->size_bytes != world.attrs.size_bytes || strncmp(info->path, "sim:", 4) != 0)
-		sim_fail(&world, "the device that is available is described wrongly: %s, %s, %s",
+	    info->size_bytes != world->attrs.size_bytes || strncmp(info->path, "sim:", 4) != 0)
+		sim_fail(world, "the device that is available is described wrongly: %s, %s, %s",
 			 info->transport, info->driver, info->path);
 	if (scenario.managed > 0)
 		manager_start(
 			&(struct manager_setup){
-				.world = &world,
+				.world = world,
 				.seed = scenario.request.seed,
 				.actions = scenario.managed,
 				.destroys = scenario.is_destroyed,
@@ -180,23 +184,23 @@ static void check_result(int result, unsigned available_calls)
 	const bool reaches_available = expected == 0 || expected == -scenario.available_errno;
 
 	if (result != expected && !(fetch_failed && result == -SIM_FAILURE_ERRNO))
-		sim_fail(&world, "the run ended with %d (%s), not with %d", result,
+		sim_fail(world, "the run ended with %d (%s), not with %d", result,
 			 bdus_manage_error(), expected);
 	/* A fetch may fail before the device is available. */
 	if (fetch_failed && available_calls <= 1)
 		return;
 	if (available_calls != (reaches_available ? 1 : 0))
-		sim_fail(&world, "`available` was called %u times", available_calls);
+		sim_fail(world, "`available` was called %u times", available_calls);
 }
 
 static void check_flush_failures(void)
 {
-	const unsigned injected = atomic_load(&world.flushes_failed);
+	const unsigned injected = atomic_load(&world->flushes_failed);
 
-	if (!atomic_load(&world.power_failed) && !manager_lost_a_flush() &&
-	    world.flush_failures_seen != injected)
-		sim_fail(&world, "the driver failed %u flushes, and clients learned of %u",
-			 injected, world.flush_failures_seen);
+	if (!atomic_load(&world->power_failed) && !manager_lost_a_flush() &&
+	    world->flush_failures_seen != injected)
+		sim_fail(world, "the driver failed %u flushes, and clients learned of %u", injected,
+			 world->flush_failures_seen);
 }
 
 static void run_once(void)
@@ -209,8 +213,7 @@ static void run_once(void)
 	for (unsigned i = 0; i < scenario.word_count; i++)
 		words[i] = scenario.words[i];
 	look_around(&before);
-	world.available = false;
-	world.requests = 0;
+	world->available = false;
 	result = bdus_manage_run(&(struct bdus_run_options){
 		.size = sizeof(struct bdus_run_options),
 		.driver = wrap_driver(&scenario.wrap),
@@ -226,9 +229,9 @@ static void run_once(void)
 	manager_finish();
 	check_result(result, available_calls);
 	check_flush_failures();
-	if (scenario.stops_within_ms > 0 && world.stop_delay_ms > scenario.stops_within_ms)
-		sim_fail(&world, "the device began to end %" PRIu64 " ms after SIGTERM",
-			 world.stop_delay_ms);
+	if (scenario.stops_within_ms > 0 && world->stop_delay_ms > scenario.stops_within_ms)
+		sim_fail(world, "the device began to end %" PRIu64 " ms after SIGTERM",
+			 world->stop_delay_ms);
 	check_nothing_is_left(&before);
 }
 
@@ -236,27 +239,101 @@ static void run_once(void)
 static void crash(struct totals *totals)
 {
 	disk_restart(scenario.disk);
-	sim_model_crash(world.model, world.now++);
-	atomic_store(&world.power_failed, false);
+	sim_model_crash(world->model, world->now++);
+	atomic_store(&world->power_failed, false);
 	totals->crashes++;
+}
+
+/* ---- a process that is killed --------------------------------------------------------------- */
+
+static int count_orphan(const struct bdus_device_info *info, void *opaque)
+{
+	unsigned *const orphans = opaque;
+
+	if (info->state != BDUS_STATE_ORPHANED || info->pid != 0)
+		sim_fail(world, "the device of a killed process is %s, process %d",
+			 bdus_state_name(info->state), info->pid);
+	(*orphans)++;
+	return 0;
+}
+
+/** Removes the orphan, or leaves it to the sweep of the next run. */
+static int destroy_orphan(const struct bdus_device_info *info, void *opaque)
+{
+	(void)opaque;
+	return bdus_manage_destroy(info, 10000, NULL, NULL);
+}
+
+static void check_orphan(void)
+{
+	unsigned orphans = 0;
+	int result = bdus_manage_list(count_orphan, &orphans);
+
+	if (result == 0 && sim_random_chance(&scenario.random, 50))
+		result = bdus_manage_list(destroy_orphan, NULL);
+	if (result != 0 || orphans > 1)
+		sim_fail(world, "%u devices of a killed process, %d: %s", orphans, result,
+			 bdus_manage_error());
+}
+
+/** Kills the child between two of its deeds, once it made so many requests; false if it ended. */
+static bool kill_after(pid_t child, uint64_t requests)
+{
+	bool ended = false;
+
+	for (bool enough = false; !enough && !ended;) {
+		usleep(500);
+		ended = waitpid(child, NULL, WNOHANG) == child;
+		pthread_mutex_lock(&world->lock);
+		enough = world->requests >= requests;
+		if (enough && !ended)
+			kill(child, SIGKILL);
+		pthread_mutex_unlock(&world->lock);
+	}
+	if (!ended)
+		waitpid(child, NULL, 0);
+	return !ended;
+}
+
+/** Runs the device in a child that is killed in the middle of it. */
+static void run_and_kill(struct totals *totals)
+{
+	const pid_t child = fork();
+
+	if (child == 0) {
+		alarm(HANGS_AFTER_S);
+		run_once();
+		_exit(0);
+	}
+	if (child < 0) {
+		sim_fail(world, "cannot fork");
+		return;
+	}
+	totals->kills += kill_after(child, scenario.killed_at);
+	sim_world_revive(world);
+	check_orphan();
 }
 
 static void run_generation(struct totals *totals, unsigned generation)
 {
-	world.failure_point = scenario.failure_point;
-	world.failure_at = scenario.failure_at;
-	world.terminate_at = scenario.terminate_at;
-	world.sweep_first = generation > 0;
-	world.flush_failures_seen = 0;
-	atomic_store(&world.flushes_failed, 0);
+	world->failure_point = scenario.failure_point;
+	world->failure_at = scenario.failure_at;
+	world->terminate_at = scenario.terminate_at;
+	world->sweep_first = generation > 0;
+	world->flush_failures_seen = 0;
+	atomic_store(&world->flushes_failed, 0);
 	if (scenario.loses_power)
 		disk_set_power_failure(
 			scenario.disk,
 			sim_random_between(&scenario.random, 1, 2 * scenario.request.operations));
-	run_once();
+	world->requests = 0;
+	if (generation == 0 && scenario.killed_at > 0)
+		run_and_kill(totals);
+	else
+		run_once();
 	totals->devices++;
-	totals->requests += world.requests;
-	if (scenario.loses_power && !sim_has_failed(&world))
+	totals->requests += world->requests;
+	if (scenario.loses_power && !sim_has_failed(world))
 		crash(totals);
 }
 
@@ -265,9 +342,9 @@ static void run_generation(struct totals *totals, unsigned generation)
 static void tell_failure(FILE *to)
 {
 	fprintf(to, "sim: driver %s, seed %" PRIu64 ": %s\n", scenario.request.driver,
-		scenario.request.seed, world.failure);
+		scenario.request.seed, world->failure);
 	fprintf(to, "  run of %s\n", scenario.transport);
-	sim_print_trace(&world, to);
+	sim_print_trace(world, to);
 	fprintf(to,
 		"To run it again: tests/sim/sim --driver %s --seed %" PRIu64
 		" --seeds 1 --operations %" PRIu64 "%s\n",
@@ -279,18 +356,18 @@ static void tell_failure(FILE *to)
 static void on_hang(int signal_number)
 {
 	(void)signal_number;
-	world.failed = true;
-	snprintf(world.failure, sizeof(world.failure), "no end after %d s", HANGS_AFTER_S);
+	world->failed = true;
+	snprintf(world->failure, sizeof(world->failure), "no end after %d s", HANGS_AFTER_S);
 	tell_failure(stderr);
 	_exit(1);
 }
 
 static void add_up(struct totals *totals)
 {
-	totals->refused += world.refused;
-	totals->failures += world.failures_seen;
-	totals->verified_bytes += world.verified_bytes;
-	totals->max_in_flight = (unsigned)base_max(totals->max_in_flight, world.max_in_flight);
+	totals->refused += world->refused;
+	totals->failures += world->failures_seen;
+	totals->verified_bytes += world->verified_bytes;
+	totals->max_in_flight = (unsigned)base_max(totals->max_in_flight, world->max_in_flight);
 }
 
 static bool run_seed(const char *driver, uint64_t seed, struct totals *totals)
@@ -298,8 +375,8 @@ static bool run_seed(const char *driver, uint64_t seed, struct totals *totals)
 	bool failed;
 
 	alarm(HANGS_AFTER_S);
-	sim_world_init(&world);
-	scenario.wrap.world = &world;
+	sim_world_init(world);
+	scenario.wrap.world = world;
 	if (!scenario_init(&scenario, &(struct scenario_request){
 					      .driver = driver,
 					      .seed = seed,
@@ -311,17 +388,17 @@ static bool run_seed(const char *driver, uint64_t seed, struct totals *totals)
 			driver);
 		exit(2);
 	}
-	sim_use_world(&world);
+	sim_use_world(world);
 	if (settings.verbose)
 		printf("%s %" PRIu64 ": %s\n", driver, seed, scenario.transport);
-	for (unsigned i = 0; i < scenario.generations && !sim_has_failed(&world); i++)
+	for (unsigned i = 0; i < scenario.generations && !sim_has_failed(world); i++)
 		run_generation(totals, i);
-	failed = sim_has_failed(&world);
+	failed = sim_has_failed(world);
 	if (failed)
 		tell_failure(stderr);
 	add_up(totals);
 	scenario_finish(&scenario);
-	sim_world_finish(&world);
+	sim_world_finish(world);
 	alarm(0);
 	return !failed;
 }
@@ -335,10 +412,10 @@ static bool run_driver(const char *driver)
 		failed += !run_seed(driver, settings.first_seed + i, &totals);
 	printf("%-5s %" PRIu64 " seeds from %" PRIu64 ": %" PRIu64 " devices, %" PRIu64
 	       " requests (%" PRIu64 " refused, %" PRIu64 " failed), at most %u in flight, %" PRIu64
-	       " MiB compared, %u crashes: %s\n",
+	       " MiB compared, %u crashes, %u kills: %s\n",
 	       driver, settings.seed_count, settings.first_seed, totals.devices, totals.requests,
 	       totals.refused, totals.failures, totals.max_in_flight, totals.verified_bytes >> 20,
-	       totals.crashes, failed == 0 ? "ok" : "FAILED");
+	       totals.crashes, totals.kills, failed == 0 ? "ok" : "FAILED");
 	return failed == 0;
 }
 
@@ -399,6 +476,16 @@ static void remove_directory(void)
 		perror(directory);
 }
 
+static void make_world(void)
+{
+	world = mmap(NULL, sizeof(*world), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
+	if (world == MAP_FAILED) {
+		perror("mmap");
+		exit(2);
+	}
+}
+
 static void *do_nothing(void *argument)
 {
 	return argument;
@@ -421,6 +508,7 @@ int main(int count, char **arguments)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	parse_arguments(count, arguments);
 	make_directory();
+	make_world();
 	start_first_thread();
 	signal(SIGALRM, on_hang);
 	for (unsigned i = 0; scenario_drivers[i] != NULL; i++) {

@@ -191,6 +191,8 @@ static void init_file(struct scenario *scenario)
 	scenario->size_bytes = base_align_up(scenario->size_bytes, 4096);
 	scenario->generations = 2;
 	scenario->stores = true;
+	if (chance(scenario, 40))
+		scenario->killed_at = between(scenario, 1, scenario->request.operations);
 	draw_style(scenario);
 	snprintf(path, sizeof(path), "%s/image", scenario->request.directory);
 	make_file(path, scenario->size_bytes);

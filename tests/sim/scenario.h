@@ -45,6 +45,8 @@ struct scenario {
 	enum sim_failure_point failure_point;
 	uint64_t failure_at;
 	uint64_t terminate_at;
+	/** The process is killed after so many requests of the first generation; 0 for not. */
+	uint64_t killed_at;
 	int open_errno;
 	int available_errno;
 

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define IN_FLIGHT    UINT64_MAX
 #define CELL_ENTRIES 6
@@ -51,18 +52,31 @@ struct sim_model {
 	uint64_t flushed;
 };
 
+static void *map_shared(size_t bytes)
+{
+	void *const memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return memory != MAP_FAILED ? memory : NULL;
+}
+
+static size_t cells_bytes(const struct sim_model *model)
+{
+	return model->cell_count * sizeof(*model->cells);
+}
+
 struct sim_model *sim_model_create(uint64_t size_bytes, uint32_t block_bytes, bool track_crashes)
 {
-	struct sim_model *const model = calloc(1, sizeof(*model));
+	struct sim_model *const model = map_shared(sizeof(*model));
 
 	if (model == NULL)
 		return NULL;
 	model->block_bytes = block_bytes;
 	model->cell_count = size_bytes / block_bytes;
 	model->track_crashes = track_crashes;
-	model->cells = calloc(model->cell_count, sizeof(*model->cells));
+	model->cells = map_shared(cells_bytes(model));
 	if (model->cells == NULL) {
-		free(model);
+		munmap(model, sizeof(*model));
 		return NULL;
 	}
 	for (uint64_t i = 0; i < model->cell_count; i++) {
@@ -77,8 +91,8 @@ void sim_model_destroy(struct sim_model *model)
 {
 	if (model == NULL)
 		return;
-	free(model->cells);
-	free(model);
+	munmap(model->cells, cells_bytes(model));
+	munmap(model, sizeof(*model));
 }
 
 void sim_model_set_volatile_cache(struct sim_model *model, bool volatile_cache)
@@ -499,6 +513,19 @@ bool sim_model_find_nonzero(const struct sim_model *model, uint64_t offset_bytes
 		}
 	}
 	return false;
+}
+
+void sim_model_interrupt(struct sim_model *model, uint64_t now)
+{
+	for (uint64_t i = 0; i < model->cell_count; i++) {
+		struct cell *const cell = &model->cells[i];
+
+		cell->readers = 0;
+		for (unsigned j = 0; j < cell->count; j++) {
+			if (cell->entries[j].done == IN_FLIGHT)
+				cell->entries[j].done = now;
+		}
+	}
 }
 
 /* ---- crashes ------------------------------------------------------------------------------- */

@@ -9,12 +9,32 @@
 #include <stdarg.h>
 #include <string.h>
 
+static void init_locks(struct sim_world *world)
+{
+	pthread_mutexattr_t shared;
+
+	pthread_mutexattr_init(&shared);
+	pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+	pthread_mutex_init(&world->lock, &shared);
+	pthread_mutex_init(&world->found_lock, &shared);
+	pthread_mutexattr_destroy(&shared);
+}
+
 void sim_world_init(struct sim_world *world)
 {
 	memset(world, 0, sizeof(*world));
-	pthread_mutex_init(&world->lock, NULL);
-	pthread_mutex_init(&world->found_lock, NULL);
+	init_locks(world);
 	world->now = 1;
+}
+
+void sim_world_revive(struct sim_world *world)
+{
+	init_locks(world);
+	world->devices = 0;
+	world->queues = 0;
+	world->available = false;
+	if (world->model != NULL)
+		sim_model_interrupt(world->model, world->now++);
 }
 
 void sim_world_finish(struct sim_world *world)

@@ -31,7 +31,10 @@
 
 struct sim_model;
 
-/** The device reads as zeros at first. NULL when memory is out. */
+/**
+ * The device reads as zeros at first. The model is in memory that a process shares with its children.
+ * NULL when memory is out.
+ */
 struct sim_model *sim_model_create(uint64_t size_bytes, uint32_t block_bytes, bool track_crashes);
 void sim_model_destroy(struct sim_model *model);
 
@@ -85,6 +88,9 @@ bool sim_model_find_nonzero(const struct sim_model *model, uint64_t offset_bytes
 
 /** A flush that was issued at @issued succeeded. */
 void sim_model_end_flush(struct sim_model *model, uint64_t issued);
+
+/** Whoever made the requests in flight was killed: they will never be answered. */
+void sim_model_interrupt(struct sim_model *model, uint64_t now);
 
 /** The device lost its volatile cache; nothing is in flight. */
 void sim_model_crash(struct sim_model *model, uint64_t now);

@@ -131,7 +131,10 @@ struct sim_world {
 	atomic_bool available;
 };
 
+/** The world may be in memory that processes share. */
 void sim_world_init(struct sim_world *world);
+/** After a process that used the world was killed, which held `lock` at most as its last deed. */
+void sim_world_revive(struct sim_world *world);
 void sim_world_finish(struct sim_world *world);
 
 /** Names the world that the next device of this process is made in. */
