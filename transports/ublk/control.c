@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands on /dev/ublk-control. The kernel runs them in threads of its own, so that each can be
- * waited for with a limit, or begun and looked after later.
+ * Commands on /dev/ublk-control, one at a time. The kernel runs them in threads of its own, so that
+ * each can be waited for with a limit.
  *
  * A command that outlives its limit may still read and write its payload. Payloads are therefore
  * copied through memory of the channel, which is left to the kernel when a command is still under
  * way at the end.
  *
- * Owner: the thread that created the channel.
+ * Owner: the thread that created the channel, or a child of its process: see errand.c.
  */
 #include "base/bits.h"
 #include "base/clock.h"
@@ -23,21 +23,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define SLOT_BUFFER_BYTES 512
+/** Room for a path and a payload. */
+#define BUFFER_BYTES 512
 
 /** How long a cancelled command has to come back. */
 #define CANCEL_TIMEOUT_MS 1000
 
-struct slot {
-	/* Tells a completion of this command from that of an earlier one; 0 before the first. */
-	uint64_t generation;
-	bool pending;
-	unsigned number;
-	uint32_t device;
-	int result;
-	/* Path and payload; in the memory that the kernel reads and writes. */
-	char *buffer;
-};
+/** Enough for one command and for what cancels it. */
+#define RING_ENTRIES 2
 
 struct ublk_control {
 	struct io_uring ring;
@@ -46,11 +39,16 @@ struct ublk_control {
 	uint16_t personality;
 	uint64_t features;
 	bool encoded;
-	struct slot slots[UBLK_SLOT_COUNT];
-	char *memory;
-};
 
-#define MEMORY_BYTES ((size_t)UBLK_SLOT_COUNT * SLOT_BUFFER_BYTES)
+	/* Tells a completion of this command from that of an earlier one; 0 before the first. */
+	uint64_t generation;
+	bool pending;
+	unsigned number;
+	uint32_t device;
+	int result;
+	/* Path and payload; what the kernel reads and writes. */
+	char *buffer;
+};
 
 void ublk_char_path(char path[UBLK_PATH_BYTES], uint32_t device)
 {
@@ -89,13 +87,13 @@ static const char *command_name(unsigned number)
 }
 
 /* For messages: "START_DEV of ublk device 3". */
-static const char *describe(const struct slot *slot, char text[64])
+static const char *describe(const struct ublk_control *control, char text[64])
 {
-	if (slot->device == UBLK_ABI_ANY_DEVICE)
-		snprintf(text, 64, "%s", command_name(slot->number));
+	if (control->device == UBLK_ABI_ANY_DEVICE)
+		snprintf(text, 64, "%s", command_name(control->number));
 	else
-		snprintf(text, 64, "%s of ublk device %u", command_name(slot->number),
-			 slot->device);
+		snprintf(text, 64, "%s of ublk device %u", command_name(control->number),
+			 control->device);
 	return text;
 }
 
@@ -116,8 +114,8 @@ static uint32_t encode(const struct ublk_control *control, unsigned number)
 
 /* ---- submission and completion ------------------------------------------------------------- */
 
-/* Copies path and payload into the slot's buffer; returns the length of the path with its zero. */
-static uint16_t fill_buffer(struct slot *slot, const struct ublk_command *command)
+/* Copies path and payload into the buffer; returns the length of the path with its zero. */
+static uint16_t fill_buffer(struct ublk_control *control, const struct ublk_command *command)
 {
 	char path[UBLK_PATH_BYTES];
 	size_t path_bytes = 0;
@@ -125,23 +123,23 @@ static uint16_t fill_buffer(struct slot *slot, const struct ublk_command *comman
 	if (command->with_path) {
 		ublk_char_path(path, command->device);
 		path_bytes = strlen(path) + 1;
-		memcpy(slot->buffer, path, path_bytes);
+		memcpy(control->buffer, path, path_bytes);
 	}
 	if (command->payload_bytes != 0)
-		memcpy(slot->buffer + path_bytes, command->payload, command->payload_bytes);
+		memcpy(control->buffer + path_bytes, command->payload, command->payload_bytes);
 	return (uint16_t)path_bytes;
 }
 
-static void fill_entry(struct ublk_control *control, struct io_uring_sqe *sqe, struct slot *slot,
+static void fill_entry(struct ublk_control *control, struct io_uring_sqe *sqe,
 		       const struct ublk_command *command)
 {
-	const uint16_t path_bytes = fill_buffer(slot, command);
+	const uint16_t path_bytes = fill_buffer(control, command);
 	const size_t bytes = path_bytes + command->payload_bytes;
 	const struct ublk_abi_ctrl_cmd body = {
 		.dev_id = command->device,
 		.queue_id = UINT16_MAX,
 		.len = (uint16_t)bytes,
-		.addr = bytes != 0 ? (uintptr_t)slot->buffer : 0,
+		.addr = bytes != 0 ? (uintptr_t)control->buffer : 0,
 		.data = command->data,
 		.dev_path_len = path_bytes,
 	};
@@ -151,44 +149,32 @@ static void fill_entry(struct ublk_control *control, struct io_uring_sqe *sqe, s
 	sqe->fd = control->fd;
 	sqe->personality = control->personality;
 	sqe->cmd_op = encode(control, command->number);
-	sqe->user_data = slot->generation * UBLK_SLOT_COUNT + (uint64_t)(slot - control->slots);
+	sqe->user_data = control->generation;
 	memcpy((char *)sqe + offsetof(struct io_uring_sqe, addr3), &body, sizeof(body));
 }
 
-int ublk_control_begin(struct ublk_control *control, enum ublk_slot index,
-		       const struct ublk_command *command)
+static int begin(struct ublk_control *control, const struct ublk_command *command)
 {
-	struct slot *const slot = &control->slots[index];
 	struct io_uring_sqe *sqe;
 	char text[64];
 	int result;
 
-	if (slot->pending)
-		return base_error(EBUSY, "ublk: %s has not ended yet", describe(slot, text));
+	if (control->pending)
+		return base_error(EBUSY, "ublk: %s has not ended yet", describe(control, text));
 	sqe = io_uring_get_sqe(&control->ring);
 	if (!sqe)
 		return base_error(EBUSY, "ublk: the ring for control commands is full");
-	slot->generation++;
-	slot->number = command->number;
-	slot->device = command->device;
-	fill_entry(control, sqe, slot, command);
+	control->generation++;
+	control->number = command->number;
+	control->device = command->device;
+	fill_entry(control, sqe, command);
 	do {
 		result = io_uring_submit(&control->ring);
 	} while (result == -EINTR);
 	if (result < 0)
-		return base_error_errno(-result, "ublk: cannot submit %s", describe(slot, text));
-	slot->pending = true;
+		return base_error_errno(-result, "ublk: cannot submit %s", describe(control, text));
+	control->pending = true;
 	return 0;
-}
-
-static void take_completion(struct ublk_control *control, const struct io_uring_cqe *cqe)
-{
-	struct slot *const slot = &control->slots[cqe->user_data % UBLK_SLOT_COUNT];
-
-	if (!slot->pending || slot->generation != cqe->user_data / UBLK_SLOT_COUNT)
-		return;
-	slot->pending = false;
-	slot->result = cqe->res;
 }
 
 static void take_completions(struct ublk_control *control)
@@ -196,104 +182,88 @@ static void take_completions(struct ublk_control *control)
 	struct io_uring_cqe *cqe;
 
 	while (io_uring_peek_cqe(&control->ring, &cqe) == 0) {
-		take_completion(control, cqe);
+		if (control->pending && cqe->user_data == control->generation) {
+			control->pending = false;
+			control->result = cqe->res;
+		}
 		io_uring_cqe_seen(&control->ring, cqe);
 	}
 }
 
-bool ublk_control_begun(const struct ublk_control *control, enum ublk_slot slot)
+/* Whether the command has ended by @deadline_ns. */
+static bool wait_for_end(struct ublk_control *control, uint64_t deadline_ns)
 {
-	return control->slots[slot].generation != 0;
-}
-
-int ublk_control_poll(struct ublk_control *control, enum ublk_slot index, int *result)
-{
-	const struct slot *const slot = &control->slots[index];
-
-	take_completions(control);
-	if (slot->pending)
-		return 0;
-	*result = slot->result;
-	return 1;
-}
-
-/* Waits for any completion until @deadline_ns; false when that has passed. */
-static bool wait_for_completion(struct ublk_control *control, uint64_t deadline_ns)
-{
-	const uint64_t now_ns = base_now_ns();
 	struct __kernel_timespec timeout;
 	struct io_uring_cqe *cqe;
+	uint64_t now_ns;
 
-	if (now_ns >= deadline_ns)
-		return false;
-	timeout.tv_sec = (long long)((deadline_ns - now_ns) / 1000000000U);
-	timeout.tv_nsec = (long long)((deadline_ns - now_ns) % 1000000000U);
-	io_uring_wait_cqe_timeout(&control->ring, &cqe, &timeout);
-	take_completions(control);
-	return true;
-}
-
-int ublk_control_wait(struct ublk_control *control, enum ublk_slot index, uint64_t deadline_ns)
-{
-	const struct slot *const slot = &control->slots[index];
-	char text[64];
-
-	take_completions(control);
-	while (slot->pending) {
-		if (!wait_for_completion(control, deadline_ns))
-			return base_error(ETIMEDOUT, "ublk: the kernel has not ended %s in time",
-					  describe(slot, text));
+	for (;;) {
+		take_completions(control);
+		now_ns = base_now_ns();
+		if (!control->pending || now_ns >= deadline_ns)
+			return !control->pending;
+		timeout.tv_sec = (long long)((deadline_ns - now_ns) / 1000000000U);
+		timeout.tv_nsec = (long long)((deadline_ns - now_ns) % 1000000000U);
+		io_uring_wait_cqe_timeout(&control->ring, &cqe, &timeout);
 	}
-	if (slot->result < 0)
-		return base_error_errno(-slot->result, "ublk: the kernel failed %s",
-					describe(slot, text));
-	return slot->result;
 }
 
-void ublk_control_cancel(struct ublk_control *control, enum ublk_slot index)
+static void cancel(struct ublk_control *control)
 {
-	const struct slot *const slot = &control->slots[index];
-	struct io_uring_sqe *sqe;
+	struct io_uring_sqe *const sqe = io_uring_get_sqe(&control->ring);
 
-	if (!slot->pending)
-		return;
-	sqe = io_uring_get_sqe(&control->ring);
 	if (!sqe)
 		return;
 	memset(sqe, 0, 2 * sizeof(*sqe));
-	io_uring_prep_cancel64(sqe, slot->generation * UBLK_SLOT_COUNT + index, 0);
-	/* Generation 0: what comes back of the cancellation itself is of no interest. */
-	sqe->user_data = index;
+	io_uring_prep_cancel64(sqe, control->generation, 0);
+	/* No command has this generation: the cancellation's own end is of no interest. */
+	sqe->user_data = 0;
 	io_uring_submit(&control->ring);
+	wait_for_end(control, base_deadline_ns(CANCEL_TIMEOUT_MS));
+}
+
+static int finish(struct ublk_control *control, const struct ublk_command *command)
+{
+	char path[UBLK_PATH_BYTES], text[64];
+
+	if (control->result < 0)
+		return base_error_errno(-control->result, "ublk: the kernel failed %s",
+					describe(control, text));
+	ublk_char_path(path, command->device);
+	if (command->payload_bytes != 0)
+		memcpy(command->payload,
+		       control->buffer + (command->with_path ? strlen(path) + 1 : 0),
+		       command->payload_bytes);
+	return control->result;
 }
 
 int ublk_control_run(struct ublk_control *control, const struct ublk_command *command)
 {
-	struct slot *const slot = &control->slots[UBLK_SLOT_RUN];
 	const size_t path_bytes = command->with_path ? UBLK_PATH_BYTES : 0;
-	char path[UBLK_PATH_BYTES], text[64];
+	char text[64];
 	int result;
 
-	if (path_bytes + command->payload_bytes > SLOT_BUFFER_BYTES)
+	if (path_bytes + command->payload_bytes > BUFFER_BYTES)
 		return base_error(EINVAL, "ublk: a payload of %zu bytes for %s is too long",
 				  command->payload_bytes, command_name(command->number));
-	result = ublk_control_begin(control, UBLK_SLOT_RUN, command);
+	result = begin(control, command);
 	if (result < 0)
 		return result;
-	result = ublk_control_wait(control, UBLK_SLOT_RUN,
-				   base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS));
-	if (result == -ETIMEDOUT && slot->pending) {
-		ublk_control_cancel(control, UBLK_SLOT_RUN);
-		ublk_control_wait(control, UBLK_SLOT_RUN, base_deadline_ns(CANCEL_TIMEOUT_MS));
-		return base_error(ETIMEDOUT, "ublk: the kernel has not ended %s in %d s",
-				  describe(slot, text), UBLK_COMMAND_TIMEOUT_MS / 1000);
-	}
-	if (result >= 0 && command->payload_bytes != 0) {
-		ublk_char_path(path, command->device);
-		memcpy(command->payload, slot->buffer + (command->with_path ? strlen(path) + 1 : 0),
-		       command->payload_bytes);
-	}
-	return result;
+	if (wait_for_end(control, base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS)))
+		return finish(control, command);
+	cancel(control);
+	return base_error(ETIMEDOUT, "ublk: the kernel has not ended %s in %d s",
+			  describe(control, text), UBLK_COMMAND_TIMEOUT_MS / 1000);
+}
+
+int ublk_control_run_without_limit(struct ublk_control *control, const struct ublk_command *command)
+{
+	const int result = begin(control, command);
+
+	if (result < 0)
+		return result;
+	wait_for_end(control, UINT64_MAX);
+	return finish(control, command);
 }
 
 /* ---- opening ------------------------------------------------------------------------------- */
@@ -396,7 +366,7 @@ static int keep_privileges(struct ublk_control *control)
 
 static int init_ring(struct ublk_control *control)
 {
-	int result = io_uring_queue_init(2 * UBLK_SLOT_COUNT, &control->ring,
+	int result = io_uring_queue_init(RING_ENTRIES, &control->ring,
 					 IORING_SETUP_SQE128 | IORING_SETUP_R_DISABLED);
 
 	if (result < 0)
@@ -412,12 +382,10 @@ static int init_control(struct ublk_control *control)
 {
 	int result;
 
-	control->memory = mmap(NULL, MEMORY_BYTES, PROT_READ | PROT_WRITE,
+	control->buffer = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (control->memory == MAP_FAILED)
+	if (control->buffer == MAP_FAILED)
 		return base_error_errno(errno, "cannot map memory for ublk's commands");
-	for (unsigned i = 0; i < UBLK_SLOT_COUNT; i++)
-		control->slots[i].buffer = control->memory + (size_t)i * SLOT_BUFFER_BYTES;
 	control->fd = open_control();
 	if (control->fd < 0) {
 		result = control->fd;
@@ -428,11 +396,11 @@ static int init_control(struct ublk_control *control)
 		return 0;
 	close(control->fd);
 unmap:
-	munmap(control->memory, MEMORY_BYTES);
+	munmap(control->buffer, BUFFER_BYTES);
 	return result;
 }
 
-int ublk_control_create(struct ublk_control **result_control)
+static int create(struct ublk_control **result_control)
 {
 	struct ublk_control *const control = calloc(1, sizeof(*control));
 	int result;
@@ -444,25 +412,46 @@ int ublk_control_create(struct ublk_control **result_control)
 		free(control);
 		return result;
 	}
-	get_features(control);
 	*result_control = control;
+	return 0;
+}
+
+int ublk_control_create(struct ublk_control **control)
+{
+	const int result = create(control);
+
+	if (result == 0)
+		get_features(*control);
+	return result;
+}
+
+int ublk_control_create_like(const struct ublk_control *other, struct ublk_control **control)
+{
+	const int result = create(control);
+
+	if (result < 0)
+		return result;
+	(*control)->features = other->features;
+	(*control)->encoded = other->encoded;
 	return 0;
 }
 
 void ublk_control_destroy(struct ublk_control *control)
 {
-	bool pending = false;
-
 	if (!control)
 		return;
 	take_completions(control);
-	for (unsigned i = 0; i < UBLK_SLOT_COUNT; i++)
-		pending |= control->slots[i].pending;
 	io_uring_queue_exit(&control->ring);
 	close(control->fd);
-	if (!pending)
-		munmap(control->memory, MEMORY_BYTES);
+	if (!control->pending)
+		munmap(control->buffer, BUFFER_BYTES);
 	free(control);
+}
+
+void ublk_control_get_files(const struct ublk_control *control, int fds[2])
+{
+	fds[0] = control->fd;
+	fds[1] = control->ring.ring_fd;
 }
 
 uint64_t ublk_control_features(const struct ublk_control *control)
@@ -473,11 +462,6 @@ uint64_t ublk_control_features(const struct ublk_control *control)
 bool ublk_control_is_encoded(const struct ublk_control *control)
 {
 	return control->encoded;
-}
-
-int ublk_control_fd(const struct ublk_control *control)
-{
-	return control->ring.ring_fd;
 }
 
 int ublk_control_get_info(struct ublk_control *control, uint32_t device,

@@ -32,7 +32,7 @@
 /* What a completion is about: a tag, or one of these. */
 enum {
 	EVENT_WAKE = UBLK_ABI_DEPTH,
-	EVENT_CONTROL,
+	EVENT_ERRAND,
 	EVENT_IDLE_CHECK,
 	EVENT_COUNT
 };
@@ -62,7 +62,7 @@ struct bdus_transport_queue {
 	unsigned held;
 	int wake_fd;
 	bool wake_armed;
-	bool control_armed;
+	bool errand_armed;
 	bool ring_ready;
 	/* The ring runs the kernel's side only while we wait in it. */
 	bool ring_defers;
@@ -116,6 +116,8 @@ static int create_ring(struct bdus_transport_queue *queue)
 		return base_error_errno(-result, "ublk: cannot create an io_uring for queue %u",
 					queue->index);
 	queue->ring_ready = true;
+	/* A child that had the ring mapped would keep the device served after our death. */
+	io_uring_ring_dontfork(&queue->ring);
 	result = io_uring_register_files(&queue->ring, &queue->device->char_fd, 1);
 	if (result < 0)
 		return base_error_errno(-result, "ublk: cannot register /dev/ublkc%u in a ring",
@@ -140,6 +142,7 @@ static int map_descriptors(struct bdus_transport_queue *queue)
 					"/dev/ublkc%u",
 					queue->index, queue->device->number);
 	queue->descriptors = map;
+	madvise(map, queue->descriptors_bytes, MADV_DONTFORK);
 	return 0;
 }
 
@@ -160,6 +163,7 @@ static int map_payloads(struct bdus_transport_queue *queue)
 	queue->payloads = map;
 	/* A huge page a tag would make small requests take hundreds of times their size. */
 	madvise(map, bytes, MADV_NOHUGEPAGE);
+	madvise(map, bytes, MADV_DONTFORK);
 	return 0;
 }
 
@@ -300,13 +304,14 @@ void ublk_queue_close(struct bdus_transport_queue *queue)
 /* ---- waiting ------------------------------------------------------------------------------- */
 
 /* One poll at a time, armed anew after each event: it then reports what is still readable. */
-static void arm_poll(struct bdus_transport_queue *queue, int fd, unsigned event, bool *armed)
+static void arm_poll(struct bdus_transport_queue *queue, int fd, unsigned mask, unsigned event,
+		     bool *armed)
 {
 	struct io_uring_sqe *const sqe = get_entry(queue);
 
 	if (!sqe)
 		return;
-	io_uring_prep_poll_add(sqe, fd, POLLIN);
+	io_uring_prep_poll_add(sqe, fd, mask);
 	sqe->user_data = event;
 	*armed = true;
 }
@@ -328,13 +333,12 @@ static void arm_events(struct bdus_transport_queue *queue)
 	struct bdus_transport_device *const device = queue->device;
 
 	if (base_unlikely(!queue->wake_armed))
-		arm_poll(queue, queue->wake_fd, EVENT_WAKE, &queue->wake_armed);
+		arm_poll(queue, queue->wake_fd, POLLIN, EVENT_WAKE, &queue->wake_armed);
 	if (base_unlikely(queue->busy && !queue->idle_check_armed))
 		arm_idle_check(queue);
-	if (base_unlikely(queue->index == 0 && (device->starting || device->stopping) &&
-			  !queue->control_armed))
-		arm_poll(queue, ublk_control_fd(device->control), EVENT_CONTROL,
-			 &queue->control_armed);
+	if (base_unlikely(queue->index == 0 && device->watched && !queue->errand_armed))
+		arm_poll(queue, ublk_errand_fd(device->watched), POLLHUP, EVENT_ERRAND,
+			 &queue->errand_armed);
 }
 
 /* Queue 0 must not sleep past the time limit of START_DEV. */
@@ -342,7 +346,7 @@ static int limit_timeout(const struct bdus_transport_queue *queue, int timeout_m
 {
 	int patience_ms;
 
-	if (base_likely(queue->index != 0 || !queue->device->starting))
+	if (base_likely(queue->index != 0 || queue->device->start_deadline_ns == 0))
 		return timeout_ms;
 	patience_ms = base_remaining_ms(queue->device->start_deadline_ns);
 	return timeout_ms >= 0 && timeout_ms < patience_ms ? timeout_ms : patience_ms;
@@ -420,9 +424,9 @@ static int take_event(struct bdus_transport_queue *queue, uint64_t event)
 	case EVENT_WAKE:
 		queue->wake_armed = false;
 		return 0;
-	case EVENT_CONTROL:
-		queue->control_armed = false;
-		return ublk_device_on_control(queue->device);
+	case EVENT_ERRAND:
+		queue->errand_armed = false;
+		return ublk_device_on_errand(queue->device);
 	case EVENT_IDLE_CHECK:
 		queue->idle_check_armed = false;
 		queue->trim_due = !queue->busy;

@@ -6,8 +6,8 @@
  * makes all other creating and deleting on the machine wait along, beyond the reach of signals, and
  * two who delete the same device wait for one another for ever. And stopping waits for the requests
  * that a server holds, which keeps the process that asked for it from exiting. So there nothing is
- * deleted before nobody uses it, and under a lock; and a device whose server lives is stopped by a
- * child that may stay behind.
+ * deleted before nobody uses it, and under a lock; and a device whose server lives is stopped by an
+ * errand.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -19,8 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define PAUSE_US 5000
@@ -163,33 +161,22 @@ int ublk_delete(struct ublk_control *control, const struct ublk_abi_dev_info *an
 
 /* ---- stopping ------------------------------------------------------------------------------ */
 
-static void stop_in_child(const struct ublk_abi_dev_info *answer)
+/* The child outlives us if need be. */
+static int begin_stop(const struct ublk_control *control, const struct ublk_abi_dev_info *answer)
 {
-	struct ublk_control *control;
+	const struct ublk_command command = {
+		.number = UBLK_ABI_STOP_DEV,
+		.device = answer->dev_id,
+		.with_path = is_unprivileged(answer),
+	};
+	struct ublk_errand *errand;
+	int result = ublk_errand_create(control, &errand);
 
-	setsid();
-	/* Nobody shall wait for the end of a pipe or a lock because of us. */
-	syscall(SYS_close_range, 0U, ~0U, 0U);
-	if (ublk_control_create(&control) == 0)
-		run_plain(control, UBLK_ABI_STOP_DEV, answer);
-	_exit(0);
-}
-
-/* The child's child does it, so that nobody needs to wait for that one. */
-static int begin_stop(const struct ublk_abi_dev_info *answer)
-{
-	const pid_t pid = fork();
-
-	if (pid < 0)
-		return base_error_errno(errno, "cannot create a process");
-	if (pid == 0) {
-		if (fork() == 0)
-			stop_in_child(answer);
-		_exit(0);
-	}
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	return 0;
+	if (result < 0)
+		return result;
+	result = ublk_errand_begin(errand, &command);
+	ublk_errand_destroy(errand);
+	return result;
 }
 
 /* Until its server has let go of the device: 1, or 0 when the device is gone by then. */
@@ -225,7 +212,7 @@ static int stop_and_delete(struct ublk_control *control, const struct ublk_abi_d
 	int result;
 
 	if (ublk_is_alive(answer))
-		result = begin_stop(answer);
+		result = begin_stop(control, answer);
 	else
 		result = run_plain(control, UBLK_ABI_STOP_DEV, answer);
 	if (result < 0)

@@ -11,7 +11,7 @@
  *	destroy     DEL_DEV                                    (nothing is left)
  *
  * START_DEV and STOP_DEV end only when requests have been served, by the same thread perhaps that
- * issued them. They are therefore begun here, and queue 0 watches the control channel for them.
+ * issued them. They are therefore errands: begun here, run by a child, watched by queue 0.
  *
  * When the process dies, the kernel ends the requests with errors and removes /dev/ublkbN by
  *itself; /dev/ublkcN stays, with our tag in it, until somebody removes it.
@@ -243,6 +243,10 @@ static int create(const struct bdus_transport_setup *setup, struct bdus_transpor
 	if (result == 0)
 		result = ublk_control_create(&device->control);
 	if (result == 0)
+		result = ublk_errand_create(device->control, &device->start);
+	if (result == 0)
+		result = ublk_errand_create(device->control, &device->stop);
+	if (result == 0)
 		result = choose_privilege(setup, device);
 	if (result == 0)
 		result = add(setup, device);
@@ -290,70 +294,75 @@ static int ublk_create(const struct bdus_transport_setup *setup,
 
 /* ---- starting and stopping ----------------------------------------------------------------- */
 
-static int ublk_start(struct bdus_transport_device *device)
+static int begin_errand(struct bdus_transport_device *device, struct ublk_errand *errand,
+			unsigned number, uint64_t data)
 {
 	const struct ublk_command command = {
-		.number = UBLK_ABI_START_DEV,
+		.number = number,
 		.device = device->number,
-		.data = (uint64_t)getpid(),
+		.data = data,
 		.with_path = device->unprivileged,
 	};
-	const int result = ublk_control_begin(device->control, UBLK_SLOT_START, &command);
+	const int result = ublk_errand_begin(errand, &command);
 
-	device->start_deadline_ns = base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS);
-	device->starting = result == 0;
+	if (result == 0)
+		device->watched = errand;
 	return result;
+}
+
+static int ublk_start(struct bdus_transport_device *device)
+{
+	device->start_deadline_ns = base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS);
+	return begin_errand(device, device->start, UBLK_ABI_START_DEV, (uint64_t)getpid());
+}
+
+static void forget_start(struct bdus_transport_device *device)
+{
+	if (device->watched == device->start)
+		device->watched = NULL;
+	ublk_errand_destroy(device->start);
+	device->start = NULL;
+	device->start_deadline_ns = 0;
 }
 
 static int ublk_start_result(struct bdus_transport_device *device)
 {
+	const bool in_time = base_now_ns() < device->start_deadline_ns;
 	int result;
 
-	if (ublk_control_poll(device->control, UBLK_SLOT_START, &result) != 0) {
-		device->starting = false;
-		if (result < 0)
-			return base_error_errno(-result,
-						"ublk: the kernel failed START_DEV of "
-						"device %u",
-						device->number);
-		return 1;
+	if (ublk_errand_wait(device->start, 0, &result) == 0) {
+		if (in_time)
+			return 0;
+		forget_start(device);
+		return base_error(
+			ETIMEDOUT,
+			"ublk: the kernel has not ended START_DEV of device %u in %d s; it "
+			"waits for the driver to answer the first requests",
+			device->number, UBLK_COMMAND_TIMEOUT_MS / 1000);
 	}
-	if (base_now_ns() < device->start_deadline_ns)
-		return 0;
-	device->starting = false;
-	ublk_control_cancel(device->control, UBLK_SLOT_START);
-	return base_error(ETIMEDOUT,
-			  "ublk: the kernel has not ended START_DEV of device %u in %d "
-			  "s; it waits for the driver to answer the first requests",
-			  device->number, UBLK_COMMAND_TIMEOUT_MS / 1000);
+	forget_start(device);
+	if (result < 0)
+		return base_error_errno(-result, "ublk: the kernel failed START_DEV of device %u",
+					device->number);
+	return 1;
 }
 
 static int ublk_stop(struct bdus_transport_device *device)
 {
-	const struct ublk_command command = {
-		.number = UBLK_ABI_STOP_DEV,
-		.device = device->number,
-		.with_path = device->unprivileged,
-	};
-	const int result = ublk_control_begin(device->control, UBLK_SLOT_STOP, &command);
-
-	device->stopping = result == 0;
-	return result;
+	return begin_errand(device, device->stop, UBLK_ABI_STOP_DEV, 0);
 }
 
-int ublk_device_on_control(struct bdus_transport_device *device)
+int ublk_device_on_errand(struct bdus_transport_device *device)
 {
+	struct ublk_errand *const errand = device->watched;
 	int result;
 
-	if (!device->stopping) {
-		ublk_control_poll(device->control, UBLK_SLOT_START, &result);
+	if (!errand || ublk_errand_wait(errand, 0, &result) == 0)
 		return 0;
-	}
-	if (ublk_control_poll(device->control, UBLK_SLOT_STOP, &result) == 0)
-		return 0;
-	device->stopping = false;
-	/* -ENODEV: somebody else removed the device, which ends the queues as well. */
-	if (result >= 0 || result == -ENODEV)
+	device->watched = NULL;
+	/* start_result() tells of START_DEV. -ENODEV: somebody removed it, which ends the queues.
+	 */
+	if (errand == device->start || result >= 0 || result == -ENODEV)
 		return 0;
 	return base_error_errno(-result, "ublk: the kernel failed STOP_DEV of device %u",
 				device->number);
@@ -373,16 +382,25 @@ static void ublk_describe(struct bdus_transport_device *device, struct bdus_devi
 
 /*
  * The character device is let go of first: that is what makes the kernel fail requests which no
- * queue serves any more, and STOP_DEV would wait for them.
+ * queue serves any more, and STOP_DEV waits for them. Nothing that would have to wait for a device
+ * that does not stop is done in this process, which could then not even be killed.
  */
 static int end_device(struct bdus_transport_device *device)
 {
 	struct ublk_patience patience = {.started_ns = base_now_ns()};
+	int result;
 
-	if (!ublk_control_begun(device->control, UBLK_SLOT_STOP))
-		ublk_stop(device);
-	ublk_control_wait(device->control, UBLK_SLOT_STOP,
-			  base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS));
+	if (!ublk_errand_was_begun(device->stop)) {
+		result = ublk_stop(device);
+		if (result < 0)
+			return result;
+	}
+	if (ublk_errand_wait(device->stop, base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS), &result) == 0)
+		return base_error(ETIMEDOUT,
+				  "ublk: the kernel has not ended STOP_DEV of device %u "
+				  "in %d s; destroy it once more when this process has "
+				  "ended",
+				  device->number, UBLK_COMMAND_TIMEOUT_MS / 1000);
 	patience.deadline_ns = base_deadline_ns(DELETE_TIMEOUT_MS);
 	return ublk_delete(device->control, &device->made, &patience);
 }
@@ -397,6 +415,8 @@ static int ublk_destroy(struct bdus_transport_device *device)
 		close(device->char_fd);
 	if (device->added)
 		result = end_device(device);
+	ublk_errand_destroy(device->start);
+	ublk_errand_destroy(device->stop);
 	ublk_control_destroy(device->control);
 	ublk_unprotect_process();
 	free(device);

@@ -4,6 +4,7 @@
  *
  *	ublk.c       the ops table; a device's life
  *	control.c    commands on /dev/ublk-control, each with a time limit
+ *	errand.c     those that wait for requests, in a child
  *	queue.c      the way of requests: one ring a queue
  *	translate.c  kernel structures to ours and back; pure functions
  *	probe.c      what this machine and this user can do
@@ -28,14 +29,6 @@
 #define UBLK_PATH_BYTES 32
 
 /* ---- control.c ----------------------------------------------------------------------------- */
-
-/** Which of a control channel's commands: one of each can be under way at a time. */
-enum ublk_slot {
-	UBLK_SLOT_RUN,
-	UBLK_SLOT_START,
-	UBLK_SLOT_STOP,
-	UBLK_SLOT_COUNT
-};
 
 struct ublk_control;
 
@@ -67,27 +60,18 @@ uint64_t ublk_control_features(const struct ublk_control *control);
 /** Whether commands are to be encoded like ioctl numbers. */
 bool ublk_control_is_encoded(const struct ublk_control *control);
 
-/** Becomes readable when a command that was begun has ended. */
-int ublk_control_fd(const struct ublk_control *control);
+/** Another channel, which knows already what @other knows of the driver. */
+int ublk_control_create_like(const struct ublk_control *other, struct ublk_control **control);
+
+/** The files that a process needs open to use the channel. */
+void ublk_control_get_files(const struct ublk_control *control, int fds[2]);
 
 /** Runs @command to its end and returns its result; -ETIMEDOUT says what it waited for. */
 int ublk_control_run(struct ublk_control *control, const struct ublk_command *command);
 
-/** Begins a command without payload. */
-int ublk_control_begin(struct ublk_control *control, enum ublk_slot slot,
-		       const struct ublk_command *command);
-
-/** Whether a command was begun in @slot, ended or not. */
-bool ublk_control_begun(const struct ublk_control *control, enum ublk_slot slot);
-
-/** 1 when what was begun in @slot has ended, with its @result; 0 while it is under way. */
-int ublk_control_poll(struct ublk_control *control, enum ublk_slot slot, int *result);
-
-/** Waits for what was begun in @slot, and returns its result or -ETIMEDOUT. */
-int ublk_control_wait(struct ublk_control *control, enum ublk_slot slot, uint64_t deadline_ns);
-
-/** Asks the kernel to give up what was begun in @slot. */
-void ublk_control_cancel(struct ublk_control *control, enum ublk_slot slot);
+/** As ublk_control_run(), however long it takes. For processes that nobody waits for. */
+int ublk_control_run_without_limit(struct ublk_control *control,
+				   const struct ublk_command *command);
 
 /** GET_DEV_INFO by whichever command this kernel has; -ENODEV when there is no such device. */
 int ublk_control_get_info(struct ublk_control *control, uint32_t device,
@@ -97,6 +81,32 @@ int ublk_control_get_info(struct ublk_control *control, uint32_t device,
 void ublk_char_path(char path[UBLK_PATH_BYTES], uint32_t device);
 /** "/dev/ublkbN" */
 void ublk_block_path(char path[UBLK_PATH_BYTES], uint32_t device);
+
+/* ---- errand.c ------------------------------------------------------------------------------ */
+
+/** A command that a child runs, because it may wait for requests; at most one in its life. */
+struct ublk_errand;
+
+/**
+ * Prepares an errand, with what privileges the caller has now. Belongs to the calling thread, as
+ * all that follows.
+ */
+int ublk_errand_create(const struct ublk_control *control, struct ublk_errand **errand);
+
+/** Takes NULL. What was begun goes on. */
+void ublk_errand_destroy(struct ublk_errand *errand);
+
+/** Begins @command, which has no payload. */
+int ublk_errand_begin(struct ublk_errand *errand, const struct ublk_command *command);
+
+/** Whether a command was begun, ended or not. */
+bool ublk_errand_was_begun(const struct ublk_errand *errand);
+
+/** Hangs up (POLLHUP) when the command has ended. */
+int ublk_errand_fd(const struct ublk_errand *errand);
+
+/** 1 when the command has ended, with its result; 0 while it is under way at @deadline_ns. */
+int ublk_errand_wait(struct ublk_errand *errand, uint64_t deadline_ns, int *result);
 
 /* ---- translate.c --------------------------------------------------------------------------- */
 
@@ -131,6 +141,8 @@ int32_t ublk_encode_result(const struct bdus_io *io);
 
 struct bdus_transport_device {
 	struct ublk_control *control;
+	struct ublk_errand *start;
+	struct ublk_errand *stop;
 	/** Number N of /dev/ublkbN and /dev/ublkcN. */
 	uint32_t number;
 	/** /dev/ublkcN */
@@ -146,10 +158,10 @@ struct bdus_transport_device {
 	unsigned queues;
 	unsigned depth;
 	struct ublk_limits limits;
-	/* START_DEV or STOP_DEV is under way. Owned, like the control channel, by the main thread.
-	 */
-	bool starting;
-	bool stopping;
+	/** The errand that queue 0 watches. Owned, like all that makes commands, by the main
+	 * thread. */
+	struct ublk_errand *watched;
+	/** Until when START_DEV must have ended; 0 when it is not under way. */
 	uint64_t start_deadline_ns;
 };
 
@@ -161,8 +173,8 @@ void ublk_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const
 		       unsigned count);
 void ublk_queue_close(struct bdus_transport_queue *queue);
 
-/** For queue 0: the control channel has something to say. An error ends the device. */
-int ublk_device_on_control(struct bdus_transport_device *device);
+/** For queue 0: the watched errand has something to say. An error ends the device. */
+int ublk_device_on_errand(struct bdus_transport_device *device);
 
 /* ---- probe.c ------------------------------------------------------------------------------- */
 
