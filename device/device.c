@@ -337,7 +337,6 @@ static void finish_queues(struct bdus_device *device)
 		bdus_queue_finish(&device->queues[--device->queues_ready]);
 	free(device->queues);
 	free(device->threads);
-	bdus_workers_destroy(device->workers);
 	bdus_rules_finish(&device->rules);
 }
 
@@ -645,8 +644,10 @@ static void end_device(struct bdus_device *device)
 	bdus_signals_set_wake(device->signal_slot, -1);
 	if (device->epoll_fd >= 0)
 		close(device->epoll_fd);
-	finish_queues(device);
+	/* Whoever completed the last request may still be about to wake its queue. */
+	bdus_workers_destroy(device->workers);
 	close_driver(device);
+	finish_queues(device);
 	if (device->transport_device != NULL)
 		note_result(device, device->transport->destroy(device->transport_device));
 	if (device->record != NULL)

@@ -158,7 +158,8 @@ struct bdus_driver {
 
 	/**
 	 * Releases the instance. Called once after every request was completed and no other call
-	 * will come, on the thread that called `open`. Data that a flush made durable must stay so;
+	 * will come, on the thread that called `open`. When it returns, no other thread of the
+	 * driver may still be within a call of BDUS. Data that a flush made durable must stay so;
 	 * the rest should be written, too. Returns 0 or a negative errno. NULL means nothing to do.
 	 */
 	int (*close)(void *instance);
