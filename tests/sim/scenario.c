@@ -259,10 +259,7 @@ static void draw_ending(struct scenario *scenario)
 		scenario->terminate_at = between(scenario, 1, scenario->request.operations);
 	} else if (dice < 32) {
 		scenario->failure_point = ONE_OF(scenario, points);
-		scenario->failure_at =
-			scenario->failure_point == SIM_FAIL_FETCH
-				? between(scenario, 0, scenario->request.operations / 2)
-				: 0;
+		scenario->failure_at = between(scenario, 0, scenario->request.operations / 2);
 	} else if (dice < 35) {
 		scenario->open_errno = EXDEV;
 	} else if (dice < 38) {

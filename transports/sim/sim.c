@@ -571,7 +571,8 @@ static int sim_open_queue(struct bdus_transport_device *device, unsigned index, 
 	expect(world, index != 0 || pthread_equal(device->main, pthread_self()),
 	       "open_queue() of queue 0 outside main");
 	expect(world, owned_queue == NULL, "one thread owns two queues");
-	if (world->failure_point == SIM_FAIL_OPEN_QUEUE && world->failure_at == index)
+	if (world->failure_point == SIM_FAIL_OPEN_QUEUE &&
+	    world->failure_at % device->attrs.queues == index)
 		return fail_on_purpose("open_queue");
 	queue = calloc(1, sizeof(*queue));
 	if (queue == NULL)

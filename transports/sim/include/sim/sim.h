@@ -77,7 +77,7 @@ struct sim_world {
 	struct sim_bad_spot spots[SIM_BAD_SPOTS_MAX];
 	unsigned spot_count;
 	enum sim_failure_point failure_point;
-	/** The queue whose open fails, or after how many requests its fetch does. */
+	/** After how many requests a fetch fails; modulo the queues, the one whose open fails. */
 	uint64_t failure_at;
 	/** Ask the process to end (SIGTERM) after so many requests; 0 for never. */
 	uint64_t terminate_at;
