@@ -33,7 +33,7 @@
 /** Payload of a request whose length makes no sense. */
 #define ODD_PAYLOAD_BYTES 4096
 
-static struct sim_world *next_world;
+static _Thread_local struct sim_world *next_world;
 static _Thread_local const struct bdus_transport_queue *owned_queue;
 
 void sim_use_world(struct sim_world *world)

@@ -137,7 +137,7 @@ void sim_world_init(struct sim_world *world);
 void sim_world_revive(struct sim_world *world);
 void sim_world_finish(struct sim_world *world);
 
-/** Names the world that the next device of this process is made in. */
+/** Names the world that the next device of this thread is made in. */
 void sim_use_world(struct sim_world *world);
 
 /** Notes the first failure of a run; later ones follow from it and are dropped. Any thread. */
