@@ -36,3 +36,13 @@ expect 3 "$BDUS" info "$id"
 says err "$id"
 expect 3 "$BDUS" flush "$id"
 expect 3 "$BDUS" destroy "$id"
+
+# A driver in the working directory needs no slash before its name.
+cp "$BDUS_SLOW_DRIVER" "$tmp/my-own.so"
+cd "$tmp"
+expect 0 "$BDUS" drivers my-own.so
+expect 0 "$BDUS" run my-own.so size=2M --transport "$(nbd s)"
+expect 0 "$BDUS" list
+says out slow "2 MiB"
+expect 0 "$BDUS" destroy --all
+expect_nothing_left s
