@@ -20,7 +20,7 @@ fill() # DIRECTORY
 		must cp -rL /usr/include/linux "$1/headers"
 	fi
 	for program in "${large[@]}"; do
-		path=$(command -v $program) || continue
+		path=$(command -v "$program") || continue
 		must cp -L "$path" "$1/large-$program"
 	done
 	must mkdir "$1/nested"
