@@ -383,7 +383,11 @@ static void *map_sparse(uint64_t length)
 	void *const memory = mmap(NULL, length, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	return memory == MAP_FAILED ? NULL : memory;
+	if (memory == MAP_FAILED)
+		return NULL;
+	/* A child has no use for it; copying the page tables of a large disk would take long. */
+	madvise(memory, length, MADV_DONTFORK);
+	return memory;
 }
 
 /* Maps the content, aligned to its unit; what alignment leaves over is unmapped again. */
