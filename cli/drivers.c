@@ -16,9 +16,7 @@ bool cli_is_driver_path(const char *word)
 
 static int load_driver(const char *path, const struct bdus_driver **driver)
 {
-	/* Without a slash, the dynamic linker would look in its own directories. */
-	char *const file = cli_format("%s%s", strchr(path, '/') == NULL ? "./" : "", path);
-	const int error = bdus_manage_load_driver(file, driver);
+	const int error = bdus_manage_load_driver(path, driver);
 
 	if (error >= 0)
 		return CLI_OK;
