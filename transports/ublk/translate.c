@@ -60,6 +60,8 @@ int ublk_fit_attrs(struct bdus_device_attrs *attrs, uint32_t native_ops)
 				  attrs->discard_granularity_bytes,
 				  (unsigned long long)MOST_RANGE_BYTES);
 
+	/* Clients of a block device have no way to ask for these. */
+	attrs->ops &= ~(BDUS_OP_BIT(BDUS_OP_EXTENTS) | BDUS_OP_BIT(BDUS_OP_CACHE));
 	attrs->queues = (uint32_t)base_min(attrs->queues, UBLK_ABI_QUEUES);
 	attrs->queue_depth = (uint32_t)base_min(attrs->queue_depth, UBLK_ABI_DEPTH);
 	attrs->max_transfer_bytes =

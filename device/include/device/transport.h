@@ -49,7 +49,8 @@ struct bdus_transport_setup {
 	 * The device, validated, with defaults filled in; `ops` are those that a client may use,
 	 * emulated ones included. create() may lower max_transfer_bytes (not below the page size),
 	 * max_write_zeros_bytes, max_discard_bytes, queues and queue_depth to what it can carry,
-	 * and nothing else; it refuses what it cannot carry at all by name with -EOPNOTSUPP.
+	 * and clear from `ops` what its clients cannot ask for, and nothing else; it refuses what
+	 * it cannot carry at all by name with -EOPNOTSUPP.
 	 */
 	struct bdus_device_attrs *attrs;
 	/** The operations that the driver itself takes, without emulated ones. */
