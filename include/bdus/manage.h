@@ -163,7 +163,10 @@ int bdus_manage_load_driver(const char *path, const struct bdus_driver **driver)
 
 /* ---- devices that exist -------------------------------------------------------------------- */
 
-/** Calls @found for each device of this user (of everybody, for root) until it returns non-zero. */
+/**
+ * Calls @found for each device with a record in this user's runtime directory, and for each other
+ * one that the kernel tells this user of, until it returns non-zero; returns that, or an error.
+ */
 int bdus_manage_list(int (*found)(const struct bdus_device_info *info, void *opaque), void *opaque);
 
 /**
