@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 /** How long one seed may take before it counts as hanging. */
-#define HANGS_AFTER_S 180
+#define HANGS_AFTER_S 300
 
 struct settings {
 	const char *driver;

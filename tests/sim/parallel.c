@@ -52,8 +52,8 @@ static void *run_device(void *argument)
 	char transport[128];
 
 	snprintf(transport, sizeof(transport),
-		 "sim,seed=%" PRIu64 ",operations=%u,overlap=no,depth=8", run->seed,
-		 run->endless ? 100000000 : 300);
+		 "sim,seed=%" PRIu64 ",operations=%u,overlap=no,depth=8,max-transfer=16K",
+		 run->seed, run->endless ? 100000000 : 300);
 	sim_use_world(&run->world);
 	run->result = bdus_manage_run(&(struct bdus_run_options){
 		.size = sizeof(struct bdus_run_options),
@@ -136,7 +136,7 @@ int main(void)
 	if (mkdtemp(directory) == NULL || setenv("BDUS_RUNTIME_DIR", directory, 1) != 0)
 		return 2;
 	pthread_barrier_init(&all_available, NULL, DEVICES + 1);
-	alarm(120);
+	alarm(500);
 	for (unsigned round = 0; round < ROUNDS && good; round++)
 		good = run_round(round);
 	snprintf(counter, sizeof(counter), "%s/next-id", directory);
