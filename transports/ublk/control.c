@@ -284,27 +284,28 @@ static int open_control(void)
 	return base_error_errno(errno, "cannot open " UBLK_CONTROL_PATH);
 }
 
-static int read_disabled_level(void)
+static long read_disabled_level(void)
 {
-	FILE *const file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
-	int level = 0;
+	const int fd = open("/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC);
+	char text[16];
+	ssize_t length;
 
-	if (!file)
+	if (fd < 0)
 		return 0;
-	if (fscanf(file, "%d", &level) != 1)
-		level = 0;
-	fclose(file);
-	return level;
+	length = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[length > 0 ? length : 0] = '\0';
+	return strtol(text, NULL, 10);
 }
 
 static int explain_ring_failure(int errnum)
 {
-	const int level = read_disabled_level();
+	const long level = read_disabled_level();
 
 	if (errnum == EPERM && level != 0)
 		return base_error(EPERM,
 				  "io_uring, which ublk needs, is turned off by the sysctl "
-				  "kernel.io_uring_disabled=%d",
+				  "kernel.io_uring_disabled=%ld",
 				  level);
 	if (errnum == EPERM)
 		return base_error(EPERM, "io_uring, which ublk needs, is forbidden to this process "

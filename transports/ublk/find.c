@@ -12,7 +12,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,9 +78,13 @@ static uint64_t read_number(uint32_t number, const char *name)
 void ublk_read_device_number(uint32_t number, struct bdus_device_info *info)
 {
 	char text[32];
+	char *colon;
 
-	if (read_attribute(number, "dev", text, sizeof(text)))
-		sscanf(text, "%" SCNu32 ":%" SCNu32, &info->major, &info->minor);
+	if (!read_attribute(number, "dev", text, sizeof(text)))
+		return;
+	info->major = (uint32_t)strtoul(text, &colon, 10);
+	if (*colon == ':')
+		info->minor = (uint32_t)strtoul(colon + 1, NULL, 10);
 }
 
 static void read_flags(uint32_t number, struct bdus_device_info *info)
@@ -266,16 +269,19 @@ static bool read_link_name(const char *path, char name[LINK_BYTES])
 	return true;
 }
 
-static int refuse_partition(const char *path, const char *name)
+/* @name is that of a block device; -ENOENT when it is no partition of a ublk device. */
+static int refuse_partition(const char *path, char name[LINK_BYTES])
 {
-	unsigned number, partition;
+	char *const separator = strrchr(name, 'p');
 
-	if (sscanf(name, "ublkb%up%u", &number, &partition) != 2)
+	if (!separator)
+		return -ENOENT;
+	*separator = '\0';
+	if (number_from_name(name, "ublkb") < 0)
 		return -ENOENT;
 	return base_error(EINVAL,
-			  "%s is partition %u of /dev/ublkb%u, not a device; name the "
-			  "device itself",
-			  path, partition, number);
+			  "%s is partition %s of /dev/%s, not a device; name the device itself",
+			  path, separator + 1, name);
 }
 
 /* The number of the ublk device that the node @path is of; -ENOENT when of none. */
