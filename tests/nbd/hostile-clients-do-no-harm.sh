@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 need nbdinfo nbdcopy
 nbd_options=max-connections=8,handshake-timeout=1
-serve ram size=64M
+serve ram size=64M --queues 2
 head -c 1M /dev/urandom >"$dir/content"
 must nbdcopy "$dir/content" "$uri"
 

@@ -8,7 +8,7 @@ need nbdinfo
 
 try()
 {
-	"$BDUS" run -f -t "$1" null size=1M
+	timeout 20 "$BDUS" run -f -t "$1" null size=1M
 }
 
 step 'a Unix socket in the runtime directory'
