@@ -32,8 +32,8 @@
 struct sim_model;
 
 /**
- * The device reads as zeros at first. The model is in memory that a process shares with its children.
- * NULL when memory is out.
+ * The device reads as zeros at first. The model is in memory that a process shares with its
+ * children. NULL when memory is out.
  */
 struct sim_model *sim_model_create(uint64_t size_bytes, uint32_t block_bytes, bool track_crashes);
 void sim_model_destroy(struct sim_model *model);

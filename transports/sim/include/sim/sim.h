@@ -126,7 +126,8 @@ struct sim_world {
 	unsigned devices;
 	unsigned queues;
 	bool stopped;
-	/** How long the engine took to begin to end the device after it was asked to; 0 if it was not. */
+	/** How long the engine took to begin to end the device after it was asked to; 0 if it was
+	 * not. */
 	uint64_t stop_delay_ms;
 	atomic_bool available;
 };
