@@ -77,9 +77,11 @@ need_module()
 	[[ -e $2 ]] || skip "Linux $(uname -r) has no $1"
 }
 
+# need_ublk: devices come by ublk from here on, and by nothing else.
 need_ublk()
 {
 	need_module ublk_drv /dev/ublk-control
+	export BDUS_TRANSPORT=ublk
 }
 
 # need_nbd: the kernel's NBD client, with its devices /dev/nbd0 and so on.
