@@ -2,19 +2,20 @@
 # SPDX-License-Identifier: MIT
 #
 # 4 KiB random reads of a null device over ublk, beside other ublk servers' null devices: all of them
-# exist at once, in one kernel, and take turns. Prints the ratio of medians, and that of the memory
-# that the idle processes take. It gates nothing: figures of one machine say little about another's.
+# exist at once, in one kernel, and take turns. Prints the median of the ratios of neighbouring turns,
+# and the ratio of the memory that the idle processes take. It gates nothing: figures of one machine
+# say little about another's.
 #
 # Peers, each left out when not given:
 #   BDUS_PEER_UBLKSRV   program taking "add -q 1 -d 128 -n NUMBER", as ublksrv's null target does
 #   BDUS_PEER_KUBLK     program taking "add -t null -q 1 -d 128 -n NUMBER", as the kernel's own test
 #                       server does
 #   BDUS_BLOCKING       program that serves a device through bdus_run(), printing nothing but its path
-# BDUS_BENCH_ROUNDS (5) and BDUS_BENCH_SECONDS (2) say how long.
+# BDUS_BENCH_ROUNDS (9) and BDUS_BENCH_SECONDS (1) say how long.
 . "$(dirname "$0")/../system/lib.sh"
 need_ublk
 need fio
-rounds=${BDUS_BENCH_ROUNDS:-5} seconds=${BDUS_BENCH_SECONDS:-2}
+rounds=${BDUS_BENCH_ROUNDS:-9} seconds=${BDUS_BENCH_SECONDS:-1}
 declare -A disk pid
 servers=()
 
@@ -64,7 +65,13 @@ ratio() # OURS THEIRS
 	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'
 }
 
-bdus_run --transport ublk null || fail 'no device'
+# paired OURS THEIRS DEPTH: the median of the ratios of the turns
+paired()
+{
+	paste "$work/$1.$3" "$work/$2.$3" | awk '{ printf "%.3f\n", $1 / $2 }' | median
+}
+
+bdus_run --transport ublk null zero=no || fail 'no device'
 add bdus "$device" "$("$BDUS" info --json "$device" | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p')"
 [[ -z ${BDUS_BLOCKING:-} ]] || {
 	"$BDUS_BLOCKING" >"$work/blocking.out" &
@@ -85,7 +92,8 @@ done
 for depth in 1 32; do
 	for ((round = 0; round < rounds; round++)); do
 		for server in "${servers[@]}"; do
-			iops "${disk[$server]}" "$depth" >>"$work/$server.$depth"
+			iops "${disk[$server]}" "$depth" >>"$work/$server.$depth" ||
+				fail "fio on $server"
 		done
 	done
 	for server in "${servers[@]}"; do
@@ -93,8 +101,7 @@ for depth in 1 32; do
 			"($(sort -n "$work/$server.$depth" | tr '\n' ' '))"
 		for ours in bdus bdus_run; do
 			[[ $server != bdus* && -e $work/$ours.$depth ]] || continue
-			echo "ratio qd$depth $ours/$server" \
-				"$(ratio "$(median <"$work/$ours.$depth")" "$(median <"$work/$server.$depth")")"
+			echo "ratio qd$depth $ours/$server $(paired "$ours" "$server" "$depth")"
 		done
 	done
 done

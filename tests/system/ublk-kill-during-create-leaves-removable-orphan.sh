@@ -8,6 +8,8 @@
 . "$(dirname "$0")/lib.sh"
 need_ublk
 shopt -s nullglob
+step_ms=3 rounds=12
+is_slow && step_ms=20 rounds=4
 
 count_nodes()
 {
@@ -22,7 +24,7 @@ remove_all()
 }
 
 step 'killed at some moment'
-for ((delay_ms = 0; delay_ms < 60; delay_ms += 3)); do
+for ((delay_ms = 0; delay_ms < 60; delay_ms += step_ms)); do
 	"$BDUS" run -q -f --transport ublk ram size=16M &
 	driver=$!
 	sleep "0.0$(printf '%02d' "$delay_ms")"
@@ -33,7 +35,7 @@ done
 
 step 'killed as soon as the kernel has the device'
 orphans=0
-for ((round = 0; round < 12; round++)); do
+for ((round = 0; round < rounds; round++)); do
 	"$BDUS" run -q -f --transport ublk ram size=16M &
 	driver=$!
 	wait_until 20 eval '[[ $(count_nodes) -gt 0 ]]' || fail 'the kernel has no device'
