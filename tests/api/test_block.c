@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <pthread.h>
@@ -15,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -49,7 +47,6 @@ struct disk {
 	atomic_int running;
 	atomic_int most_running;
 	atomic_int alone;
-	unsigned available_ms;
 	pid_t first_thread;
 	char memory[DISK_BYTES];
 };
@@ -81,7 +78,7 @@ static int disk_available(struct bdus_ctx *ctx)
 	disk->server = getpid();
 	snprintf(disk->path, sizeof(disk->path), "%s", ctx->path);
 	api_check(access(ctx->path, F_OK) == 0);
-	api_sleep_ms(disk->available_ms);
+	api_sleep_ms(5);
 	api_check(atomic_load(&disk->running) == 0);
 	atomic_store(&disk->alone, 0);
 	atomic_store(&disk->available, true);
@@ -540,61 +537,6 @@ static void test_no_more_callbacks_at_once_than_allowed(void **state)
 	assert_in_range(most_running_under_load(4), 2, 4);
 }
 
-/* Static, because the readers outlive a test that fails. */
-static atomic_bool early_readers_end;
-
-/* Reads from whatever ublk device there is, from the moment that its node appears. */
-static void *read_early(void *opaque)
-{
-	char *data = aligned_alloc(page, 4096);
-	ssize_t got = 0;
-
-	(void)opaque;
-	while (data && !atomic_load(&early_readers_end)) {
-		glob_t found;
-		int fd = -1;
-
-		if (glob("/dev/ublkb*", 0, NULL, &found) == 0) {
-			fd = open(found.gl_pathv[0], O_RDONLY | O_DIRECT);
-			globfree(&found);
-		}
-		for (int i = 0; fd >= 0 && got >= 0 && i < 4; i++)
-			got = pread(fd, data, 4096, 0);
-		if (fd >= 0)
-			close(fd);
-		else
-			api_sleep_ms(1);
-		got = 0;
-	}
-	free(data);
-	return NULL;
-}
-
-/* Clients may find the device before on_device_available is called, but must wait for it then. */
-static void test_nothing_runs_beside_on_device_available(void **state)
-{
-	struct bdus_attrs attrs = plain_attrs;
-	pthread_t readers[4];
-
-	(void)state;
-	attrs.max_concurrent_callbacks = 4;
-	for (int i = 0; i < 4; i++)
-		assert_int_equal(pthread_create(&readers[i], NULL, read_early, NULL), 0);
-	for (int i = 0; i < 10; i++) {
-		struct disk *disk = api_shared_alloc(sizeof(*disk));
-		struct fixture f;
-
-		disk->read_ms = 10;
-		disk->available_ms = 20;
-		f = start_disk(&full_ops, &attrs, disk);
-		stop(&f);
-		munmap(disk, sizeof(*disk));
-	}
-	atomic_store(&early_readers_end, true);
-	for (int i = 0; i < 4; i++)
-		assert_int_equal(pthread_join(readers[i], NULL), 0);
-}
-
 /* What is in the page cache goes to the driver first, then its flush is called. */
 static void test_flush_dev_writes_the_page_cache(void **state)
 {
@@ -818,7 +760,6 @@ int main(void)
 		api_block_test(test_errors_that_clients_see),
 		api_block_test(test_abort_takes_the_device_away),
 		api_block_test(test_no_more_callbacks_at_once_than_allowed),
-		api_block_test(test_nothing_runs_beside_on_device_available),
 		api_block_test(test_flush_dev_writes_the_page_cache),
 		api_block_test(test_destroy_dev_ends_the_driver),
 		api_block_test(test_ids_are_found_by_path),
