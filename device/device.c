@@ -717,6 +717,9 @@ int bdus_device_run(const struct bdus_device_config *config)
 	}
 	result = run_here(config, daemon);
 	if (daemon != NULL && bdus_daemon_is_waited_for(daemon)) {
+		if (result == 0)
+			result = base_error(ECANCELED, "the device was ended by a signal before it "
+						       "was available");
 		bdus_daemon_failed(daemon, result);
 		_exit(EXIT_FAILURE);
 	}
