@@ -93,31 +93,35 @@ static int watch(struct bdus_control *control, int fd, void *data)
 	return 0;
 }
 
-int bdus_control_create(uint64_t id, int epoll_fd, struct bdus_queue *queue,
-			void (*stop)(void *opaque), void *opaque, struct bdus_control **control)
+int bdus_control_create(uint64_t id, struct bdus_control **control)
 {
 	struct bdus_control *const made = calloc(1, sizeof(*made));
 	int result;
 
 	if (made == NULL)
 		return base_error(ENOMEM, "no memory for a control socket");
-	made->queue = queue;
-	made->stop = stop;
-	made->opaque = opaque;
-	made->epoll_fd = epoll_fd;
+	made->epoll_fd = -1;
 	made->listen_fd = -1;
 	base_list_init(&made->peers);
 	result = bdus_registry_control_path(id, made->path, sizeof(made->path));
 	if (result == 0)
 		result = made->listen_fd = listen_at(made->path);
-	if (result >= 0)
-		result = watch(made, made->listen_fd, made);
 	if (result < 0) {
 		bdus_control_destroy(made);
 		return result;
 	}
 	*control = made;
 	return 0;
+}
+
+int bdus_control_attach(struct bdus_control *control, int epoll_fd, struct bdus_queue *queue,
+			void (*stop)(void *opaque), void *opaque)
+{
+	control->queue = queue;
+	control->stop = stop;
+	control->opaque = opaque;
+	control->epoll_fd = epoll_fd;
+	return watch(control, control->listen_fd, control);
 }
 
 static void drop_peer(struct peer *peer)

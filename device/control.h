@@ -14,11 +14,17 @@
 struct bdus_control;
 
 /**
- * Listens, and adds itself to @epoll_fd. `stop` ends the device when asked. Everything happens on
+ * Listens; callers wait until bdus_control_attach(). Comes before the driver's own code runs, which
+ * may drop the privileges that the runtime directory needs.
+ */
+int bdus_control_create(uint64_t id, struct bdus_control **control);
+
+/**
+ * Adds itself to @epoll_fd. `stop` ends the device when asked. From now on everything happens on
  * the owner of @queue, from bdus_control_handle().
  */
-int bdus_control_create(uint64_t id, int epoll_fd, struct bdus_queue *queue,
-			void (*stop)(void *opaque), void *opaque, struct bdus_control **control);
+int bdus_control_attach(struct bdus_control *control, int epoll_fd, struct bdus_queue *queue,
+			void (*stop)(void *opaque), void *opaque);
 
 /** No flush may be in flight any more. Takes NULL. */
 void bdus_control_destroy(struct bdus_control *control);

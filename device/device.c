@@ -299,6 +299,8 @@ static int create_device(struct bdus_device *device)
 	result = bdus_registry_write(device->record, &device->info);
 	if (result == 0)
 		result = bdus_rules_init(&device->rules, &device->attrs, device->native_ops);
+	if (result == 0)
+		result = bdus_control_create(device->info.id, &device->control);
 	if (result == 0 && device->config->created != NULL)
 		result = device->config->created(device->config->opaque, device, &device->attrs,
 						 &device->info);
@@ -603,8 +605,8 @@ static int start_device(struct bdus_device *device)
 	if (result == 0)
 		result = init_events(device);
 	if (result == 0)
-		result = bdus_control_create(device->info.id, device->epoll_fd, &device->queues[0],
-					     ask_to_stop, device, &device->control);
+		result = bdus_control_attach(device->control, device->epoll_fd, &device->queues[0],
+					     ask_to_stop, device);
 	if (result == 0)
 		result = open_queues(device);
 	if (result == 0)
