@@ -62,6 +62,8 @@ static void fail(const char *what)
 	exit(1);
 }
 
+static void refuse(const char *what) __attribute__((noreturn));
+
 static void refuse(const char *what)
 {
 	fprintf(stderr, "nbd_load: %s\n", what);
@@ -108,7 +110,7 @@ static int connect_unix(const char *where)
 
 	if (strncmp(where, "unix:", 5) != 0 || strlen(where + 5) >= sizeof(address.sun_path))
 		refuse("the server is given as unix:PATH");
-	strcpy(address.sun_path, where + 5);
+	memcpy(address.sun_path, where + 5, strlen(where + 5));
 	if (fd < 0 || connect(fd, (const void *)&address, sizeof(address)) != 0)
 		fail(where);
 	return fd;
@@ -124,9 +126,17 @@ static uint64_t next_random(uint64_t *state)
 	return *state;
 }
 
+/** At least one. */
+static uint64_t blocks_of(const struct load *load)
+{
+	if (load->block_bytes == 0 || load->export_bytes < load->block_bytes)
+		refuse("the export is smaller than a block");
+	return load->export_bytes / load->block_bytes;
+}
+
 static uint64_t next_offset(struct load *load)
 {
-	const uint64_t blocks = load->export_bytes / load->block_bytes;
+	const uint64_t blocks = blocks_of(load);
 
 	if (load->random)
 		return next_random(&load->seed) % blocks * load->block_bytes;
@@ -353,7 +363,7 @@ static void fill_payload(struct load *load)
 int main(int argc, char **argv)
 {
 	static struct connection connections[MOST_CONNECTIONS];
-	struct load load = {.left = UINT64_MAX, .seed = 88172645463325252U};
+	static struct load load = {.left = UINT64_MAX, .seed = 88172645463325252U};
 	unsigned count;
 	double seconds;
 
@@ -375,7 +385,7 @@ int main(int argc, char **argv)
 		load.export_bytes = shake_hands(connections[i].fd);
 	}
 	if (strcmp(argv[2], "fill") == 0)
-		load.left = load.export_bytes / load.block_bytes;
+		load.left = blocks_of(&load);
 	seconds = run(connections, count, &load, strtod(argv[7], NULL));
 	printf("%.0f %.2f\n", (double)load.answered / seconds,
 	       seconds * 1e6 * load.depth * count / (double)load.answered);

@@ -196,7 +196,7 @@ static void garbage_for_a_handshake(void)
 			state ^= state << 17;
 			words[j] = state;
 		}
-		send_all(fd, words, 8 * (1 + i % 64));
+		send_all(fd, words, sizeof(words[0]) * (1 + i % 64));
 		shutdown(fd, SHUT_WR);
 		expect_hangup(fd);
 	}
@@ -385,7 +385,7 @@ static void death_with_requests_in_flight(void)
 		const int fd = enter();
 
 		for (unsigned j = 0; j < 100; j++)
-			send_request(fd, NBD_CMD_READ, 0, j * 65536, 65536);
+			send_request(fd, NBD_CMD_READ, 0, j * UINT64_C(65536), 65536);
 		close(fd);
 	}
 }

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK 4096U
+#define BLOCK ((size_t)4096)
 #define MIB   (UINT64_C(1) << 20)
 
 static const char *uri;
@@ -108,7 +108,7 @@ static void expect_zeros(struct nbd_handle *nbd, uint64_t offset, size_t length)
 	must(nbd_pread(nbd, read, length, offset, 0));
 	for (size_t i = 0; i < length; i++) {
 		if (read[i] != 0)
-			fail("byte %llu is not zero", (unsigned long long)(offset + i));
+			fail("byte %zu from %llu on is not zero", i, (unsigned long long)offset);
 	}
 	free(read);
 }
@@ -220,9 +220,11 @@ static void test_writes_of_all_sizes_are_read_back(void)
 	uint8_t *const data = malloc(8 * MIB);
 
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		const uint64_t offset = i * UINT64_C(512);
+
 		fill(data, sizes[i], i);
-		must(nbd_pwrite(nbd, data, sizes[i], i * 512, i % 2 ? LIBNBD_CMD_FLAG_FUA : 0));
-		expect_content(nbd, i * 512, sizes[i], i);
+		must(nbd_pwrite(nbd, data, sizes[i], offset, i % 2 ? LIBNBD_CMD_FLAG_FUA : 0));
+		expect_content(nbd, offset, sizes[i], i);
 	}
 	must(nbd_zero(nbd, 8 * MIB, 0, 0));
 	expect_zeros(nbd, 0, 8 * MIB);

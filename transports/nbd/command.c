@@ -13,14 +13,14 @@
 /** What the protocol says of one type of request. */
 struct kind {
 	enum bdus_op op;
+	/** Error for a range past the end. */
+	uint32_t range_error;
 	/** The transmission flag without which it must not be sent; 0 for none. */
 	uint16_t needs;
 	/** Command flags that it takes besides FUA. */
 	uint16_t allowed;
 	/** It changes the device. */
 	bool writes;
-	/** Error for a range past the end. */
-	uint32_t range_error;
 	bool known;
 };
 

@@ -324,6 +324,7 @@ static bool take_payload(struct nbd_connection *connection)
 	struct nbd_request *const request = connection->incoming;
 	const size_t length = base_min(incoming_left(connection), buffered(connection));
 
+	assert(connection->buffer != NULL);
 	if (request->data != NULL)
 		memcpy((char *)request->data + connection->incoming_bytes,
 		       connection->buffer + connection->begin, length);

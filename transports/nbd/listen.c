@@ -29,6 +29,24 @@
 /** The first descriptor that a service manager passes. */
 #define INHERITED_FIRST 3
 
+/** Any address that a socket here can have. */
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_un file;
+};
+
+static int get_address(int fd, union address *address)
+{
+	socklen_t length = sizeof(*address);
+
+	memset(address, 0, sizeof(*address));
+	if (getsockname(fd, &address->any, &length) != 0)
+		return base_error_errno(errno, "cannot tell the address of a listening socket");
+	return 0;
+}
+
 /* ---- Unix sockets -------------------------------------------------------------------------- */
 
 /** What is at @address: 1 a server, 0 a socket file without one, else why it cannot be told. */
@@ -159,14 +177,12 @@ static void set_port(struct sockaddr *address, uint16_t port)
 
 static uint16_t bound_port(int fd)
 {
-	struct sockaddr_storage address = {0};
-	socklen_t length = sizeof(address);
+	union address address;
 
-	if (getsockname(fd, (void *)&address, &length) != 0)
+	if (get_address(fd, &address) != 0)
 		return 0;
-	if (address.ss_family == AF_INET6)
-		return ntohs(((const struct sockaddr_in6 *)&address)->sin6_port);
-	return ntohs(((const struct sockaddr_in *)&address)->sin_port);
+	return ntohs(address.any.sa_family == AF_INET6 ? address.v6.sin6_port
+						       : address.v4.sin_port);
 }
 
 /** Listens on one address; the host's further addresses follow at the port of the first. */
@@ -334,30 +350,29 @@ static void write_escaped(struct writer *writer, const char *text)
 }
 
 /** The address as a client on this machine would write it. */
-static void write_host(struct writer *writer, const struct sockaddr_storage *address)
+static void write_host(struct writer *writer, const union address *address)
 {
-	const struct sockaddr_in *const v4 = (const void *)address;
-	const struct sockaddr_in6 *const v6 = (const void *)address;
 	char text[INET6_ADDRSTRLEN] = "";
 
-	if (address->ss_family == AF_INET6) {
-		const bool any = IN6_IS_ADDR_UNSPECIFIED(&v6->sin6_addr);
+	if (address->any.sa_family == AF_INET6) {
+		const struct in6_addr *const host = &address->v6.sin6_addr;
 
-		inet_ntop(AF_INET6, any ? &in6addr_loopback : &v6->sin6_addr, text, sizeof(text));
+		inet_ntop(AF_INET6, IN6_IS_ADDR_UNSPECIFIED(host) ? &in6addr_loopback : host, text,
+			  sizeof(text));
 		write_char(writer, '[');
 		write_text(writer, text);
 		write_char(writer, ']');
 	} else {
 		const struct in_addr loopback = {.s_addr = htonl(INADDR_LOOPBACK)};
-		const bool any = v4->sin_addr.s_addr == htonl(INADDR_ANY);
+		const struct in_addr *const host = &address->v4.sin_addr;
 
-		inet_ntop(AF_INET, any ? &loopback : &v4->sin_addr, text, sizeof(text));
+		inet_ntop(AF_INET, host->s_addr == htonl(INADDR_ANY) ? &loopback : host, text,
+			  sizeof(text));
 		write_text(writer, text);
 	}
 }
 
-static void write_tcp(struct writer *writer, const struct sockaddr_storage *address, int fd,
-		      const char *name)
+static void write_tcp(struct writer *writer, const union address *address, int fd, const char *name)
 {
 	char port[8];
 
@@ -380,13 +395,13 @@ static void write_unix(struct writer *writer, const struct sockaddr_un *address,
 int nbd_listen_uri(const struct nbd_listeners *listeners, const char *name, char *uri, size_t room)
 {
 	struct writer writer = {uri, room, false};
-	struct sockaddr_storage address = {0};
-	socklen_t length = sizeof(address);
+	union address address;
+	const int error = get_address(listeners->fds[0], &address);
 
-	if (getsockname(listeners->fds[0], (void *)&address, &length) != 0)
-		return base_error_errno(errno, "cannot tell the address of a listening socket");
-	if (address.ss_family == AF_UNIX)
-		write_unix(&writer, (const void *)&address, name);
+	if (error != 0)
+		return error;
+	if (address.any.sa_family == AF_UNIX)
+		write_unix(&writer, &address.file, name);
 	else
 		write_tcp(&writer, &address, listeners->fds[0], name);
 	if (writer.overflow)

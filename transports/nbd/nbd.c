@@ -209,7 +209,7 @@ static int set_up(struct bdus_transport_device *device, const struct bdus_transp
 		return error;
 	device->queue_depth = setup->attrs->queue_depth;
 	device->queue_count = setup->attrs->queues;
-	device->queues = calloc(device->queue_count, sizeof(*device->queues));
+	device->queues = calloc(device->queue_count, sizeof(struct bdus_transport_queue *));
 	if (device->queues == NULL)
 		return base_error(ENOMEM, "out of memory for %u queues", device->queue_count);
 	device->max_connections = (unsigned)bdus_config_number(setup->options, "max-connections");
