@@ -153,7 +153,7 @@ static void fill_entry(struct ublk_control *control, struct io_uring_sqe *sqe,
 	memcpy((char *)sqe + offsetof(struct io_uring_sqe, addr3), &body, sizeof(body));
 }
 
-static int begin(struct ublk_control *control, const struct ublk_command *command)
+int ublk_control_begin(struct ublk_control *control, const struct ublk_command *command)
 {
 	struct io_uring_sqe *sqe;
 	char text[64];
@@ -208,6 +208,14 @@ static bool wait_for_end(struct ublk_control *control, uint64_t deadline_ns)
 	}
 }
 
+bool ublk_control_ended(struct ublk_control *control, uint64_t deadline_ns, int *result)
+{
+	if (!wait_for_end(control, deadline_ns))
+		return false;
+	*result = control->result;
+	return true;
+}
+
 static void cancel(struct ublk_control *control)
 {
 	struct io_uring_sqe *const sqe = io_uring_get_sqe(&control->ring);
@@ -246,7 +254,7 @@ int ublk_control_run(struct ublk_control *control, const struct ublk_command *co
 	if (path_bytes + command->payload_bytes > BUFFER_BYTES)
 		return base_error(EINVAL, "ublk: a payload of %zu bytes for %s is too long",
 				  command->payload_bytes, command_name(command->number));
-	result = begin(control, command);
+	result = ublk_control_begin(control, command);
 	if (result < 0)
 		return result;
 	if (wait_for_end(control, base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS)))
@@ -258,7 +266,7 @@ int ublk_control_run(struct ublk_control *control, const struct ublk_command *co
 
 int ublk_control_run_without_limit(struct ublk_control *control, const struct ublk_command *command)
 {
-	const int result = begin(control, command);
+	const int result = ublk_control_begin(control, command);
 
 	if (result < 0)
 		return result;

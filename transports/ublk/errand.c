@@ -28,6 +28,7 @@ struct ublk_errand {
 	struct ublk_control *control;
 	/* The reading end of the pipe; -1 before the errand was begun. */
 	int pipe_fd;
+	bool here;
 	bool begun;
 	bool ended;
 	int result;
@@ -145,14 +146,36 @@ int ublk_errand_begin(struct ublk_errand *errand, const struct ublk_command *com
 	return 0;
 }
 
+int ublk_errand_begin_here(struct ublk_errand *errand, const struct ublk_command *command)
+{
+	int result;
+
+	if (errand->begun)
+		return base_error(EBUSY, "ublk: this command has been issued before");
+	result = ublk_control_begin(errand->control, command);
+	if (result < 0)
+		return result;
+	errand->here = true;
+	errand->begun = true;
+	return 0;
+}
+
 bool ublk_errand_was_begun(const struct ublk_errand *errand)
 {
 	return errand && errand->begun;
 }
 
-int ublk_errand_fd(const struct ublk_errand *errand)
+int ublk_errand_fd(const struct ublk_errand *errand, unsigned *event)
 {
-	return errand->pipe_fd;
+	int fds[2];
+
+	if (!errand->here) {
+		*event = POLLHUP;
+		return errand->pipe_fd;
+	}
+	ublk_control_get_files(errand->control, fds);
+	*event = POLLIN;
+	return fds[1];
 }
 
 /* A child that died without a word was killed. */
@@ -170,6 +193,8 @@ int ublk_errand_wait(struct ublk_errand *errand, uint64_t deadline_ns, int *resu
 	/* POLLHUP comes without being asked for, and only when the child is gone. */
 	struct pollfd pipe = {.fd = errand->pipe_fd, .events = 0};
 
+	if (errand->here)
+		return ublk_control_ended(errand->control, deadline_ns, result);
 	while (!errand->ended) {
 		const int ready = poll(&pipe, 1, base_remaining_ms(deadline_ns));
 

@@ -328,17 +328,22 @@ static void arm_idle_check(struct bdus_transport_queue *queue)
 	queue->busy = false;
 }
 
+static void arm_errand(struct bdus_transport_queue *queue)
+{
+	unsigned event;
+	const int fd = ublk_errand_fd(queue->device->watched, &event);
+
+	arm_poll(queue, fd, event, EVENT_ERRAND, &queue->errand_armed);
+}
+
 static void arm_events(struct bdus_transport_queue *queue)
 {
-	struct bdus_transport_device *const device = queue->device;
-
 	if (base_unlikely(!queue->wake_armed))
 		arm_poll(queue, queue->wake_fd, POLLIN, EVENT_WAKE, &queue->wake_armed);
 	if (base_unlikely(queue->busy && !queue->idle_check_armed))
 		arm_idle_check(queue);
-	if (base_unlikely(queue->index == 0 && device->watched && !queue->errand_armed))
-		arm_poll(queue, ublk_errand_fd(device->watched), POLLHUP, EVENT_ERRAND,
-			 &queue->errand_armed);
+	if (base_unlikely(queue->index == 0 && queue->device->watched && !queue->errand_armed))
+		arm_errand(queue);
 }
 
 /* Queue 0 must not sleep past the time limit of START_DEV. */

@@ -6,8 +6,7 @@
  * makes all other creating and deleting on the machine wait along, beyond the reach of signals, and
  * two who delete the same device wait for one another for ever. And stopping waits for the requests
  * that a server holds, which keeps the process that asked for it from exiting. So there nothing is
- * deleted before nobody uses it, and under a lock; and a device whose server lives is stopped by an
- * errand.
+ * deleted before nobody uses it, and under a lock; and devices are stopped by errands.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -161,24 +160,6 @@ int ublk_delete(struct ublk_control *control, const struct ublk_abi_dev_info *an
 
 /* ---- stopping ------------------------------------------------------------------------------ */
 
-/* The child outlives us if need be. */
-static int begin_stop(const struct ublk_control *control, const struct ublk_abi_dev_info *answer)
-{
-	const struct ublk_command command = {
-		.number = UBLK_ABI_STOP_DEV,
-		.device = answer->dev_id,
-		.with_path = is_unprivileged(answer),
-	};
-	struct ublk_errand *errand;
-	int result = ublk_errand_create(control, &errand);
-
-	if (result < 0)
-		return result;
-	result = ublk_errand_begin(errand, &command);
-	ublk_errand_destroy(errand);
-	return result;
-}
-
 /* Until its server has let go of the device: 1, or 0 when the device is gone by then. */
 static int wait_for_server(struct ublk_control *control, const struct ublk_abi_dev_info *answer,
 			   struct ublk_patience *patience)
@@ -206,21 +187,52 @@ static int wait_for_server(struct ublk_control *control, const struct ublk_abi_d
 	}
 }
 
+/* Until @errand has ended; -ENODEV of that is no error. */
+static int wait_for_errand(struct ublk_errand *errand, struct ublk_patience *patience)
+{
+	int result = 0;
+
+	while (ublk_errand_wait(errand, 0, &result) == 0) {
+		if (!wait_a_little(patience, "the kernel to stop the device"))
+			return base_error(ETIMEDOUT, "ublk: the kernel still has not stopped the "
+						     "device");
+	}
+	if (result < 0 && result != -ENODEV)
+		return base_error_errno(-result, "ublk: the kernel failed STOP_DEV");
+	return 0;
+}
+
+/* The errand outlives us if need be. */
+static int stop(struct ublk_control *control, struct ublk_errand *errand,
+		const struct ublk_abi_dev_info *answer, struct ublk_patience *patience)
+{
+	const struct ublk_command command = {
+		.number = UBLK_ABI_STOP_DEV,
+		.device = answer->dev_id,
+		.with_path = is_unprivileged(answer),
+	};
+	int result = ublk_errand_begin(errand, &command);
+
+	if (result == 0)
+		result = wait_for_server(control, answer, patience);
+	if (result > 0) {
+		result = wait_for_errand(errand, patience);
+		return result < 0 ? result : 1;
+	}
+	return result;
+}
+
 static int stop_and_delete(struct ublk_control *control, const struct ublk_abi_dev_info *answer,
 			   struct ublk_patience *patience)
 {
-	int result;
+	struct ublk_errand *errand;
+	int result = ublk_errand_create(control, &errand);
 
-	if (ublk_is_alive(answer))
-		result = begin_stop(control, answer);
-	else
-		result = run_plain(control, UBLK_ABI_STOP_DEV, answer);
 	if (result < 0)
-		return result == -ENODEV ? 0 : result;
-	result = wait_for_server(control, answer, patience);
-	if (result <= 0)
 		return result;
-	return ublk_delete(control, answer, patience);
+	result = stop(control, errand, answer, patience);
+	ublk_errand_destroy(errand);
+	return result <= 0 ? result : ublk_delete(control, answer, patience);
 }
 
 /* ---- the whole of it ----------------------------------------------------------------------- */

@@ -294,26 +294,42 @@ static int ublk_create(const struct bdus_transport_setup *setup,
 
 /* ---- starting and stopping ----------------------------------------------------------------- */
 
-static int begin_errand(struct bdus_transport_device *device, struct ublk_errand *errand,
-			unsigned number, uint64_t data)
+static struct ublk_command make_command(const struct bdus_transport_device *device, unsigned number,
+					uint64_t data)
 {
-	const struct ublk_command command = {
+	return (struct ublk_command){
 		.number = number,
 		.device = device->number,
 		.data = data,
 		.with_path = device->unprivileged,
 	};
-	const int result = ublk_errand_begin(errand, &command);
+}
 
-	if (result == 0)
-		device->watched = errand;
-	return result;
+/*
+ * Kernels from about 6.7 to 6.15 take the commands of a dying server back and then forget that it
+ * died: a START_DEV that comes later finds the device ready, and waits for ever for the first
+ * request. By this process it cannot come later. And these kernels fail the requests that a dying
+ * server holds before they wait for its commands, so that START_DEV keeps nobody from dying.
+ */
+static bool must_start_here(const struct bdus_transport_device *device)
+{
+	const uint64_t features = ublk_control_features(device->control);
+
+	return (features & UBLK_ABI_F_ZONED) && !(features & UBLK_ABI_F_PER_IO_DAEMON);
 }
 
 static int ublk_start(struct bdus_transport_device *device)
 {
+	const struct ublk_command command =
+		make_command(device, UBLK_ABI_START_DEV, (uint64_t)getpid());
+	const int result = must_start_here(device) ? ublk_errand_begin_here(device->start, &command)
+						   : ublk_errand_begin(device->start, &command);
+
+	if (result < 0)
+		return result;
 	device->start_deadline_ns = base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS);
-	return begin_errand(device, device->start, UBLK_ABI_START_DEV, (uint64_t)getpid());
+	device->watched = device->start;
+	return 0;
 }
 
 static void forget_start(struct bdus_transport_device *device)
@@ -349,7 +365,12 @@ static int ublk_start_result(struct bdus_transport_device *device)
 
 static int ublk_stop(struct bdus_transport_device *device)
 {
-	return begin_errand(device, device->stop, UBLK_ABI_STOP_DEV, 0);
+	const struct ublk_command command = make_command(device, UBLK_ABI_STOP_DEV, 0);
+	const int result = ublk_errand_begin(device->stop, &command);
+
+	if (result == 0)
+		device->watched = device->stop;
+	return result;
 }
 
 int ublk_device_on_errand(struct bdus_transport_device *device)

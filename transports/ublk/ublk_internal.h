@@ -69,6 +69,12 @@ void ublk_control_get_files(const struct ublk_control *control, int fds[2]);
 /** Runs @command to its end and returns its result; -ETIMEDOUT says what it waited for. */
 int ublk_control_run(struct ublk_control *control, const struct ublk_command *command);
 
+/** Begins a command without payload. */
+int ublk_control_begin(struct ublk_control *control, const struct ublk_command *command);
+
+/** Whether what was begun has ended by @deadline_ns, with its @result. */
+bool ublk_control_ended(struct ublk_control *control, uint64_t deadline_ns, int *result);
+
 /** As ublk_control_run(), however long it takes. For processes that nobody waits for. */
 int ublk_control_run_without_limit(struct ublk_control *control,
 				   const struct ublk_command *command);
@@ -84,7 +90,7 @@ void ublk_block_path(char path[UBLK_PATH_BYTES], uint32_t device);
 
 /* ---- errand.c ------------------------------------------------------------------------------ */
 
-/** A command that a child runs, because it may wait for requests; at most one in its life. */
+/** A command that may wait for requests, and is therefore run by a child; once in its life. */
 struct ublk_errand;
 
 /**
@@ -99,11 +105,14 @@ void ublk_errand_destroy(struct ublk_errand *errand);
 /** Begins @command, which has no payload. */
 int ublk_errand_begin(struct ublk_errand *errand, const struct ublk_command *command);
 
+/** As ublk_errand_begin(), but by this process: see must_start_here() in ublk.c. */
+int ublk_errand_begin_here(struct ublk_errand *errand, const struct ublk_command *command);
+
 /** Whether a command was begun, ended or not. */
 bool ublk_errand_was_begun(const struct ublk_errand *errand);
 
-/** Hangs up (POLLHUP) when the command has ended. */
-int ublk_errand_fd(const struct ublk_errand *errand);
+/** What to poll, and for which event, to learn that the command has ended. */
+int ublk_errand_fd(const struct ublk_errand *errand, unsigned *event);
 
 /** 1 when the command has ended, with its result; 0 while it is under way at @deadline_ns. */
 int ublk_errand_wait(struct ublk_errand *errand, uint64_t deadline_ns, int *result);
