@@ -13,12 +13,12 @@ server=
 
 finish()
 {
-	local status=$?
+	local status=$? left
 	trap - EXIT INT TERM
-	if [[ -n $server ]]; then
-		kill -9 "$server" 2>/dev/null
-		[[ $status == 0 ]] || sed 's/^/server: /' "$dir/stderr"
-	fi
+	[[ $status == 0 || -z $server ]] || sed 's/^/server: /' "$dir/stderr"
+	# The server, and clients that would wait for ever.
+	mapfile -t left < <(jobs -p)
+	((${#left[@]} == 0)) || kill -9 "${left[@]}" 2>/dev/null
 	rm -rf "$dir"
 	exit "$status"
 }
