@@ -520,13 +520,20 @@ static int become_available(struct bdus_device *device)
 	return result;
 }
 
+/** Tells other processes that the device ends; see needs_a_signal() in manage.c. */
+static void record_end(struct bdus_device *device)
+{
+	device->info.state = BDUS_STATE_DRAINING;
+	if (device->record != NULL)
+		bdus_registry_write(device->record, &device->info);
+}
+
 static void begin_stop(struct bdus_device *device)
 {
 	int result;
 
 	device->is_stopping = true;
-	device->info.state = BDUS_STATE_DRAINING;
-	bdus_registry_write(device->record, &device->info);
+	record_end(device);
 	bdus_registry_unlink(&device->info);
 	result = device->transport->stop(device->transport_device);
 	note_result(device, result);
@@ -642,6 +649,7 @@ static void serve(struct bdus_device *device)
 
 static void end_device(struct bdus_device *device)
 {
+	record_end(device);
 	bdus_control_destroy(device->control);
 	bdus_signals_set_wake(device->signal_slot, -1);
 	if (device->epoll_fd >= 0)

@@ -378,6 +378,19 @@ static int wait_until_not_served(const struct bdus_device_info *info, uint64_t d
 }
 
 /**
+ * Whether the device's process should be told to end by a signal. One that is ending the device, as
+ * its record says before it closes the control socket, needs no telling, and may be done with the
+ * device, and with catching signals for it, by the time that one arrives.
+ */
+static bool needs_a_signal(uint64_t id)
+{
+	struct bdus_device_info now;
+
+	return bdus_registry_read(id, &now) == 1 && now.state != BDUS_STATE_ORPHANED &&
+	       now.state != BDUS_STATE_DRAINING;
+}
+
+/**
  * Sends SIGTERM to the process that holds the device's record. The pidfd is opened first: if the
  * record is still held afterwards, its holder lived then, and the pid was its own.
  */
@@ -391,7 +404,7 @@ static int signal_holder(const struct bdus_device_info *info)
 		return errno == ESRCH
 			       ? 0
 			       : base_error_errno(errno, "cannot reach process %d", info->pid);
-	if (is_served(info->id))
+	if (needs_a_signal(info->id))
 		result = syscall(SYS_pidfd_send_signal, fd, SIGTERM, NULL, 0);
 	error = errno;
 	close(fd);
