@@ -29,6 +29,7 @@ wait_until 10 gave_back || fail "it has $(resident_kib) KiB, $before before the 
 step 'time'
 started=$(ticks)
 sleep 2
-(($(ticks) - started <= 1)) || fail "$(($(ticks) - started)) ticks in two idle seconds"
+# A server that did not sleep would take 200; one that is built to be watched looks around by itself.
+(($(ticks) - started <= 10)) || fail "$(($(ticks) - started)) ticks in two idle seconds"
 stop
 wait "$client"
