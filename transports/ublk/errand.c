@@ -8,6 +8,12 @@
  * kernel fail that request, there would be an end to neither, nor to the device. The child has
  * nothing of the device open, and thus nothing depends on it.
  *
+ * START_DEV has a further trap. When a server dies, the kernel takes its commands back; kernels
+ * from about 6.7 to 6.15 forget that when the disk does not exist yet, and a START_DEV that comes
+ * later waits for ever for its first request. The child therefore keeps the server's files open,
+ * and with them its commands in place, until START_DEV has ended, or the server is dead and the
+ * disk exists.
+ *
  * The ring is made beforehand by the parent, while that has its privileges, and used by the child
  * alone. The child's result comes through a pipe, whose end is also the end of the child.
  */
@@ -19,16 +25,19 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+/** How often the child of START_DEV looks whether the server still lives. */
+#define LOOK_MS 50
+
 struct ublk_errand {
 	struct ublk_control *control;
 	/* The reading end of the pipe; -1 before the errand was begun. */
 	int pipe_fd;
-	bool here;
 	bool begun;
 	bool ended;
 	int result;
@@ -84,17 +93,51 @@ static void close_all_but(int kept[3])
 	syscall(SYS_close_range, from, ~0U, 0U);
 }
 
+static bool has_exited(int process_fd)
+{
+	struct pollfd process = {.fd = process_fd, .events = POLLIN};
+
+	return poll(&process, 1, 0) > 0;
+}
+
+static bool disk_exists(uint32_t device)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/class/block/ublkb%u", device);
+	return access(path, F_OK) == 0;
+}
+
+static int run_beside_server(struct ublk_control *control, const struct ublk_command *command,
+			     int process_fd, int kept[3])
+{
+	int result = ublk_control_begin(control, command);
+	bool beside = true;
+
+	while (result == 0 && !ublk_control_ended(control, base_deadline_ns(LOOK_MS), &result)) {
+		if (beside && has_exited(process_fd) && disk_exists(command->device)) {
+			close_all_but(kept);
+			beside = false;
+		}
+	}
+	return result;
+}
+
 static void run_in_child(struct ublk_control *control, const struct ublk_command *command,
-			 int pipe_fd)
+			 int pipe_fd, int process_fd)
 {
 	int kept[3] = {pipe_fd};
 	ssize_t written;
 	int result;
 
 	ublk_control_get_files(control, &kept[1]);
-	close_all_but(kept);
 	setsid();
-	result = ublk_control_run_without_limit(control, command);
+	if (command->number == UBLK_ABI_START_DEV) {
+		result = run_beside_server(control, command, process_fd, kept);
+	} else {
+		close_all_but(kept);
+		result = ublk_control_run_without_limit(control, command);
+	}
 	written = write(pipe_fd, &result, sizeof(result));
 	(void)written;
 	_exit(0);
@@ -105,6 +148,7 @@ static void run_in_child(struct ublk_control *control, const struct ublk_command
 /* The child's child does it, so that it is nobody's zombie. Signals stay blocked in it. */
 static int fork_twice(struct ublk_errand *errand, const struct ublk_command *command, int pipe_fd)
 {
+	const int process_fd = (int)syscall(SYS_pidfd_open, getpid(), 0U);
 	sigset_t all, previous;
 	pid_t pid;
 	int error;
@@ -116,10 +160,12 @@ static int fork_twice(struct ublk_errand *errand, const struct ublk_command *com
 	if (pid == 0) {
 		pid = fork();
 		if (pid == 0)
-			run_in_child(errand->control, command, pipe_fd);
+			run_in_child(errand->control, command, pipe_fd, process_fd);
 		_exit(pid < 0);
 	}
 	pthread_sigmask(SIG_SETMASK, &previous, NULL);
+	if (process_fd >= 0)
+		close(process_fd);
 	if (pid < 0)
 		return base_error_errno(error, "cannot create a process for ublk");
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
@@ -146,36 +192,14 @@ int ublk_errand_begin(struct ublk_errand *errand, const struct ublk_command *com
 	return 0;
 }
 
-int ublk_errand_begin_here(struct ublk_errand *errand, const struct ublk_command *command)
-{
-	int result;
-
-	if (errand->begun)
-		return base_error(EBUSY, "ublk: this command has been issued before");
-	result = ublk_control_begin(errand->control, command);
-	if (result < 0)
-		return result;
-	errand->here = true;
-	errand->begun = true;
-	return 0;
-}
-
 bool ublk_errand_was_begun(const struct ublk_errand *errand)
 {
 	return errand && errand->begun;
 }
 
-int ublk_errand_fd(const struct ublk_errand *errand, unsigned *event)
+int ublk_errand_fd(const struct ublk_errand *errand)
 {
-	int fds[2];
-
-	if (!errand->here) {
-		*event = POLLHUP;
-		return errand->pipe_fd;
-	}
-	ublk_control_get_files(errand->control, fds);
-	*event = POLLIN;
-	return fds[1];
+	return errand->pipe_fd;
 }
 
 /* A child that died without a word was killed. */
@@ -193,8 +217,6 @@ int ublk_errand_wait(struct ublk_errand *errand, uint64_t deadline_ns, int *resu
 	/* POLLHUP comes without being asked for, and only when the child is gone. */
 	struct pollfd pipe = {.fd = errand->pipe_fd, .events = 0};
 
-	if (errand->here)
-		return ublk_control_ended(errand->control, deadline_ns, result);
 	while (!errand->ended) {
 		const int ready = poll(&pipe, 1, base_remaining_ms(deadline_ns));
 

@@ -328,14 +328,6 @@ static void arm_idle_check(struct bdus_transport_queue *queue)
 	queue->busy = false;
 }
 
-static void arm_errand(struct bdus_transport_queue *queue)
-{
-	unsigned event;
-	const int fd = ublk_errand_fd(queue->device->watched, &event);
-
-	arm_poll(queue, fd, event, EVENT_ERRAND, &queue->errand_armed);
-}
-
 static void arm_events(struct bdus_transport_queue *queue)
 {
 	if (base_unlikely(!queue->wake_armed))
@@ -343,7 +335,8 @@ static void arm_events(struct bdus_transport_queue *queue)
 	if (base_unlikely(queue->busy && !queue->idle_check_armed))
 		arm_idle_check(queue);
 	if (base_unlikely(queue->index == 0 && queue->device->watched && !queue->errand_armed))
-		arm_errand(queue);
+		arm_poll(queue, ublk_errand_fd(queue->device->watched), POLLHUP, EVENT_ERRAND,
+			 &queue->errand_armed);
 }
 
 /* Queue 0 must not sleep past the time limit of START_DEV. */

@@ -305,25 +305,11 @@ static struct ublk_command make_command(const struct bdus_transport_device *devi
 	};
 }
 
-/*
- * Kernels from about 6.7 to 6.15 take the commands of a dying server back and then forget that it
- * died: a START_DEV that comes later finds the device ready, and waits for ever for the first
- * request. By this process it cannot come later. And these kernels fail the requests that a dying
- * server holds before they wait for its commands, so that START_DEV keeps nobody from dying.
- */
-static bool must_start_here(const struct bdus_transport_device *device)
-{
-	const uint64_t features = ublk_control_features(device->control);
-
-	return (features & UBLK_ABI_F_ZONED) && !(features & UBLK_ABI_F_PER_IO_DAEMON);
-}
-
 static int ublk_start(struct bdus_transport_device *device)
 {
 	const struct ublk_command command =
 		make_command(device, UBLK_ABI_START_DEV, (uint64_t)getpid());
-	const int result = must_start_here(device) ? ublk_errand_begin_here(device->start, &command)
-						   : ublk_errand_begin(device->start, &command);
+	const int result = ublk_errand_begin(device->start, &command);
 
 	if (result < 0)
 		return result;

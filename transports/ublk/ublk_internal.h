@@ -105,14 +105,11 @@ void ublk_errand_destroy(struct ublk_errand *errand);
 /** Begins @command, which has no payload. */
 int ublk_errand_begin(struct ublk_errand *errand, const struct ublk_command *command);
 
-/** As ublk_errand_begin(), but by this process: see must_start_here() in ublk.c. */
-int ublk_errand_begin_here(struct ublk_errand *errand, const struct ublk_command *command);
-
 /** Whether a command was begun, ended or not. */
 bool ublk_errand_was_begun(const struct ublk_errand *errand);
 
-/** What to poll, and for which event, to learn that the command has ended. */
-int ublk_errand_fd(const struct ublk_errand *errand, unsigned *event);
+/** Hangs up (POLLHUP) when the command has ended. */
+int ublk_errand_fd(const struct ublk_errand *errand);
 
 /** 1 when the command has ended, with its result; 0 while it is under way at @deadline_ns. */
 int ublk_errand_wait(struct ublk_errand *errand, uint64_t deadline_ns, int *result);

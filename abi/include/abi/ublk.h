@@ -66,8 +66,6 @@ static_assert(offsetof(struct ublk_abi_ctrl_cmd, dev_path_len) == 24, "place of 
 #define UBLK_ABI_F_COMPLETE_IN_TASK  (UINT64_C(1) << 1)
 #define UBLK_ABI_F_UNPRIVILEGED      (UINT64_C(1) << 5)
 #define UBLK_ABI_F_IOCTL_ENCODE      (UINT64_C(1) << 6)
-#define UBLK_ABI_F_ZONED             (UINT64_C(1) << 8)
-#define UBLK_ABI_F_PER_IO_DAEMON     (UINT64_C(1) << 13)
 #define UBLK_ABI_F_NO_PARTITION_SCAN (UINT64_C(1) << 18)
 
 enum ublk_abi_state {
