@@ -135,7 +135,7 @@ _no_servers()
 nothing_left()
 {
 	local left=()
-	wait_until 5 _no_servers || left+=("processes: $(servers | tr '\n' ' ')")
+	wait_until 30 _no_servers || left+=("processes: $(servers | tr '\n' ' ')")
 	mapfile -t -O "${#left[@]}" left < <(
 		shopt -s nullglob
 		printf '%s\n' /dev/ublkb* /dev/ublkc* /dev/bdus-* /run/bdus/*.dev /run/bdus/*.sock
