@@ -4,7 +4,7 @@
 # The command takes a device by its id, its path, links to it and the kernel's own names of it, once
 # however often it is named; partitions and other block devices are refused with status 3.
 #
-# guest: mem=768 timeout=60 kernels=uml,6.1,6.12,7.3
+# guest: mem=768 timeout=60 kernels=uml
 . "$(dirname "$0")/lib.sh"
 need_ublk
 need sfdisk python3

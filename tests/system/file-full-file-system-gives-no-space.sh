@@ -4,7 +4,7 @@
 # A write to a device whose file has no room left fails as "no space left"; what was written before
 # is intact, and after a discard there is room again.
 #
-# guest: mem=768 timeout=60 kernels=uml,6.12,7.3
+# guest: mem=768 timeout=60 kernels=uml
 . "$(dirname "$0")/lib.sh"
 need_ublk
 need blkdiscard cmp

@@ -5,7 +5,7 @@
 # exclusively, refuses it while it is mounted, passes discards and zeros on, and serves blocks smaller
 # than those of the device, also when neighbours are written at once.
 #
-# guest: mem=768 timeout=90 kernels=uml,6.12,7.3
+# guest: mem=768 timeout=90 kernels=uml
 . "$(dirname "$0")/lib.sh"
 need_ublk
 need losetup mkfs.ext4 blkdiscard fallocate blockdev fio cmp

@@ -4,7 +4,7 @@
 # When the file of a device is cut short under it, reads and writes fail; no zeros appear in place of
 # what was lost, and no write makes the file longer again. The device can be destroyed as ever.
 #
-# guest: mem=768 timeout=60 kernels=uml,6.12,7.3
+# guest: mem=768 timeout=60 kernels=uml
 . "$(dirname "$0")/lib.sh"
 need_ublk
 

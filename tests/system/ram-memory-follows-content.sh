@@ -4,7 +4,7 @@
 # The process of a ram device takes memory for what is written, gives it back on discard, takes none
 # for reading what was never written, and gives "no space left" where its limit is reached.
 #
-# guest: mem=768 timeout=60 kernels=uml,6.12,7.3
+# guest: mem=768 timeout=60 kernels=uml
 . "$(dirname "$0")/lib.sh"
 need_ublk
 need blkdiscard

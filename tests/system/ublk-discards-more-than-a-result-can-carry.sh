@@ -4,7 +4,7 @@
 # Discards and write zeros of many GiB reach the file below in pieces whose length a signed 32-bit
 # result can carry, and all of the range is done.
 #
-# guest: mem=1024 timeout=120
+# guest: mem=1024 timeout=120 kernels=uml
 . "$(dirname "$0")/lib.sh"
 need_ublk
 need blkdiscard fallocate

@@ -4,7 +4,7 @@
 # Payload memory that a burst of large requests took goes back to the system when the device has been
 # idle for a while, and data that comes afterwards is right.
 #
-# guest: timeout=120
+# guest: timeout=120 kernels=uml
 . "$(dirname "$0")/lib.sh"
 need_ublk
 need fio

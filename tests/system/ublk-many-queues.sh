@@ -4,7 +4,7 @@
 # A device with several queues, each served by a thread of its own, carries data of all processors at
 # once and ends in good order.
 #
-# guest: cpus=2 mem=768 timeout=120
+# guest: cpus=2 mem=768 timeout=120 kernels=uml
 . "$(dirname "$0")/lib.sh"
 need_ublk
 need fio

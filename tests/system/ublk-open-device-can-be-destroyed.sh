@@ -4,7 +4,7 @@
 # A device can be destroyed while somebody has it open: it is gone in bounded time, the opener gets
 # errors, and new devices can be made meanwhile and after.
 #
-# guest: timeout=90 kernels=uml,6.12,7.3
+# guest: timeout=90 kernels=uml
 . "$(dirname "$0")/lib.sh"
 need_ublk
 

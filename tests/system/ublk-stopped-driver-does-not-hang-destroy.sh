@@ -5,7 +5,7 @@
 # with a time limit ends in time and says what it waited for, and once the driver is killed the device
 # can be removed.
 #
-# guest: timeout=90
+# guest: timeout=90 kernels=uml
 . "$(dirname "$0")/lib.sh"
 need_ublk
 
