@@ -54,6 +54,9 @@
 
 /** After how many busy turns the thread of a queue resets its wake-up. */
 #define TURNS_BETWEEN_DRAINS 64
+/** After how many busy turns the main thread looks at the time, which is a system call here and
+ * there. */
+#define TURNS_BETWEEN_LOOKS 16
 /** For how long busy turns may keep the main thread from events other than requests. */
 #define EVENTS_WAIT_NS (UINT64_C(5) * 1000 * 1000)
 #define EVENTS_AT_ONCE 16
@@ -565,15 +568,21 @@ static uint64_t coarse_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
-/** What happens between two turns of queue 0. */
-static void look_around(struct bdus_device *device, bool woken)
+static void look_at_events(struct bdus_device *device, bool woken)
 {
 	const uint64_t now = coarse_now_ns();
 
-	if (woken || now >= device->next_events_ns) {
-		device->next_events_ns = now + EVENTS_WAIT_NS;
-		handle_events(device);
-	}
+	if (!woken && now < device->next_events_ns)
+		return;
+	device->next_events_ns = now + EVENTS_WAIT_NS;
+	handle_events(device);
+}
+
+/** What happens between two turns of queue 0. */
+static void look_around(struct bdus_device *device, bool woken)
+{
+	if (woken || device->queues[0].turns % TURNS_BETWEEN_LOOKS == 0)
+		look_at_events(device, woken);
 	if (base_unlikely(!device->is_available && !device->is_stopping) &&
 	    note_result(device, become_available(device)) < 0)
 		atomic_store(&device->stop_requested, true);
