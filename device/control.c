@@ -128,8 +128,11 @@ static void drop_peer(struct peer *peer)
 {
 	struct bdus_control *const control = peer->control;
 
-	if (peer->fd >= 0)
+	/* Closing alone would not do: a child of the process may have the socket open as well. */
+	if (peer->fd >= 0) {
+		epoll_ctl(control->epoll_fd, EPOLL_CTL_DEL, peer->fd, NULL);
 		close(peer->fd);
+	}
 	peer->fd = -1;
 	if (peer->flushing)
 		return;

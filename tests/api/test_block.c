@@ -773,12 +773,5 @@ int main(void)
 	};
 
 	page = (uint32_t)sysconf(_SC_PAGESIZE);
-	/*
-	 * A known fault: a driver that is destroyed within milliseconds of becoming available is at
-	 * times killed by SIGSEGV on User Mode Linux before `terminate` ran. BDUS_TEST_ALL=1 shows
-	 * it.
-	 */
-	if (getenv("BDUS_TEST_ALL") == NULL)
-		cmocka_set_skip_filter("test_destroy_dev_ends_the_driver");
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
