@@ -214,7 +214,7 @@ static void begin_flush(struct peer *peer)
 	bdus_io_init(&peer->flush);
 	peer->flush.finished = flush_finished;
 	bdus_io_prepare(&peer->flush, BDUS_OP_FLUSH, 0, 0, 0, NULL);
-	bdus_queue_submit_own(peer->control->queue, &peer->flush);
+	bdus_rules_apply(peer->control->queue, &peer->flush);
 }
 
 static void serve_peer(struct peer *peer)

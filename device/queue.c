@@ -211,11 +211,6 @@ void bdus_queue_refuse(struct bdus_queue *queue, struct bdus_io *io, int result)
 	bring_back(queue, io);
 }
 
-void bdus_queue_submit_own(struct bdus_queue *queue, struct bdus_io *io)
-{
-	bdus_rules_apply(queue, io);
-}
-
 void bdus_queue_wait_for_own(struct bdus_queue *queue)
 {
 	for (;;) {

@@ -77,9 +77,6 @@ void bdus_queue_wake(struct bdus_queue *queue);
 /** Resets the wake-up. Owner only. */
 void bdus_queue_drain_wake(struct bdus_queue *queue);
 
-/** Hands a request of the engine's own (with `finished` set) to the top layer. Owner only. */
-void bdus_queue_submit_own(struct bdus_queue *queue, struct bdus_io *io);
-
 /** Hands @io to the top layer as it is. Owner only; for split.c. */
 void bdus_queue_pass(struct bdus_queue *queue, struct bdus_io *io);
 
