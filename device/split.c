@@ -163,7 +163,9 @@ static bool plan_next_piece(struct bdus_queue *queue, struct bdus_plan *plan)
 	const struct bdus_request *const whole = &plan->whole->request;
 	const struct bdus_rule *const rule = &queue->rules.rule[whole->op];
 	const uint64_t left = whole->length_bytes - plan->done_bytes;
-	const unsigned flags = whole->flags & ~(unsigned)rule->hidden_flags;
+	/* The pieces' answers must end up behind one another, in the payload of the whole. */
+	const unsigned flags =
+		whole->flags & ~((unsigned)rule->hidden_flags | BDUS_REQUEST_MAY_LEND);
 	const uint64_t offset = whole->offset_bytes + plan->done_bytes;
 
 	if (left == 0) {

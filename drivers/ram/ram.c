@@ -134,11 +134,24 @@ static int ram_write_zeros(struct store *store, const struct bdus_request *reque
 	return 0;
 }
 
+static void ram_read(const struct store *store, struct bdus_request *request)
+{
+	void *const memory =
+		request->flags & BDUS_REQUEST_MAY_LEND
+			? store_memory(store, request->offset_bytes, request->length_bytes)
+			: NULL;
+
+	if (memory != NULL)
+		request->data = memory;
+	else
+		store_read(store, request->offset_bytes, request->length_bytes, request->data);
+}
+
 static int ram_serve(struct store *store, struct bdus_request *request)
 {
 	switch (request->op) {
 	case BDUS_OP_READ:
-		store_read(store, request->offset_bytes, request->length_bytes, request->data);
+		ram_read(store, request);
 		return 0;
 	case BDUS_OP_WRITE:
 		return store_write(store, request->offset_bytes, request->length_bytes,

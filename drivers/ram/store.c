@@ -275,6 +275,18 @@ void store_read(const struct store *store, uint64_t offset, uint64_t length, voi
 	}
 }
 
+void *store_memory(const struct store *store, uint64_t offset, uint64_t length)
+{
+	const uint64_t last = unit_of(store, offset + length - 1);
+
+	assert(base_range_within(offset, length, store->size_bytes));
+	for (uint64_t unit = unit_of(store, offset); unit <= last; unit++) {
+		if (!unit_is_used(store, unit))
+			return NULL;
+	}
+	return store->memory + offset;
+}
+
 int store_write(struct store *store, uint64_t offset, uint64_t length, const void *data)
 {
 	assert(base_range_within(offset, length, store->size_bytes));

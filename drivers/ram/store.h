@@ -33,6 +33,9 @@ uint64_t store_used_bytes(const struct store *store);
 
 void store_read(const struct store *store, uint64_t offset, uint64_t length, void *data);
 
+/** Where the content of the range lies; NULL when a part of it has no memory. */
+void *store_memory(const struct store *store, uint64_t offset, uint64_t length);
+
 /** Returns 0, or -ENOSPC when memory is out; then the range may have been written in part. */
 int store_write(struct store *store, uint64_t offset, uint64_t length, const void *data);
 

@@ -208,8 +208,10 @@ static bool play_step(struct model *model)
 	struct step step = choose_step(model);
 	const uint64_t dice = pick(model, 100);
 
-	if (dice < 35)
+	if (dice < 35) {
+		step.flags = pick(model, 2) == 0 ? BDUS_REQUEST_MAY_LEND : 0;
 		return play_read(model, &step);
+	}
 	if (dice < 70) {
 		step.flags = pick(model, 8) == 0 ? BDUS_REQUEST_FUA : 0;
 		return play_write(model, &step);

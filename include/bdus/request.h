@@ -60,6 +60,13 @@ enum {
 	BDUS_REQUEST_FAST_ONLY = 1 << 2,
 	/** Complete with -EAGAIN rather than wait. */
 	BDUS_REQUEST_NO_WAIT = 1 << 3,
+	/**
+	 * Read: instead of filling the payload, the driver may set `data` to memory of its own that
+	 * holds what is read, and complete with 0. BDUS only reads that memory, at any time until
+	 * the driver's `close` is called; a client whose read is still on its way sees what later
+	 * writes make of it.
+	 */
+	BDUS_REQUEST_MAY_LEND = 1 << 4,
 };
 
 /** Flags of an extent; their values are those of NBD's base:allocation context. */
@@ -89,9 +96,9 @@ struct bdus_request {
 	uint64_t length_bytes;
 	/**
 	 * The payload of a read or write: `length_bytes` bytes, aligned to a page unless the layer
-	 * above split the request. Belongs to BDUS; usable until completion. Zero copy transports
-	 * will offer other forms of payload in their own calls; a driver that asks for none gets
-	 * memory here.
+	 * above split the request. Belongs to BDUS; usable until completion. With
+	 * BDUS_REQUEST_MAY_LEND a driver may change it. Zero copy transports will offer other forms
+	 * of payload in their own calls; a driver that asks for none gets memory here.
 	 */
 	void *data;
 	/** For BDUS_OP_EXTENTS: where the answer goes, its room, and how much of it was used. */

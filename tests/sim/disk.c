@@ -175,6 +175,16 @@ static void disk_extents(struct disk *disk, struct bdus_request *request)
 	request->extent_count = count;
 }
 
+static void disk_read(struct disk *disk, struct bdus_request *request)
+{
+	unsigned char *const content = disk->cached + request->offset_bytes;
+
+	if ((request->flags & BDUS_REQUEST_MAY_LEND) && sim_random_chance(&disk->random, 50))
+		request->data = content;
+	else
+		memcpy(request->data, content, request->length_bytes);
+}
+
 static int serve(struct disk *disk, struct bdus_request *request)
 {
 	const bool write_through =
@@ -182,7 +192,7 @@ static int serve(struct disk *disk, struct bdus_request *request)
 
 	switch (request->op) {
 	case BDUS_OP_READ:
-		memcpy(request->data, disk->cached + request->offset_bytes, request->length_bytes);
+		disk_read(disk, request);
 		return 0;
 	case BDUS_OP_WRITE:
 		disk_write(disk, request, write_through);

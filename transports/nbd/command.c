@@ -134,6 +134,8 @@ static unsigned request_flags(const struct nbd_command *command)
 {
 	unsigned flags = 0;
 
+	if (command->type == NBD_CMD_READ)
+		flags |= BDUS_REQUEST_MAY_LEND;
 	if (command->type == NBD_CMD_WRITE || command->type == NBD_CMD_WRITE_ZEROES) {
 		if (command->flags & NBD_CMD_FLAG_FUA)
 			flags |= BDUS_REQUEST_FUA;

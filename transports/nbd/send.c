@@ -88,7 +88,7 @@ static void build_answer(const struct nbd_connection *connection, struct nbd_req
 	else if (base_unlikely(result != 0))
 		nbd_reply_failure(reply, session, command, nbd_reply_error(command, result), NULL);
 	else if (command->type == NBD_CMD_READ)
-		nbd_reply_read(reply, session, command, request->data);
+		nbd_reply_read(reply, session, command, request->io.request.data);
 	else if (command->type != NBD_CMD_BLOCK_STATUS)
 		nbd_reply_success(reply, command);
 	else if (!nbd_reply_status(reply, &connection->queue->device->export, command,
@@ -101,7 +101,8 @@ void nbd_connection_answer(struct nbd_connection *connection, struct nbd_request
 			   int result)
 {
 	build_answer(connection, request, result);
-	if (request->reply.payload_bytes == 0)
+	/* Payload that is not sent: there is none, or the driver lent its own. */
+	if (request->reply.payload_bytes == 0 || request->reply.payload != request->data)
 		nbd_request_drop_data(request);
 	connection->unsent_bytes += reply_bytes(request);
 	request->next = NULL;

@@ -158,6 +158,9 @@ static void check_read(struct bdus_transport_device *device, struct sim_slot *sl
 	const bool succeeded = slot->io.result == 0;
 	char why[448];
 
+	/* Lent memory may change while it is looked at. */
+	if (succeeded && slot->io.request.data != slot->payload)
+		memcpy(slot->payload, slot->io.request.data, plan->length_bytes);
 	if (!sim_model_end_read(device->world->model, plan->offset_bytes, plan->length_bytes,
 				succeeded ? slot->payload : NULL, slot->issued, why, sizeof(why)))
 		fail(device, slot, why);

@@ -38,6 +38,8 @@ static uint16_t draw_flags(struct sim_random *random, unsigned op)
 {
 	unsigned flags = 0;
 
+	if (op == BDUS_OP_READ && sim_random_chance(random, 50))
+		flags |= BDUS_REQUEST_MAY_LEND;
 	if ((op == BDUS_OP_WRITE || op == BDUS_OP_WRITE_ZEROS) && sim_random_chance(random, 25))
 		flags |= BDUS_REQUEST_FUA;
 	if (op == BDUS_OP_WRITE_ZEROS && sim_random_chance(random, 50))

@@ -72,7 +72,7 @@ static void test_requests_become_operations(void **state)
 {
 	(void)state;
 	decode(NBD_CMD_READ, NBD_CMD_FLAG_DF, BLOCK, 2 * BLOCK);
-	expect_run(BDUS_OP_READ, 0);
+	expect_run(BDUS_OP_READ, BDUS_REQUEST_MAY_LEND);
 	assert_int_equal(command.offset_bytes, BLOCK);
 	assert_int_equal(command.length_bytes, 2 * BLOCK);
 	assert_int_equal(command.payload_bytes, 0);
@@ -153,7 +153,7 @@ static void test_oversized_payloads_are_refused(void **state)
 
 	(void)state;
 	decode(NBD_CMD_READ, 0, 0, largest);
-	expect_run(BDUS_OP_READ, 0);
+	expect_run(BDUS_OP_READ, BDUS_REQUEST_MAY_LEND);
 	decode(NBD_CMD_WRITE, 0, 0, largest);
 	expect_run(BDUS_OP_WRITE, 0);
 	decode(NBD_CMD_READ, 0, 0, largest + BLOCK);
@@ -180,7 +180,7 @@ static void test_read_only_export_refuses_every_change(void **state)
 	decode(NBD_CMD_TRIM, 0, 0, BLOCK);
 	expect_error(NBD_EPERM);
 	decode(NBD_CMD_READ, 0, 0, BLOCK);
-	expect_run(BDUS_OP_READ, 0);
+	expect_run(BDUS_OP_READ, BDUS_REQUEST_MAY_LEND);
 }
 
 static void test_what_is_not_offered_is_invalid(void **state)
