@@ -253,16 +253,14 @@ void bdus_control_handle(struct bdus_control *control, void *event_data)
 static int connect_in_turn(int fd, const struct sockaddr_un *address, struct bdus_wait *wait)
 {
 	while (connect(fd, (const struct sockaddr *)address, sizeof(*address)) != 0) {
-		const int pause_ms =
-			errno == EAGAIN ? bdus_wait_step(wait, CONNECT_PAUSE_MS) : -errno;
-		const struct timespec pause = {.tv_nsec = (long)pause_ms * 1000000L};
+		int result;
 
-		if (pause_ms == -ETIMEDOUT)
-			return pause_ms;
-		if (pause_ms < 0)
-			return base_error_errno(-pause_ms, "cannot reach the driver at %s",
+		if (errno != EAGAIN)
+			return base_error_errno(errno, "cannot reach the driver at %s",
 						address->sun_path);
-		nanosleep(&pause, NULL);
+		result = bdus_wait_sleep(wait, CONNECT_PAUSE_MS);
+		if (result < 0)
+			return result;
 	}
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "manage.h"
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/error.h"
 #include "control.h"
 #include "device.h"
@@ -250,7 +251,6 @@ static void *sync_thread(void *argument)
 static int start_sync(int fd, struct sync_job **started)
 {
 	struct sync_job *const job = calloc(1, sizeof(*job));
-	pthread_condattr_t attributes;
 	pthread_t thread;
 	int error;
 
@@ -260,10 +260,7 @@ static int start_sync(int fd, struct sync_job **started)
 	}
 	job->fd = fd;
 	pthread_mutex_init(&job->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&job->changed, &attributes);
-	pthread_condattr_destroy(&attributes);
+	base_cond_init(&job->changed);
 	error = pthread_create(&thread, NULL, sync_thread, job);
 	if (error != 0) {
 		sync_job_destroy(job);
@@ -272,15 +269,6 @@ static int start_sync(int fd, struct sync_job **started)
 	pthread_detach(thread);
 	*started = job;
 	return 0;
-}
-
-static void sleep_on(struct sync_job *job, int timeout_ms)
-{
-	const uint64_t until = base_deadline_ns((uint64_t)timeout_ms);
-	const struct timespec deadline = {.tv_sec = (time_t)(until / 1000000000U),
-					  .tv_nsec = (long)(until % 1000000000U)};
-
-	pthread_cond_timedwait(&job->changed, &job->lock, &deadline);
 }
 
 static int wait_for_sync(struct sync_job *job, const char *path, struct bdus_wait *wait)
@@ -292,7 +280,8 @@ static int wait_for_sync(struct sync_job *job, const char *path, struct bdus_wai
 	while (!job->done && result >= 0) {
 		result = bdus_wait_step(wait, 1000);
 		if (result >= 0)
-			sleep_on(job, result);
+			base_cond_wait_until(&job->changed, &job->lock,
+					     base_deadline_ns((uint64_t)result));
 	}
 	error = job->error;
 	job->abandoned = !job->done;
@@ -349,30 +338,27 @@ int bdus_manage_flush(const struct bdus_device_info *info, uint64_t timeout_ms,
 
 /* ---- destroying ---------------------------------------------------------------------------- */
 
-/** Whether the process that served the device still holds its record. */
-static bool is_served(uint64_t id)
+/** Whether the process that served the device still holds its record, which then is in @now. */
+static bool is_served(uint64_t id, struct bdus_device_info *now)
 {
-	struct bdus_device_info now;
-
-	return bdus_registry_read(id, &now) == 1 && now.state != BDUS_STATE_ORPHANED;
+	return bdus_registry_read(id, now) == 1 && now->state != BDUS_STATE_ORPHANED;
 }
 
 static int wait_until_not_served(const struct bdus_device_info *info, uint64_t deadline_ns,
 				 bdus_progress_fn *progress, void *opaque)
 {
 	char waiting_for[128];
+	struct bdus_device_info now;
 	struct bdus_wait wait;
 
 	snprintf(waiting_for, sizeof(waiting_for), "process %d to end device %" PRIu64, info->pid,
 		 info->id);
 	bdus_wait_init(&wait, waiting_for, deadline_ns, progress, opaque);
-	while (is_served(info->id)) {
-		const int pause_ms = bdus_wait_step(&wait, POLL_INTERVAL_MS);
-		const struct timespec pause = {.tv_nsec = (long)pause_ms * 1000000L};
+	while (is_served(info->id, &now)) {
+		const int result = bdus_wait_sleep(&wait, POLL_INTERVAL_MS);
 
-		if (pause_ms < 0)
-			return pause_ms;
-		nanosleep(&pause, NULL);
+		if (result < 0)
+			return result;
 	}
 	return 0;
 }
@@ -386,8 +372,7 @@ static bool needs_a_signal(uint64_t id)
 {
 	struct bdus_device_info now;
 
-	return bdus_registry_read(id, &now) == 1 && now.state != BDUS_STATE_ORPHANED &&
-	       now.state != BDUS_STATE_DRAINING;
+	return is_served(id, &now) && now.state != BDUS_STATE_DRAINING;
 }
 
 /**
@@ -445,9 +430,10 @@ int bdus_manage_destroy(const struct bdus_device_info *info, uint64_t timeout_ms
 			bdus_progress_fn *progress, void *opaque)
 {
 	const uint64_t deadline_ns = deadline_of(timeout_ms);
+	struct bdus_device_info now;
 	int result = 0;
 
-	if (info->id != BDUS_ID_NONE && is_served(info->id))
+	if (info->id != BDUS_ID_NONE && is_served(info->id, &now))
 		result = stop_holder(info, deadline_ns, progress, opaque);
 	return result < 0 ? result : remove_remains(info, deadline_ns, progress, opaque);
 }

@@ -47,3 +47,17 @@ int bdus_wait_step(struct bdus_wait *wait, int most_ms)
 				      (uint64_t)base_remaining_ms(wait->next_word_ns)) +
 				     1);
 }
+
+int bdus_wait_sleep(struct bdus_wait *wait, int most_ms)
+{
+	const int pause_ms = bdus_wait_step(wait, most_ms);
+	const struct timespec pause = {
+		.tv_sec = pause_ms / 1000,
+		.tv_nsec = pause_ms % 1000 * 1000000L,
+	};
+
+	if (pause_ms < 0)
+		return pause_ms;
+	nanosleep(&pause, NULL);
+	return 0;
+}

@@ -26,4 +26,7 @@ void bdus_wait_init(struct bdus_wait *wait, const char *waiting_for, uint64_t de
  */
 int bdus_wait_step(struct bdus_wait *wait, int most_ms);
 
+/** Sleeps for one step; 0, or what bdus_wait_step() returned when that was an error. */
+int bdus_wait_sleep(struct bdus_wait *wait, int most_ms);
+
 #endif

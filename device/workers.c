@@ -23,6 +23,7 @@
 
 #include "base/bits.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/error.h"
 #include "base/list.h"
 
@@ -111,16 +112,12 @@ static bool all_are_blocked(const struct bdus_workers *pool)
 static struct worker *worker_create(struct bdus_workers *pool)
 {
 	struct worker *const worker = calloc(1, sizeof(*worker));
-	pthread_condattr_t attributes;
 
 	if (worker == NULL)
 		return NULL;
 	worker->pool = pool;
 	worker->state_fd = -1;
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&worker->wake, &attributes);
-	pthread_condattr_destroy(&attributes);
+	base_cond_init(&worker->wake);
 	base_list_init(&worker->link);
 	return worker;
 }
@@ -244,10 +241,6 @@ static struct bdus_io *wait_for_request(struct worker *worker)
 {
 	struct bdus_workers *const pool = worker->pool;
 	const uint64_t deadline_ns = base_deadline_ns(pool->policy.idle_ms);
-	const struct timespec deadline = {
-		.tv_sec = (time_t)(deadline_ns / 1000000000U),
-		.tv_nsec = (long)(deadline_ns % 1000000000U),
-	};
 	bool in_time = true;
 
 	worker->given = NULL;
@@ -256,8 +249,7 @@ static struct bdus_io *wait_for_request(struct worker *worker)
 		if (pool->policy.fixed || pool->count == 1)
 			pthread_cond_wait(&worker->wake, &pool->lock);
 		else
-			in_time = pthread_cond_timedwait(&worker->wake, &pool->lock, &deadline) !=
-				  ETIMEDOUT;
+			in_time = base_cond_wait_until(&worker->wake, &pool->lock, deadline_ns);
 	}
 	base_list_remove(&worker->link);
 	return worker->given;
