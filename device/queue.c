@@ -228,9 +228,15 @@ void bdus_queue_wait_for_own(struct bdus_queue *queue)
 }
 
 /**
- * A client sees no result before the turn is over, and nothing else is looked at: fetch less where
- * a turn took long, and more again where it did not.
+ * Whether the turn's length matters: a driver that is served in place keeps the results of a batch
+ * from their clients for as long as it works on the rest. A clock is not free everywhere.
  */
+static inline bool is_timed(const struct bdus_queue *queue, unsigned count)
+{
+	return queue->serves_in_place && (count > 1 || queue->batch < BDUS_BATCH);
+}
+
+/** Fetch less where a turn took long, and more again where it did not. */
 static void adapt_batch(struct bdus_queue *queue, unsigned count, uint64_t took_ns)
 {
 	if (took_ns > LONG_TURN_NS)
@@ -241,11 +247,12 @@ static void adapt_batch(struct bdus_queue *queue, unsigned count, uint64_t took_
 
 static void submit_batch(struct bdus_queue *queue, struct bdus_io **batch, unsigned count)
 {
-	const uint64_t started = queue->serves_in_place ? base_now_ns() : 0;
+	const bool timed = is_timed(queue, count);
+	const uint64_t started = timed ? base_now_ns() : 0;
 
 	for (unsigned i = 0; i < count; i++)
 		bdus_rules_apply(queue, batch[i]);
-	if (queue->serves_in_place)
+	if (timed)
 		adapt_batch(queue, count, base_now_ns() - started);
 }
 
