@@ -178,8 +178,11 @@ static void disk_extents(struct disk *disk, struct bdus_request *request)
 static void disk_read(struct disk *disk, struct bdus_request *request)
 {
 	unsigned char *const content = disk->cached + request->offset_bytes;
+	/* A loss of power turns what a cache had back, which no client may see. */
+	const bool may_lend =
+		(request->flags & BDUS_REQUEST_MAY_LEND) && !disk->setup.volatile_cache;
 
-	if ((request->flags & BDUS_REQUEST_MAY_LEND) && sim_random_chance(&disk->random, 50))
+	if (may_lend && sim_random_chance(&disk->random, 50))
 		request->data = content;
 	else
 		memcpy(request->data, content, request->length_bytes);
