@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ring: set-up by what the kernel refuses, handing over and taking back, and cancelling.
+ *
+ * Owner: the thread that created the handle. The kernel insists on it, too.
+ */
+#include "asys_internal.h"
+#include "base/clock.h"
+#include "base/error.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A ring without these is not worth having; older kernels get workers. */
+static const uint8_t needed_operations[] = {
+	IORING_OP_NOP,          IORING_OP_READ,   IORING_OP_WRITE,    IORING_OP_READV,
+	IORING_OP_WRITEV,       IORING_OP_RECV,   IORING_OP_SEND,     IORING_OP_RECVMSG,
+	IORING_OP_SENDMSG,      IORING_OP_ACCEPT, IORING_OP_POLL_ADD, IORING_OP_TIMEOUT,
+	IORING_OP_ASYNC_CANCEL,
+};
+
+/* ---- setting up ---------------------------------------------------------------------------- */
+
+/* The best set-up first. Kernels that lack a flag say -EINVAL. */
+static int create(struct asys *asys, unsigned depth)
+{
+	static const unsigned setups[] = {
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+			IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+			IORING_SETUP_SUBMIT_ALL,
+		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
+		IORING_SETUP_SUBMIT_ALL,
+	};
+	const unsigned always = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE |
+				((asys->flags & ASYS_WIDE_ENTRIES) ? IORING_SETUP_SQE128 : 0);
+	int result = -EINVAL;
+
+	for (unsigned i = 0; result == -EINVAL && i < BASE_ARRAY_LENGTH(setups); i++) {
+		struct io_uring_params parameters = {
+			.flags = setups[i] | always,
+			.cq_entries = depth * 4,
+		};
+
+		result = io_uring_queue_init_params(depth, &asys->ring, &parameters);
+		asys->ring_setup = setups[i] | always;
+	}
+	return result;
+}
+
+static int probe(struct asys *asys)
+{
+	struct io_uring_probe *const operations = io_uring_get_probe_ring(&asys->ring);
+	int result = operations != NULL ? 0 : -ENOSYS;
+
+	if (operations == NULL)
+		return result;
+	for (unsigned i = 0; i < BASE_ARRAY_LENGTH(asys->ring_takes); i++)
+		asys->ring_takes[i] = io_uring_opcode_supported(operations, (int)i) != 0;
+	io_uring_free_probe(operations);
+	for (unsigned i = 0; i < BASE_ARRAY_LENGTH(needed_operations); i++)
+		if (!asys->ring_takes[needed_operations[i]])
+			result = -ENOSYS;
+	return result;
+}
+
+/* Everything at once; -ENOENT says that there was nothing, -EINVAL that the kernel cannot do that.
+ */
+static int try_to_cancel_all(struct asys *asys)
+{
+	asys->cancel_answered = false;
+	asys_ring_cancel_by(asys, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
+			    ASYS_EVENT_CANCEL);
+	return asys_ring_await_answer(asys);
+}
+
+static void limit_kernel_workers(struct asys *asys, unsigned most)
+{
+	unsigned values[2] = {most, most};
+
+	io_uring_register_iowq_max_workers(&asys->ring, values);
+}
+
+void asys_ring_init(struct asys *asys, const struct asys_options *options)
+{
+	asys->timer_ns = UINT64_MAX;
+	asys->ring_error = (asys->flags & ASYS_NO_RING) ? -ENOTSUP : create(asys, options->depth);
+	if (asys->ring_error != 0)
+		return;
+	/* A child that had the ring mapped would share it with us. */
+	io_uring_ring_dontfork(&asys->ring);
+	io_uring_register_ring_fd(&asys->ring);
+	limit_kernel_workers(asys, options->max_kernel_workers);
+	asys->ring_error = probe(asys);
+	if (asys->ring_error == 0 && try_to_cancel_all(asys) == -EINVAL)
+		asys->ring_error = -ENOSYS;
+	if (asys->ring_error != 0)
+		io_uring_queue_exit(&asys->ring);
+}
+
+void asys_ring_finish(struct asys *asys)
+{
+	if (asys_has_ring(asys))
+		io_uring_queue_exit(&asys->ring);
+}
+
+/* ---- handing over -------------------------------------------------------------------------- */
+
+static bool is_shortage(int result)
+{
+	return result == -EAGAIN || result == -EBUSY || result == -ENOMEM;
+}
+
+void asys_ring_submit(struct asys *asys)
+{
+	int result;
+
+	if (io_uring_sq_ready(&asys->ring) == 0)
+		return;
+	do
+		result = io_uring_submit(&asys->ring);
+	while (result == -EINTR);
+	/* A shortage passes; the entries stay where they are until the next turn. */
+	asys->stalled = result < 0;
+}
+
+struct io_uring_sqe *asys_ring_entry(struct asys *asys)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&asys->ring);
+
+	if (base_likely(sqe != NULL))
+		return sqe;
+	asys_ring_submit(asys);
+	return io_uring_get_sqe(&asys->ring);
+}
+
+bool asys_ring_give(struct asys *asys, struct asys_message *message)
+{
+	const int opcode = asys_ring_opcode(message);
+	struct io_uring_sqe *sqe;
+
+	if (base_unlikely(opcode < 0 || !asys->ring_takes[opcode]))
+		return false;
+	sqe = asys_ring_entry(asys);
+	if (base_unlikely(sqe == NULL)) {
+		asys->stalled = true;
+		asys_fifo_push(&asys->due, message);
+		return true;
+	}
+	if (base_unlikely(!asys_ring_encode(asys, message, opcode, sqe))) {
+		/* The entry is taken; it says nothing now. */
+		io_uring_prep_nop(sqe);
+		sqe->user_data = ASYS_EVENT_IGNORED;
+		return false;
+	}
+	message->state = ASYS_STATE_IN_RING;
+	asys->given_ring++;
+	return true;
+}
+
+bool asys_ring_has_work(const struct asys *asys)
+{
+	const unsigned flags = IO_URING_READ_ONCE(*asys->ring.sq.kflags);
+
+	return io_uring_sq_ready(&asys->ring) != 0 ||
+	       (flags & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN)) != 0;
+}
+
+void asys_ring_enter(struct asys *asys, uint64_t timeout_ns)
+{
+	struct __kernel_timespec timeout;
+	struct io_uring_cqe *cqe;
+	int result;
+
+	if (timeout_ns == 0) {
+		result = io_uring_submit_and_get_events(&asys->ring);
+	} else if (timeout_ns == UINT64_MAX) {
+		result = io_uring_submit_and_wait(&asys->ring, 1);
+	} else {
+		timeout.tv_sec = (int64_t)(timeout_ns / 1000000000U);
+		timeout.tv_nsec = (int64_t)(timeout_ns % 1000000000U);
+		result = io_uring_submit_and_wait_timeout(&asys->ring, &cqe, 1, &timeout, NULL);
+	}
+	asys->interrupted = result == -EINTR;
+	asys->stalled = is_shortage(result);
+}
+
+/* ---- taking back --------------------------------------------------------------------------- */
+
+static void take_event(struct asys *asys, uint64_t event, int result)
+{
+	switch (event) {
+	case ASYS_EVENT_WAKE:
+		asys->wake_armed = false;
+		asys->wake_sent = false;
+		break;
+	case ASYS_EVENT_TIMER:
+		asys->timer_ns = UINT64_MAX;
+		break;
+	case ASYS_EVENT_CANCEL:
+		asys->cancel_answered = true;
+		asys->cancel_result = result;
+		break;
+	default:
+		break;
+	}
+}
+
+unsigned asys_ring_take(struct asys *asys, struct asys_message *completed[], unsigned capacity)
+{
+	struct io_uring_cqe *cqe;
+	unsigned head, seen = 0, count = 0;
+
+	io_uring_for_each_cqe(&asys->ring, head, cqe)
+	{
+		struct asys_message *const message = (void *)(uintptr_t)cqe->user_data;
+
+		seen++;
+		if (base_unlikely(cqe->user_data < ASYS_EVENT_COUNT ||
+				  cqe->user_data == LIBURING_UDATA_TIMEOUT)) {
+			take_event(asys, cqe->user_data, cqe->res);
+		} else if (base_likely(message->marks == 0 && count < capacity &&
+				       !asys->cancelling)) {
+			message->result = cqe->res;
+			message->state = ASYS_STATE_IDLE;
+			completed[count++] = message;
+		} else {
+			asys_complete(asys, message, cqe->res);
+		}
+	}
+	io_uring_cq_advance(&asys->ring, seen);
+	asys->in_flight -= count;
+	return count;
+}
+
+/* ---- cancelling ---------------------------------------------------------------------------- */
+
+void asys_ring_cancel_by(struct asys *asys, uint64_t user_data, unsigned flags,
+			 enum asys_event event)
+{
+	struct io_uring_sqe *sqe;
+
+	/* A shortage passes, the sooner as what has completed is taken. */
+	while ((sqe = asys_ring_entry(asys)) == NULL) {
+		asys_ring_enter(asys, 0);
+		asys_ring_take(asys, NULL, 0);
+	}
+	io_uring_prep_cancel64(sqe, user_data, (int)flags);
+	sqe->user_data = event;
+}
+
+int asys_ring_await_answer(struct asys *asys)
+{
+	asys_ring_enter(asys, 0);
+	asys_ring_take(asys, NULL, 0);
+	while (!asys->cancel_answered) {
+		asys_ring_enter(asys, UINT64_MAX);
+		asys_ring_take(asys, NULL, 0);
+	}
+	return asys->cancel_result;
+}
+
+int asys_ring_cancel(struct asys *asys, struct asys_message *message)
+{
+	int result;
+
+	message->marks |= ASYS_MARK_CANCELLED;
+	asys->cancel_answered = false;
+	asys_ring_cancel_by(asys, asys_pointer(message), 0, ASYS_EVENT_CANCEL);
+	result = asys_ring_await_answer(asys);
+	return result == 0 ? 0 : -EALREADY;
+}
+
+void asys_ring_stop(struct asys *asys, struct asys_message *message)
+{
+	asys_ring_cancel_by(asys, asys_pointer(message), 0, ASYS_EVENT_IGNORED);
+}
+
+void asys_ring_stop_all(struct asys *asys)
+{
+	asys_ring_submit(asys);
+	asys_ring_cancel_by(asys, 0, IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
+			    ASYS_EVENT_IGNORED);
+	asys_ring_submit(asys);
+}
+
+/* ---- what wakes a waiting program ---------------------------------------------------------- */
+
+static void arm_wake(struct asys *asys)
+{
+	struct io_uring_sqe *const sqe = asys_ring_entry(asys);
+
+	if (sqe == NULL)
+		return;
+	io_uring_prep_read(sqe, asys->wake_fd, &asys->wake_count, sizeof(asys->wake_count), 0);
+	sqe->user_data = ASYS_EVENT_WAKE;
+	asys->wake_armed = true;
+}
+
+static void arm_timer(struct asys *asys, uint64_t when_ns)
+{
+	struct io_uring_sqe *const sqe = asys_ring_entry(asys);
+
+	if (sqe == NULL)
+		return;
+	asys->timer.tv_sec = (int64_t)(when_ns / 1000000000U);
+	asys->timer.tv_nsec = (int64_t)(when_ns % 1000000000U);
+	asys->timer_ns = when_ns;
+	io_uring_prep_timeout(sqe, &asys->timer, 0, IORING_TIMEOUT_ABS);
+	sqe->user_data = ASYS_EVENT_TIMER;
+}
+
+void asys_ring_arm(struct asys *asys)
+{
+	if (!asys->wake_armed)
+		arm_wake(asys);
+	if (!asys->polled || asys->deadlines == NULL)
+		return;
+	if (asys_deadline_of(asys->deadlines) < asys->timer_ns)
+		arm_timer(asys, asys_deadline_of(asys->deadlines));
+}
