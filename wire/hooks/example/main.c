@@ -17,8 +17,7 @@ static int check_superblock(void)
 	disk_superblock_init(&sb);
 	disk_superblock_set_blocks(&sb, 1000);
 	units_stamp_set_seconds(disk_superblock_edit_made(&sb), 1795000000);
-	if (disk_superblock_seal(&sb) != 0 ||
-	    disk_superblock_check(&sb, sizeof(sb), &fault) != 0)
+	if (disk_superblock_seal(&sb) != 0 || disk_superblock_check(&sb, sizeof(sb), &fault) != 0)
 		return 1;
 	((unsigned char *)&sb)[20] ^= 1;
 	if (disk_superblock_check(&sb, sizeof(sb), &fault) == 0)

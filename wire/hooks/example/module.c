@@ -26,8 +26,7 @@ static int __init example_init(void)
 
 	disk_superblock_init(&sb);
 	disk_superblock_set_blocks(&sb, 1000);
-	if (disk_superblock_seal(&sb) != 0 ||
-	    disk_superblock_check(&sb, sizeof(sb), &fault) != 0)
+	if (disk_superblock_seal(&sb) != 0 || disk_superblock_check(&sb, sizeof(sb), &fault) != 0)
 		return -EINVAL;
 	((unsigned char *)&sb)[20] ^= 1;
 	if (disk_superblock_check(&sb, sizeof(sb), &fault) == 0)
