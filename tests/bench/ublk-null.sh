@@ -10,7 +10,8 @@
 #   BDUS_PEER_UBLKSRV   program taking "add -q 1 -d 128 -n NUMBER", as ublksrv's null target does
 #   BDUS_PEER_KUBLK     program taking "add -t null -q 1 -d 128 -n NUMBER", as the kernel's own test
 #                       server does
-#   BDUS_BLOCKING       program that serves a device through bdus_run(), printing nothing but its path
+#   BDUS_BLOCKING       program that serves a device through bdus_run(), printing nothing but its path:
+#                       bench-null-blocking
 # BDUS_BENCH_ROUNDS (9) and BDUS_BENCH_SECONDS (1) say how long.
 . "$(dirname "$0")/../system/lib.sh"
 need_ublk
@@ -91,7 +92,9 @@ for server in "${servers[@]}"; do
 done
 for depth in 1 32; do
 	for ((round = 0; round < rounds; round++)); do
-		for server in "${servers[@]}"; do
+		# Whoever comes first in a round may have it better or worse than the rest.
+		for ((turn = 0; turn < ${#servers[@]}; turn++)); do
+			server=${servers[(round + turn) % ${#servers[@]}]}
 			iops "${disk[$server]}" "$depth" >>"$work/$server.$depth" ||
 				fail "fio on $server"
 		done
