@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A null device on blocking callbacks, one at a time: what remains is the way in, the engine and the
- * adapter. Served until a signal comes; prints the device's path.
+ * A null device on blocking callbacks, one at a time: what remains is the way in, the engine and
+ * the adapter. Served until a signal comes; prints the device's path.
  */
 #include <bdus.h>
 #include <stdio.h>
