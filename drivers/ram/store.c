@@ -15,6 +15,7 @@
 #include "store.h"
 
 #include "base/bits.h"
+#include "copy.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -32,6 +33,8 @@ enum {
 	POPULATE_BYTES = 64 << 10,
 	/* How much memory may be taken between two looks at what the machine has left. */
 	GRANT_BYTES = 16 << 20,
+	/* From here on a write is no longer in the caches when it is read again. */
+	LONG_COPY_BYTES = 256 << 10,
 };
 
 /* Absent from the C library's headers of Debian 12 and Ubuntu 22.04; from <linux/mman.h>. */
@@ -287,13 +290,21 @@ void *store_memory(const struct store *store, uint64_t offset, uint64_t length)
 	return store->memory + offset;
 }
 
+static void copy_in(struct store *store, uint64_t offset, uint64_t length, const void *data)
+{
+	if (length >= LONG_COPY_BYTES)
+		copy_past_caches(store->memory + offset, data, length);
+	else
+		memcpy(store->memory + offset, data, length);
+}
+
 int store_write(struct store *store, uint64_t offset, uint64_t length, const void *data)
 {
 	assert(base_range_within(offset, length, store->size_bytes));
 	const int result = claim(store, offset, length);
 	if (base_unlikely(result < 0))
 		return result;
-	memcpy(store->memory + offset, data, length);
+	copy_in(store, offset, length, data);
 	confirm(store, offset, length);
 	return 0;
 }

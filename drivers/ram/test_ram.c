@@ -198,6 +198,32 @@ static void a_write_racing_an_unmap_is_lost_or_kept_for_good(void **state)
 	assert_int_equal(double_close(&duel.opened), 0);
 }
 
+static void long_writes_keep_every_byte(void **state)
+{
+	static unsigned char written[MIB + 512], read[MIB + 512];
+	uint64_t random = 1;
+	struct opened opened;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(written); i++)
+		written[i] = (unsigned char)model_random(&random);
+	open_ram(&opened, "size=4M");
+	for (size_t offset = 0; offset < 4 * KIB; offset += 512) {
+		const uint64_t length = sizeof(written) - offset;
+
+		assert_int_equal(
+			double_request(&opened, BDUS_OP_WRITE, 0, MIB + offset, length, written),
+			0);
+		memset(read, 0xee, sizeof(read));
+		assert_int_equal(
+			double_request(&opened, BDUS_OP_READ, 0, MIB + offset, length, read), 0);
+		assert_memory_equal(written, read, length);
+	}
+	assert_int_equal(byte_at(&opened, MIB - 1), 0);
+	assert_int_equal(byte_at(&opened, 2 * MIB + 512), 0);
+	assert_int_equal(double_close(&opened), 0);
+}
+
 /* ---- memory -------------------------------------------------------------------------------- */
 
 static void reading_the_unwritten_takes_no_memory(void **state)
@@ -434,6 +460,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(content_matches_a_model),
 		cmocka_unit_test(queues_that_share_a_page_do_not_disturb_one_another),
 		cmocka_unit_test(a_write_racing_an_unmap_is_lost_or_kept_for_good),
+		cmocka_unit_test(long_writes_keep_every_byte),
 		cmocka_unit_test(reading_the_unwritten_takes_no_memory),
 		cmocka_unit_test(memory_follows_what_is_written_and_discarded),
 		cmocka_unit_test(memory_that_is_locked_is_given_back_too),
