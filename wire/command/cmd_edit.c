@@ -27,8 +27,8 @@ static int visit(struct wire_walk *walk, const struct wire_node *node)
 
 static size_t find_extent(const struct subject *subject, size_t at_least)
 {
-	struct extent extent = {.walk = {.visit = visit}};
 	const struct image *const image = &subject->image;
+	struct extent extent = {.walk = {.visit = visit, .data = image->data, .size = image->size}};
 
 	if (subject->format->walk(image->data, image->size, subject->arguments, &extent.walk) < 0 ||
 	    extent.end > image->size)
@@ -37,21 +37,24 @@ static size_t find_extent(const struct subject *subject, size_t at_least)
 }
 
 static int refuse_edit(const struct subject *subject, const char *path, const char *value,
-		       int error, const struct wire_fault *fault)
+		       int error)
 {
 	if (error == -ENOENT)
 		say("%s: %s has no field \"%s\"", subject->image.path,
 		    format_title(subject->format), path);
-	else if (fault->error != 0)
-		say("%s: %s=%s: %s", subject->image.path, path, value,
-		    subject_fault_text(subject, fault));
+	else if (error == -ENOTSUP)
+		say("%s: \"%s\" cannot be edited as a whole; edit its parts", subject->image.path,
+		    path);
+	else if (error == -ERANGE)
+		say("%s: %s=%s: the value does not fit into the field", subject->image.path, path,
+		    value);
 	else
 		say("%s: %s=%s: the field cannot have this value: %s", subject->image.path, path,
 		    value, strerror(-error));
 	return STATUS_REFUSED;
 }
 
-/** Applies one "path=value". */
+/** Applies one "path=value". Whether the result keeps the rules is asked after all of them. */
 static int apply(struct subject *subject, const char *word)
 {
 	const size_t length = strcspn(word, "=");
@@ -68,7 +71,9 @@ static int apply(struct subject *subject, const char *word)
 	path[length] = '\0';
 	error = wire_edit(subject->format, subject->image.data, subject->image.size,
 			  subject->arguments, path, word + length + 1, &fault);
-	return error < 0 ? refuse_edit(subject, path, word + length + 1, error, &fault) : STATUS_OK;
+	if (error >= 0 || fault.error != 0)
+		return STATUS_OK;
+	return refuse_edit(subject, path, word + length + 1, error);
 }
 
 /** Whether the result may be written. */

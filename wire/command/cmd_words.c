@@ -91,9 +91,7 @@ static int visit_path(struct wire_walk *walk, const struct wire_node *node)
 		paths->depth -= paths->depth != 0;
 		return 0;
 	}
-	/* The root's own name is no part of a path. */
-	if (paths->depth != 0)
-		length = append_step(paths, length, node);
+	length = append_step(paths, length, node);
 	if (node->event == WIRE_VALUE) {
 		printf("%.*s=\t\n", (int)length, paths->text);
 		paths->printed++;
@@ -111,10 +109,12 @@ static int print_paths(const struct words *words)
 		.operands = words->operands + 1, .operand_count = 2, .length = UINT64_MAX};
 	struct paths paths = {.walk = {.visit = visit_path}};
 	struct subject subject = {0};
-	int status = subject_open(&subject, &inner, false);
+	const int status = subject_open(&subject, &inner, false);
 
 	if (status != STATUS_OK)
 		return status;
+	paths.walk.data = subject.image.data;
+	paths.walk.size = subject.image.size;
 	subject.format->walk(subject.image.data, subject.image.size, subject.arguments,
 			     &paths.walk);
 	subject_close(&subject);

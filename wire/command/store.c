@@ -29,7 +29,7 @@
 
 /** A run of changed sectors (the last may be cut off by the image's end), with what was there. */
 struct run {
-	struct run *next, *previous;
+	struct run *next;
 	size_t start, length; /* from image->data */
 	unsigned char *old;
 };
@@ -56,7 +56,7 @@ static int append_run(struct runs *runs, size_t start, const unsigned char *old,
 
 	if (run == NULL)
 		return -ENOMEM;
-	*run = (struct run){.start = start, .length = length, .previous = runs->last};
+	*run = (struct run){.start = start, .length = length};
 	run->old = malloc(length);
 	if (run->old == NULL) {
 		free(run);
@@ -106,7 +106,9 @@ static int read_fully(int fd, unsigned char *to, size_t length, uint64_t offset)
 	return 0;
 }
 
-static int write_fully(int fd, const unsigned char *from, size_t length, uint64_t offset)
+/** Adds to @done what was written, also on failure. */
+static int write_fully(int fd, const unsigned char *from, size_t length, uint64_t offset,
+		       size_t *done)
 {
 	while (length != 0) {
 		const ssize_t put = pwrite(fd, from, length, (off_t)offset);
@@ -116,6 +118,7 @@ static int write_fully(int fd, const unsigned char *from, size_t length, uint64_
 		if (put <= 0)
 			return put < 0 ? -errno : -EIO;
 		from += put;
+		*done += (size_t)put;
 		offset += (uint64_t)put;
 		length -= (size_t)put;
 	}
@@ -162,28 +165,32 @@ static int find_runs(const struct image *image, size_t extent, struct runs *runs
 	return error;
 }
 
-static int write_runs(const struct image *image, const struct runs *runs, int fd)
+/** Writes the runs to @fd, a copy or the image itself; @done is as write_fully() has it. */
+static int write_runs(const struct image *image, const struct runs *runs, int fd, size_t *done)
 {
 	int error = 0;
 
 	for (const struct run *run = runs->first; run != NULL && error == 0; run = run->next)
 		error = write_fully(fd, image->data + run->start, run->length,
-				    image->offset + run->start);
+				    image->offset + run->start, done);
 	if (error == 0 && fsync(fd) != 0)
 		error = -errno;
 	return error;
 }
 
-/** Writes back what was there, the last run first. */
-static int undo_runs(const struct image *image, const struct runs *runs)
+/** Writes back what was in the place of the first @done bytes of the runs. */
+static int undo_runs(const struct image *image, const struct runs *runs, size_t done)
 {
 	int error = 0;
 
-	for (const struct run *run = runs->last; run != NULL; run = run->previous) {
-		const int result =
-			write_fully(image->fd, run->old, run->length, image->offset + run->start);
+	for (const struct run *run = runs->first; done != 0; run = run->next) {
+		const size_t length = run->length < done ? run->length : done;
+		size_t ignored = 0;
+		const int result = write_fully(image->fd, run->old, length,
+					       image->offset + run->start, &ignored);
 
 		error = error == 0 ? result : error;
+		done -= length;
 	}
 	if (fsync(image->fd) != 0 && error == 0)
 		error = -errno;
@@ -192,11 +199,12 @@ static int undo_runs(const struct image *image, const struct runs *runs)
 
 static int store_in_place(const struct image *image, const struct runs *runs)
 {
-	const int error = write_runs(image, runs, image->fd);
+	size_t done = 0;
+	const int error = write_runs(image, runs, image->fd, &done);
 
 	if (error == 0)
 		return STATUS_OK;
-	if (undo_runs(image, runs) == 0)
+	if (undo_runs(image, runs, done) == 0)
 		say("%s: cannot write, and is as it was: %s", image->path, strerror(-error));
 	else
 		say("%s: cannot write, and is now half changed: %s", image->path, strerror(-error));
@@ -263,6 +271,7 @@ static void sync_folder(const char *path)
 static int replace(const struct image *image, const struct runs *runs, const struct stat *stat)
 {
 	char path[PATH_MAX], copy[PATH_MAX + 16];
+	size_t done = 0;
 	int fd, error;
 
 	if (realpath(image->path, path) == NULL)
@@ -275,7 +284,7 @@ static int replace(const struct image *image, const struct runs *runs, const str
 	if (error == 0)
 		error = copy_file(image->fd, fd, stat->st_size);
 	if (error == 0)
-		error = write_runs(image, runs, fd);
+		error = write_runs(image, runs, fd, &done);
 	if (error == 0 && rename(copy, path) != 0)
 		error = -errno;
 	close(fd);
