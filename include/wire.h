@@ -108,6 +108,9 @@ bool wire_utf16_equal(struct wire_utf16 a, struct wire_utf16 b);
  */
 size_t wire_utf16_to_utf8(struct wire_utf16 text, char *buffer, size_t size);
 
+/** The units of UTF-16 that @utf8 takes; SIZE_MAX if it is no UTF-8. */
+size_t wire_utf8_units(struct wire_text utf8);
+
 /** Each returns -EINVAL, and changes nothing, if @value does not fit. */
 int wire_set_bytes(unsigned char *data, size_t size, struct wire_bytes value);
 int wire_set_text(enum wire_text_rule rule, unsigned char *data, size_t size,
@@ -200,6 +203,44 @@ uint64_t wire_sum(wire_sum_step *step, uint64_t seed, const struct wire_bytes *p
 struct wire_cursor {
 	size_t index, offset; /* of the next element */
 };
+
+/* ---- writing ---- */
+
+/** Room in a buffer; with @data NULL nothing is stored, and @at tells the length. */
+struct wire_writer {
+	unsigned char *data;
+	uint64_t size, at;
+};
+
+/** Takes @size bytes and zeroes them; NULL if nothing is to be stored there. */
+static inline unsigned char *wire_put(struct wire_writer *w, uint64_t size)
+{
+	const uint64_t at = w->at;
+
+	if (size > UINT64_MAX - at)
+		w->at = UINT64_MAX;
+	else
+		w->at = at + size;
+	if (w->data == NULL || w->at > w->size)
+		return NULL;
+	if (size != 0)
+		memset(w->data + at, 0, (size_t)size);
+	return w->data + at;
+}
+
+static inline unsigned char *wire_put_array(struct wire_writer *w, size_t count, size_t unit)
+{
+	uint64_t size;
+
+	if (__builtin_mul_overflow((uint64_t)count, (uint64_t)unit, &size))
+		size = UINT64_MAX;
+	return wire_put(w, size);
+}
+
+/** 0, or -ENOSPC if more was put than there is room for. */
+int wire_written(const struct wire_writer *w, struct wire_fault *fault);
+/** The length as writers return it; -ERANGE if it does not fit. */
+long wire_length(uint64_t length);
 
 /* ---- operations ---- */
 

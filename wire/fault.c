@@ -70,6 +70,19 @@ int wire_fault_in(struct wire_fault *fault, int error, const char *name, uint64_
 	return error;
 }
 
+int wire_written(const struct wire_writer *w, struct wire_fault *fault)
+{
+	if (w->at <= w->size)
+		return 0;
+	return wire_fault_value(fault, ENOSPC, "size", w->size, "does not fit into the buffer",
+				w->at, w->size);
+}
+
+long wire_length(uint64_t length)
+{
+	return length > INT32_MAX ? -ERANGE : (long)length;
+}
+
 /* ---- description ---- */
 
 struct output {

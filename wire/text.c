@@ -207,6 +207,11 @@ static size_t convert(unsigned char *data, size_t units, enum wire_order order,
 	return at;
 }
 
+size_t wire_utf8_units(struct wire_text utf8)
+{
+	return convert(NULL, 0, WIRE_LITTLE, utf8);
+}
+
 /* ---- setters ---- */
 
 int wire_set_bytes(unsigned char *data, size_t size, struct wire_bytes value)

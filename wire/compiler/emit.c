@@ -195,6 +195,8 @@ const char *place_offset(struct emit *e, const struct place *place)
 {
 	if (place->anchor == 0)
 		return number(e, place->delta);
+	if (e->in_writer)
+		return fmt(e, "a%u + %s", place->anchor, number(e, place->delta));
 	if (place->delta == 0)
 		return fmt(e, "v->at[%u]", place->anchor - 1);
 	return fmt(e, "v->at[%u] + %s", place->anchor - 1, number(e, place->delta));

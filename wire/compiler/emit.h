@@ -124,6 +124,8 @@ void emit_writer_types(struct emit *e);
 void emit_accessors(struct emit *e);
 void emit_init(struct emit *e);
 void emit_operations(struct emit *e);
+/** What a writer computes from the array that @field counts; @from: "in->" or "in->other.". */
+const char *derived_value(struct emit *e, const char *from, const struct field *field);
 /** Notes for each structure whether it has a writer. */
 void find_writers(struct unit *unit);
 

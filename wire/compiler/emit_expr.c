@@ -69,14 +69,36 @@ static const char *chain(struct emit *e, const char *self, const struct expr *ex
 
 /* ---- fields of a structure that is being written ---- */
 
+static const char *element_of(struct emit *e, const char *from, const struct field *field,
+			      const char *index)
+{
+	return fmt(e, "(%s < %s%s_count ? %s%s[%s] : 0)", index, from, field->name, from,
+		   field->name, index);
+}
+
+/* A field of a dynamic structure among the values; not all fields are. */
+static const char *value_member(struct emit *e, const char *from, const struct field *field,
+				const char *index)
+{
+	if (field->constant != NULL)
+		return number(e, field->constant->number);
+	if (field->is_checksum || field->kind == FIELD_JOIN)
+		return "0";
+	if (field->is_derived)
+		return derived_value(e, from, field);
+	if (index != NULL)
+		return element_of(e, from, field, index);
+	return fmt(e, "%s%s", from, field->name);
+}
+
 static const char *written_chain(struct emit *e, const struct expr *expr)
 {
 	const struct field *first = expr->fields[0];
-	const char *value = fmt(e, "w_%s", first->name);
-	const char *index = index_of(e, expr->a);
+	const char *index = expr->is_bytes ? NULL : index_of(e, expr->a), *from = "in->";
 
 	if (expr->field_count == 1)
-		return index == NULL ? value : fmt(e, "w_%s[%s]", first->name, index);
+		return index == NULL ? fmt(e, "w_%s", first->name)
+				     : element_of(e, from, first, index);
 	for (unsigned i = 0; i + 1 < expr->field_count; i++) {
 		const struct field *field = expr->fields[i];
 
@@ -88,14 +110,11 @@ static const char *written_chain(struct emit *e, const struct expr *expr)
 				.is_bytes = expr->is_bytes,
 			};
 
-			return chain(e,
-				     fmt(e, "&%s", i == 0 ? fmt(e, "in->%s", field->name) : value),
-				     &rest, 0, "0");
+			return chain(e, fmt(e, "(&%s%s)", from, field->name), &rest, 0, "0");
 		}
-		value = fmt(e, "%s.%s", i == 0 ? fmt(e, "in->%s", field->name) : value,
-			    expr->fields[i + 1]->name);
+		from = fmt(e, "%s%s.", from, field->name);
 	}
-	return index == NULL ? value : fmt(e, "%s[%s]", value, index);
+	return value_member(e, from, expr->fields[expr->field_count - 1], index);
 }
 
 static const char *field_value(struct emit *e, const struct expr *expr)
@@ -231,7 +250,8 @@ static const char *place_value(struct emit *e, const struct expr *expr)
 		return fmt(e, "(uint64_t)(%s)", place_offset(e, &field->place));
 	if (field->is_sized)
 		return fmt(e, "(uint64_t)(%s)", place_offset(e, &end));
-	return fmt(e, "(uint64_t)v->at[%u]", field->place_end.anchor - 1);
+	return fmt(e, e->in_writer ? "a%u" : "(uint64_t)v->at[%u]",
+		   field->place_end.anchor - (e->in_writer ? 0 : 1));
 }
 
 static const char *has_value(struct emit *e, const struct expr *expr)
