@@ -24,12 +24,17 @@ enum {
 
 struct options {
 	const char *folder, *depfile, *source;
-	bool list, check;
+	const char *old; /* of --diff */
+	struct header_check header;
+	bool list, check, diff;
 };
 
 static const char usage[] =
 	"usage: wirec [-I DIR]... [--depfile FILE] [--check] -o OUTDIR FILE.wire\n"
-	"       wirec [-I DIR]... --list-outputs FILE.wire\n";
+	"       wirec [-I DIR]... --list-outputs FILE.wire\n"
+	"       wirec [-I DIR]... --diff OLD.wire NEW.wire\n"
+	"       wirec [-I DIR]... --check-header FILE.h --struct NAME [--as S] [--cc CC] "
+	"FILE.wire\n";
 
 /* ---- files ---- */
 
@@ -180,6 +185,50 @@ static int put_outputs(struct compiler *c, const struct options *options, struct
 	return result;
 }
 
+static int check_against_header(struct compiler *c, const struct options *options,
+				const struct unit *unit)
+{
+	struct header_check what = options->header;
+	int result;
+
+	what.as = what.as != NULL ? what.as : what.name;
+	what.cc = what.cc != NULL ? what.cc : "cc";
+	result = check_header(c, unit, &what);
+	if (result < 0)
+		return EXIT_FILES;
+	return result != 0 ? EXIT_REFUSED : 0;
+}
+
+static int fail_compilation(const struct compiler *c)
+{
+	return c->errors != 0 ? EXIT_REFUSED : EXIT_FILES;
+}
+
+static int diff(struct compiler *c, const struct options *options)
+{
+	struct compiler old = {
+		.read = read_file, .folders = c->folders, .folder_count = c->folder_count};
+	const struct unit *before = compile(&old, options->old);
+	const struct unit *after = before != NULL ? compile(c, options->source) : NULL;
+	struct text out = {0};
+	int result = 0;
+
+	if (before == NULL)
+		result = fail_compilation(&old);
+	else if (after == NULL)
+		result = fail_compilation(c);
+	else if (diff_descriptions(&old, before, c, after, &out) != 0)
+		result = EXIT_REFUSED;
+	if (out.length != 0)
+		fputs(out.data, stdout);
+	text_put(&c->messages, old.messages.data, old.messages.length);
+	if (c->messages.length != 0)
+		fputs(c->messages.data, stderr);
+	text_finish(&out);
+	compiler_finish(&old);
+	return result;
+}
+
 static int run(struct compiler *c, const struct options *options)
 {
 	struct unit *unit;
@@ -187,10 +236,15 @@ static int run(struct compiler *c, const struct options *options)
 
 	if (options->list)
 		return list_outputs(c, options);
+	if (options->diff)
+		return diff(c, options);
 	unit = compile(c, options->source);
-	result = unit != NULL     ? put_outputs(c, options, unit)
-		 : c->errors != 0 ? EXIT_REFUSED
-				  : EXIT_FILES;
+	if (unit == NULL)
+		result = fail_compilation(c);
+	else if (options->header.header != NULL)
+		result = check_against_header(c, options, unit);
+	else
+		result = put_outputs(c, options, unit);
 	if (c->messages.length != 0)
 		fputs(c->messages.data, stderr);
 	if (result == 0 && options->depfile != NULL)
@@ -216,6 +270,11 @@ static bool parse_options(struct compiler *c, struct options *options, int argc,
 		{"list-outputs", no_argument, NULL, 'l'},
 		{"depfile", required_argument, NULL, 'd'},
 		{"check", no_argument, NULL, 'c'},
+		{"diff", no_argument, NULL, 'D'},
+		{"check-header", required_argument, NULL, 'H'},
+		{"struct", required_argument, NULL, 'S'},
+		{"as", required_argument, NULL, 'A'},
+		{"cc", required_argument, NULL, 'C'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -238,6 +297,21 @@ static bool parse_options(struct compiler *c, struct options *options, int argc,
 		case 'c':
 			options->check = true;
 			break;
+		case 'D':
+			options->diff = true;
+			break;
+		case 'H':
+			options->header.header = optarg;
+			break;
+		case 'S':
+			options->header.name = optarg;
+			break;
+		case 'A':
+			options->header.as = optarg;
+			break;
+		case 'C':
+			options->header.cc = optarg;
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			exit(0);
@@ -245,10 +319,14 @@ static bool parse_options(struct compiler *c, struct options *options, int argc,
 			return false;
 		}
 	}
-	if (optind + 1 != argc)
+	if (optind + (options->diff ? 2 : 1) != argc)
 		return false;
-	options->source = argv[optind];
-	return options->list || options->folder != NULL;
+	options->old = argv[optind];
+	options->source = argv[argc - 1];
+	if ((options->header.header == NULL) != (options->header.name == NULL))
+		return false;
+	return options->list || options->diff || options->header.header != NULL ||
+	       options->folder != NULL;
 }
 
 int main(int argc, char **argv)
