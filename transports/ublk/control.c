@@ -130,6 +130,16 @@ static uint16_t fill_buffer(struct ublk_control *control, const struct ublk_comm
 	return (uint16_t)path_bytes;
 }
 
+/* A submission entry of 128 bytes: the usual 64, of which the command's body begins in the last 16.
+ */
+union long_entry {
+	struct io_uring_sqe usual;
+	struct {
+		unsigned char head[offsetof(struct io_uring_sqe, addr3)];
+		unsigned char body[128 - offsetof(struct io_uring_sqe, addr3)];
+	};
+};
+
 static void fill_entry(struct ublk_control *control, struct io_uring_sqe *sqe,
 		       const struct ublk_command *command)
 {
@@ -143,14 +153,16 @@ static void fill_entry(struct ublk_control *control, struct io_uring_sqe *sqe,
 		.data = command->data,
 		.dev_path_len = path_bytes,
 	};
+	union long_entry entry;
 
-	memset(sqe, 0, 2 * sizeof(*sqe));
-	sqe->opcode = IORING_OP_URING_CMD;
-	sqe->fd = control->fd;
-	sqe->personality = control->personality;
-	sqe->cmd_op = encode(control, command->number);
-	sqe->user_data = control->generation;
-	memcpy((char *)sqe + offsetof(struct io_uring_sqe, addr3), &body, sizeof(body));
+	memset(&entry, 0, sizeof(entry));
+	entry.usual.opcode = IORING_OP_URING_CMD;
+	entry.usual.fd = control->fd;
+	entry.usual.personality = control->personality;
+	entry.usual.cmd_op = encode(control, command->number);
+	entry.usual.user_data = control->generation;
+	memcpy(entry.body, &body, sizeof(body));
+	memcpy(sqe, &entry, sizeof(entry));
 }
 
 int ublk_control_begin(struct ublk_control *control, const struct ublk_command *command)
