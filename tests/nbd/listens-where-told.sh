@@ -26,7 +26,7 @@ serve_at "nbd,socket=$dir/a b,mode=0666,export=my disk/1,description=Mine" null 
 [[ $(nbdinfo --size "$uri") == 1048576 ]] || fail 'not found by its name'
 nbdinfo "$uri" | grep -q 'description: Mine' || fail 'another description'
 [[ $(nbdinfo --size "nbd+unix:///?socket=$dir/a%20b") == 1048576 ]] || fail 'not the default export'
-refused 'no export named' nbdinfo --size "nbd+unix:///other?socket=$dir/a%20b"
+refused 'no export named' nbdcopy "nbd+unix:///other?socket=$dir/a%20b" null:
 
 step 'a socket in use is refused, and goes on working'
 refused "another server is listening on $dir/a b" try "nbd,socket=$dir/a b"
