@@ -46,6 +46,8 @@ int leave_folder(void **state)
 	return chdir("/") == 0 ? nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS) : -1;
 }
 
+static unsigned skipped;
+
 void need_tool(const char *name)
 {
 	char command[256];
@@ -54,7 +56,13 @@ void need_tool(const char *name)
 	if (system(command) == 0)
 		return;
 	print_message("skipped: there is no %s here\n", name);
+	skipped++;
 	skip();
+}
+
+int exit_code(int failed)
+{
+	return failed != 0 ? 1 : skipped != 0 ? 77 : 0;
 }
 
 static void show_log(void)

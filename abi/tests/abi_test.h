@@ -39,6 +39,8 @@ int enter_folder(void **state);
 int leave_folder(void **state);
 /** Skips the test with a reason unless the tool is there; system folders are searched, too. */
 void need_tool(const char *name);
+/** The exit code for the number of failed tests: 77 if some were skipped for want of a tool. */
+int exit_code(int failed);
 /** Runs a shell command and returns its exit code; its output is in the file "log", shown if the
  * code is not
  * @expected. */

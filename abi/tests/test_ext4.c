@@ -389,5 +389,5 @@ int main(void)
 		cmocka_unit_test(damage_to_the_descriptors_is_found_from_the_start),
 	};
 
-	return cmocka_run_group_tests(tests, enter_folder, clean_up);
+	return exit_code(cmocka_run_group_tests(tests, enter_folder, clean_up));
 }

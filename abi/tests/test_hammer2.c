@@ -370,5 +370,5 @@ int main(void)
 		cmocka_unit_test(image_made_elsewhere_is_sound),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, clean_up);
+	return exit_code(cmocka_run_group_tests(tests, NULL, clean_up));
 }

@@ -131,5 +131,5 @@ int main(void)
 		cmocka_unit_test(every_changed_byte_is_found),
 	};
 
-	return cmocka_run_group_tests(tests, enter_folder, leave_folder);
+	return exit_code(cmocka_run_group_tests(tests, enter_folder, leave_folder));
 }

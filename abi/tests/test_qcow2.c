@@ -310,5 +310,5 @@ int main(void)
 		cmocka_unit_test(impossible_headers_are_refused),
 	};
 
-	return cmocka_run_group_tests(tests, enter_folder, leave_folder);
+	return exit_code(cmocka_run_group_tests(tests, enter_folder, leave_folder));
 }

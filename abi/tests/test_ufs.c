@@ -346,5 +346,5 @@ int main(void)
 		cmocka_unit_test(edits_are_read_back),
 	};
 
-	return cmocka_run_group_tests(tests, enter_folder, clean_up);
+	return exit_code(cmocka_run_group_tests(tests, enter_folder, clean_up));
 }
