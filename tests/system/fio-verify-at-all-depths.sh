@@ -50,7 +50,8 @@ all_shapes() # DEVICE
 		printf '[%s]\nbs=%s\niodepth=%s\nsize=%s\n' larger 1m 4 16M split 4m 2 16M
 		printf '[mixed sizes]\nbsrange=512-256k\niodepth=128\n'
 		printf '[reads and writes]\nbs=4k\niodepth=16\nrw=randrw\n'
-		printf '[trims and writes]\nbs=4k\niodepth=32\nrw=randtrimwrite\n'
+		# A device may carry out a trim and a write of the same block in any order.
+		printf '[trims and writes]\nbs=4k\niodepth=32\nrw=randtrimwrite\nserialize_overlap=1\n'
 		printf '[four at once]\nbs=16k\niodepth=16\nnumjobs=4\noffset_increment=%s\nfsync=64\n' $unit
 	} >"$work/jobs"
 	run_fio "$1: eleven shapes of load, verified"
