@@ -112,7 +112,7 @@ static int open_parts(struct asys *asys, const struct asys_options *options)
 	error = asys_pool_create(asys, options, &asys->pool);
 	if (error != 0)
 		return error;
-	asys_ring_init(asys, options);
+	asys_ring_init(asys);
 	return asys_has_ring(asys) ? 0 : asys_wait_init(asys);
 }
 
@@ -149,6 +149,8 @@ int asys_create(const struct asys_options *given, struct asys **result_asys)
 	memset(asys, 0, sizeof(*asys));
 	asys->owner = pthread_self();
 	asys->flags = options.flags;
+	asys->depth = options.depth;
+	asys->max_kernel_workers = options.max_kernel_workers;
 	asys->wake_fd = -1;
 	asys->epoll_fd = -1;
 	asys->timer_fd = -1;

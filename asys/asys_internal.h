@@ -112,7 +112,7 @@ struct asys {
 	bool cancelling;
 	/** asys_fd() was called: the descriptor must tell what goes on. */
 	bool polled;
-	/** The wake event was written and not yet consumed. */
+	/** The wake event was written by us and not yet consumed. */
 	bool wake_sent;
 	/** A signal ended the last sleep. */
 	bool interrupted;
@@ -120,6 +120,8 @@ struct asys {
 
 	struct io_uring ring;
 	uint32_t ring_setup;
+	uint32_t depth;
+	uint32_t max_kernel_workers;
 	/** By the ring's operation. */
 	bool ring_takes[ASYS_RING_OPERATIONS];
 	bool wake_armed;
@@ -227,9 +229,6 @@ uint32_t asys_events_of(const struct asys_message *message);
 /** Takes over what other threads posted and finished. */
 void asys_take_shared(struct asys *asys);
 
-/** Makes the descriptor readable. */
-void asys_wake_self(struct asys *asys);
-
 /** Cancels without waiting for an answer, for a deadline or the end. */
 void asys_stop_message(struct asys *asys, struct asys_message *message);
 
@@ -289,8 +288,15 @@ enum asys_event {
 };
 
 /** Sets the ring up, or leaves the reason in ring_error. */
-void asys_ring_init(struct asys *asys, const struct asys_options *options);
+void asys_ring_init(struct asys *asys);
 void asys_ring_finish(struct asys *asys);
+
+/**
+ * Sees to it that who polls the ring is woken: with deferred work it is not told of what only its
+ * own thread can finish. That takes another ring, and so an idle one, or -EBUSY. Without a ring on
+ * return, none could be had.
+ */
+int asys_ring_make_pollable(struct asys *asys);
 
 /** Gives @message to the ring; false when it has no such operation or cannot take it now. */
 bool asys_ring_give(struct asys *asys, struct asys_message *message);

@@ -131,17 +131,14 @@ static int64_t call_splice(const struct asys_message *message)
 static int64_t call_connect(const struct asys_message *message, uint64_t file)
 {
 	struct pollfd done = {.fd = (int)file, .events = POLLOUT};
-	socklen_t length = sizeof(int);
-	int error = 0;
+	const uint64_t *const arguments = message->arguments;
 
-	if (syscall(SYS_connect, file, message->arguments[1], message->arguments[2]) == 0)
+	if (syscall(SYS_connect, file, arguments[1], arguments[2]) == 0)
 		return 0;
-	if (errno != EINPROGRESS)
+	if (errno != EINPROGRESS || poll(&done, 1, -1) < 0)
 		return -errno;
-	if (poll(&done, 1, -1) < 0 ||
-	    getsockopt((int)file, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
-		return -errno;
-	return -error;
+	/* This one only fetches what became of the first. */
+	return result_of(syscall(SYS_connect, file, arguments[1], arguments[2]));
 }
 
 /* Only asked of a file that cannot be waited for, which is always ready. */

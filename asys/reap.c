@@ -130,7 +130,8 @@ int asys_reap(struct asys *asys, struct asys_message *completed[], unsigned capa
 
 /* ---- the descriptor ------------------------------------------------------------------------ */
 
-void asys_wake_self(struct asys *asys)
+/** Makes the descriptor readable. */
+static void wake_self(struct asys *asys)
 {
 	const uint64_t one = 1;
 
@@ -150,7 +151,7 @@ static void make_descriptor_tell(struct asys *asys)
 		asys_wait_arm(asys);
 	}
 	if (!may_sleep(asys) || asys->ready.first != NULL || asys->due.first != NULL)
-		asys_wake_self(asys);
+		wake_self(asys);
 }
 
 void asys_leave(struct asys *asys)
@@ -161,8 +162,12 @@ void asys_leave(struct asys *asys)
 
 int asys_fd(struct asys *asys)
 {
-	const int error = asys_check(asys);
+	int error = asys_check(asys);
 
+	if (error == 0 && asys_has_ring(asys))
+		error = asys_ring_make_pollable(asys);
+	if (error == 0 && !asys_has_ring(asys) && asys->epoll_fd < 0)
+		error = asys_wait_init(asys);
 	if (error != 0)
 		return error;
 	asys->polled = true;

@@ -23,28 +23,33 @@ static const uint8_t needed_operations[] = {
 
 /* ---- setting up ---------------------------------------------------------------------------- */
 
-/* The best set-up first. Kernels that lack a flag say -EINVAL. */
-static int create(struct asys *asys, unsigned depth)
-{
-	static const unsigned setups[] = {
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
-			IORING_SETUP_SUBMIT_ALL,
-		IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
+/*
+ * The best set-up first. Kernels that lack a flag say -EINVAL. What comes after FIRST_POLLABLE
+ * wakes who polls the ring's descriptor.
+ */
+#define FIRST_POLLABLE 1
+static const unsigned setups[] = {
+	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
 		IORING_SETUP_SUBMIT_ALL,
-	};
+	IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+		IORING_SETUP_SUBMIT_ALL,
+	IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
+	IORING_SETUP_SUBMIT_ALL,
+};
+
+static int create(struct asys *asys, unsigned first)
+{
 	const unsigned always = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE |
 				((asys->flags & ASYS_WIDE_ENTRIES) ? IORING_SETUP_SQE128 : 0);
 	int result = -EINVAL;
 
-	for (unsigned i = 0; result == -EINVAL && i < BASE_ARRAY_LENGTH(setups); i++) {
+	for (unsigned i = first; result == -EINVAL && i < BASE_ARRAY_LENGTH(setups); i++) {
 		struct io_uring_params parameters = {
 			.flags = setups[i] | always,
-			.cq_entries = depth * 4,
+			.cq_entries = asys->depth * 4,
 		};
 
-		result = io_uring_queue_init_params(depth, &asys->ring, &parameters);
+		result = io_uring_queue_init_params(asys->depth, &asys->ring, &parameters);
 		asys->ring_setup = setups[i] | always;
 	}
 	return result;
@@ -83,21 +88,44 @@ static void limit_kernel_workers(struct asys *asys, unsigned most)
 	io_uring_register_iowq_max_workers(&asys->ring, values);
 }
 
-void asys_ring_init(struct asys *asys, const struct asys_options *options)
+static void set_up(struct asys *asys, unsigned first)
 {
 	asys->timer_ns = UINT64_MAX;
-	asys->ring_error = (asys->flags & ASYS_NO_RING) ? -ENOTSUP : create(asys, options->depth);
+	asys->ring_error = (asys->flags & ASYS_NO_RING) ? -ENOTSUP : create(asys, first);
 	if (asys->ring_error != 0)
 		return;
 	/* A child that had the ring mapped would share it with us. */
 	io_uring_ring_dontfork(&asys->ring);
 	io_uring_register_ring_fd(&asys->ring);
-	limit_kernel_workers(asys, options->max_kernel_workers);
+	limit_kernel_workers(asys, asys->max_kernel_workers);
 	asys->ring_error = probe(asys);
 	if (asys->ring_error == 0 && try_to_cancel_all(asys) == -EINVAL)
 		asys->ring_error = -ENOSYS;
 	if (asys->ring_error != 0)
 		io_uring_queue_exit(&asys->ring);
+}
+
+void asys_ring_init(struct asys *asys)
+{
+	set_up(asys, 0);
+}
+
+int asys_ring_make_pollable(struct asys *asys)
+{
+	if ((asys->ring_setup & IORING_SETUP_DEFER_TASKRUN) == 0)
+		return 0;
+	if (asys->in_flight != 0 || asys->fixed_count != 0 || asys->buffer_count != 0)
+		return base_error(EBUSY, "the descriptor has to be asked for before messages are "
+					 "sent, and files or buffers registered");
+	/* The old ring must not take an event that is meant for the new one. */
+	while (asys->wake_armed) {
+		asys_ring_stop_all(asys);
+		asys_ring_enter(asys, UINT64_MAX);
+		asys_ring_take(asys, NULL, 0);
+	}
+	io_uring_queue_exit(&asys->ring);
+	set_up(asys, FIRST_POLLABLE);
+	return 0;
 }
 
 void asys_ring_finish(struct asys *asys)
@@ -270,7 +298,8 @@ int asys_ring_cancel(struct asys *asys, struct asys_message *message)
 	asys->cancel_answered = false;
 	asys_ring_cancel_by(asys, asys_pointer(message), 0, ASYS_EVENT_CANCEL);
 	result = asys_ring_await_answer(asys);
-	return result == 0 ? 0 : -EALREADY;
+	/* For some operations the answer is how many were stopped. */
+	return result >= 0 ? 0 : -EALREADY;
 }
 
 void asys_ring_stop(struct asys *asys, struct asys_message *message)

@@ -236,8 +236,12 @@ int asys_wait(struct asys *asys, struct asys_message *completed[], unsigned capa
 
 /**
  * A file descriptor that is readable when asys_reap() may have something to give or to do; for
- * poll(2) and epoll(7), not for reading. It remains asys' own. Calling this once makes later calls
- * see to it.
+ * poll(2) and epoll(7), not for reading. It remains asys' own.
+ *
+ * Ask for it first: with io_uring it takes a ring of another kind, which costs a few percent of
+ * speed, so that this fails with -EBUSY while messages are in flight or files or buffers are
+ * registered. Later calls give the same one. Messages of asys_queue() have to be handed over before
+ * polling.
  */
 int asys_fd(struct asys *asys);
 

@@ -3,7 +3,7 @@
  * What every handle promises, whatever carries its messages out. Run once for each way; see
  * test_choose_way().
  *
- * usage: conformance WAY
+ * usage: conformance WAY [PATTERN]
  */
 #include "asys_test.h"
 
@@ -1391,10 +1391,12 @@ int main(int count, char **arguments)
 		CASE(test_a_storm_with_cancels_and_deadlines_completes_once_each),
 	};
 
-	if (count != 2) {
-		fputs("usage: conformance WAY\n", stderr);
+	if (count != 2 && count != 3) {
+		fputs("usage: conformance WAY [PATTERN]\n", stderr);
 		return 2;
 	}
+	if (count == 3)
+		cmocka_set_test_filter(arguments[2]);
 	if (!test_choose_way(arguments[1]))
 		return 77;
 	return cmocka_run_group_tests(tests, NULL, NULL);
