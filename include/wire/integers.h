@@ -271,6 +271,12 @@ static inline uint64_t wire_fit(uint64_t value, uint64_t max, bool *bad)
 	return value > max ? 0 : value;
 }
 
+/* A function, as compilers warn where types make the comparison constant. */
+static inline bool wire_exceeds(uint64_t value, uint64_t max)
+{
+	return value > max;
+}
+
 /** An index that is out of every range if it does not fit. */
 static inline size_t wire_index(uint64_t value)
 {

@@ -34,4 +34,10 @@
 #include <string.h>
 #endif
 
+#ifdef __cplusplus
+#define WIRE_STATIC_ASSERT static_assert
+#else
+#define WIRE_STATIC_ASSERT _Static_assert
+#endif
+
 #endif

@@ -362,7 +362,7 @@ static void emit_view_array(struct emit *e, const struct field *field)
 		return;
 	begin(e, "int", fmt(e, "%s_at", name_of(e, "", field)),
 	      fmt(e, "%s, size_t i, struct %s_view *item", self_type(e), inner));
-	line(e, "struct wire_cursor c = {0};\n");
+	line(e, "struct wire_cursor c;\n");
 	line(e, "if (i >= v->n_%s)", field->name);
 	line(e, "\treturn -ERANGE;");
 	line(e, "c.index = i;");

@@ -197,12 +197,12 @@ static void emit_asserts(struct emit *e, const struct member_list *m)
 {
 	const char *prefix = struct_prefix(e, e->s);
 
-	line(e, "_Static_assert(sizeof(struct %s) == %llu, \"size of %s\");", prefix,
+	line(e, "WIRE_STATIC_ASSERT(sizeof(struct %s) == %llu, \"size of %s\");", prefix,
 	     (unsigned long long)e->s->size, e->s->name);
 	for (size_t i = 0; i < m->count; i++)
-		line(e, "_Static_assert(offsetof(struct %s, %s) == %llu, \"place of %s\");", prefix,
-		     member_name(e, m->list[i]), (unsigned long long)m->list[i]->place.delta,
-		     member_name(e, m->list[i]));
+		line(e, "WIRE_STATIC_ASSERT(offsetof(struct %s, %s) == %llu, \"place of %s\");",
+		     prefix, member_name(e, m->list[i]),
+		     (unsigned long long)m->list[i]->place.delta, member_name(e, m->list[i]));
 }
 
 static void emit_fixed_type(struct emit *e)

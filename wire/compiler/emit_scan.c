@@ -137,7 +137,7 @@ static void scan_ranges(struct emit *e, const struct field *field, const char *v
 			const char *offset)
 {
 	const struct range *range = field->ranges;
-	const char *list = NULL;
+	const char *list = NULL, *most = NULL;
 
 	for (; range != NULL; range = range->next) {
 		const char *low = evaluate(e, range->low, field->name, offset);
@@ -147,6 +147,7 @@ static void scan_ranges(struct emit *e, const struct field *field, const char *v
 		const bool all = range->high->is_constant && range->high->number == UINT64_MAX;
 		const char *one;
 
+		most = most == NULL ? high : most;
 		if (range->low == range->high)
 			one = fmt(e, "%s == %s", value, low);
 		else if (range->low->is_constant && range->low->number == 0)
@@ -160,11 +161,7 @@ static void scan_ranges(struct emit *e, const struct field *field, const char *v
 	range = field->ranges;
 	fault_if(e, "EBADMSG", field->name, offset,
 		 range->next == NULL ? "must lie in its range" : "must lie in one of its ranges",
-		 fmt(e, "%s, %s", value,
-		     range->low->is_constant
-			     ? expression(e, range->high->is_constant ? range->high : range->low)
-			     : "0"),
-		 "!(%s)", list);
+		 fmt(e, "%s, %s", value, most), "!(%s)", list);
 }
 
 static void scan_set(struct emit *e, const struct field *field, const char *value,

@@ -222,9 +222,10 @@ static void set_value(struct emit *e, const struct field *field)
 		line(e, "w_%s = 0;", field->name);
 	} else if (field->is_derived) {
 		value = derived_value(e, "in->", field);
-		refuse_if(e, field, "cannot hold the count",
-			  fmt(e, "%s, %s", value, number(e, max)),
-			  max == UINT64_MAX ? "false" : fmt(e, "%s > %s", value, number(e, max)));
+		refuse_if(
+			e, field, "cannot hold the count", fmt(e, "%s, %s", value, number(e, max)),
+			max == UINT64_MAX ? "false"
+					  : fmt(e, "wire_exceeds(%s, %s)", value, number(e, max)));
 		line(e, "w_%s = (%s)(%s);", field->name, type, value);
 	} else if (field->set != NULL && field->set->unknown == UNKNOWN_CLEAR) {
 		line(e, "w_%s = (%s)(in->%s & UINT64_C(0x%llx));", field->name, type, field->name,

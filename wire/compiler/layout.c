@@ -110,7 +110,7 @@ static bool enter_struct(struct layouter *l, struct field *field)
 	if (l->s->nesting > WIREC_MAX_NESTING) {
 		report(l->c, &field->pos, "limit", "structures are nested more than %d deep",
 		       WIREC_MAX_NESTING);
-		return false;
+		longjmp(l->c->stop, 1);
 	}
 	l->s->has_checksums |= inner->has_checksums;
 	field->unit_size = inner->is_fixed ? inner->size : 0;
@@ -650,7 +650,7 @@ static void finish_size(struct layouter *l)
 	}
 	s->is_fixed = !l->dynamic;
 	s->size = size;
-	if (s->is_fixed && size == 0)
+	if (s->is_fixed && size == 0 && l->c->errors == 0)
 		report(l->c, &s->pos, "size", "'%s' would have no bytes", s->name);
 	if (!s->is_fixed && s->guard_count > WIREC_MAX_GUARDS)
 		report(l->c, &s->pos, "limit", "more than %d conditions in a dynamic structure",

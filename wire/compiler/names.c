@@ -47,13 +47,16 @@ static void refuse_keyword(struct compiler *c, const struct pos *pos, const char
 
 static void take_struct(struct emit *e, struct taken *taken, const struct strct *s)
 {
-	static const char *const own[] = {"check", "scan",   "open",  "init",    "seal",
-					  "equal", "walk",   "copy",  "from",    "order",
-					  "view",  "values", "write", "measure", "format"};
+	static const char *const tags[] = {"", "_view", "_values"};
+	static const char *const own[] = {"check",      "scan",      "open",     "init", "seal",
+					  "equal",      "walk",      "copy",     "from", "order",
+					  "write",      "measure",   "format",   "put",  "checked",
+					  "root_check", "root_walk", "root_seal"};
 	const char *p = struct_prefix(e, s);
 
-	take(taken, &s->pos, p);
 	refuse_keyword(taken->c, &s->pos, s->name);
+	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++)
+		take(taken, &s->pos, fmt(e, "struct %s%s", p, tags[i]));
 	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
 		take(taken, &s->pos, fmt(e, "%s_%s", p, own[i]));
 	for (const struct param *param = s->params; param != NULL; param = param->next)
@@ -108,6 +111,7 @@ void check_c_names(struct compiler *c, struct unit *unit)
 	for (const struct set_list *entry = unit->sets; entry != NULL; entry = entry->next) {
 		const struct set *set = entry->set;
 
+		take(&taken, &set->pos, fmt(&e, "struct %s_%s", unit->format, set->name));
 		take(&taken, &set->pos, fmt(&e, "%s_%s_known", unit->format, set->name));
 		for (const struct member *member = set->members; member != NULL;
 		     member = member->next)
@@ -116,6 +120,8 @@ void check_c_names(struct compiler *c, struct unit *unit)
 	}
 	for (const struct constant *k = unit->constants; k != NULL; k = k->next)
 		take(&taken, &k->pos, upper(&e, fmt(&e, "%s_%s", unit->format, k->name)));
-	for (const struct companion *k = unit->companions; k != NULL; k = k->next)
-		take(&taken, &k->pos, fmt(&e, "%s_%s_%s", unit->format, k->of, k->name));
+	for (const struct companion *k = unit->companions; k != NULL; k = k->next) {
+		take(&taken, &k->pos, fmt(&e, "struct %s_%s_%s", unit->format, k->of, k->name));
+		take(&taken, &k->pos, fmt(&e, "%s_%s_%s_of", unit->format, k->of, k->name));
+	}
 }

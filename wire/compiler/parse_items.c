@@ -545,9 +545,18 @@ static const struct {
 
 static struct item *parse_item(struct parser *p)
 {
+	const struct pos pos = p->lexer.token.pos;
+
 	for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++)
-		if (parse_take(p, items[i].word))
-			return items[i].parse(p);
+		if (parse_take(p, items[i].word)) {
+			struct item *item = items[i].parse(p);
+
+			/* Mistakes in what has a name are shown at the name. */
+			if (item->field == NULL && item->kind != ITEM_UNION &&
+			    item->kind != ITEM_ORDER)
+				item->pos = pos;
+			return item;
+		}
 	return parse_field(p, NULL);
 }
 

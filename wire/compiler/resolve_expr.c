@@ -364,9 +364,11 @@ static void resolve_binary(struct scope *scope, struct expr *e)
 	uint64_t value = 0;
 
 	if (e->a->is_constant && e->b->is_constant) {
-		if (!compute(e->op, e->a->number, e->b->number, &value))
+		if (!compute(e->op, e->a->number, e->b->number, &value)) {
+			value = 1;
 			report(scope->c, &e->pos, "constant",
 			       "this does not fit into 64 bits without a sign, or divides by zero");
+		}
 		make_number(e, value);
 		return;
 	}
