@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SHA-256 (FIPS 180-4), for the digest of LUKS2 headers.
+ * SHA-256, for the digest of LUKS2 headers.
  */
 #ifndef ABI_TESTS_SHA256_H
 #define ABI_TESTS_SHA256_H
