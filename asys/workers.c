@@ -48,6 +48,13 @@ struct futex_waitv_entry {
 	uint32_t reserved;
 };
 
+/** `queued` of a message, under the lock; its marks stay the owner's. */
+enum {
+	NOT_QUEUED,
+	QUEUED_TO_CALL,
+	QUEUED_TO_TRY
+};
+
 struct worker {
 	struct asys_pool *pool;
 	pthread_t thread;
@@ -98,7 +105,7 @@ static void *worker_main(void *argument);
 static void append(struct asys_pool *pool, struct asys_message *message)
 {
 	message->next = NULL;
-	message->queued = true;
+	message->queued = (message->marks & ASYS_MARK_NO_WAIT) ? QUEUED_TO_TRY : QUEUED_TO_CALL;
 	message->previous = pool->last;
 	if (pool->last != NULL)
 		pool->last->next = message;
@@ -109,7 +116,7 @@ static void append(struct asys_pool *pool, struct asys_message *message)
 
 static void take_out(struct asys_pool *pool, struct asys_message *message)
 {
-	message->queued = false;
+	message->queued = NOT_QUEUED;
 	if (message->previous != NULL)
 		message->previous->next = message->next;
 	else
@@ -280,7 +287,7 @@ static void serve(struct worker *worker)
 {
 	struct asys_pool *const pool = worker->pool;
 	struct asys_message *const message = pool->first;
-	const bool no_wait = (message->marks & ASYS_MARK_NO_WAIT) != 0;
+	const bool no_wait = message->queued == QUEUED_TO_TRY;
 
 	take_out(pool, message);
 	base_list_remove(&worker->link);
@@ -456,7 +463,7 @@ int asys_pool_cancel(struct asys_pool *pool, struct asys_message *message)
 	int result = -EALREADY;
 
 	pthread_mutex_lock(&pool->lock);
-	if (message->queued) {
+	if (message->queued != NOT_QUEUED) {
 		take_out(pool, message);
 		result = ASYS_POOL_TAKEN_BACK;
 	} else if (message->number == ASYS_FUTEX_WAIT && pool->futex_can_stop) {
@@ -480,7 +487,7 @@ struct asys_message *asys_pool_take_all(struct asys_pool *pool)
 	pool->first = NULL;
 	pool->last = NULL;
 	for (struct asys_message *message = first; message != NULL; message = message->next)
-		message->queued = false;
+		message->queued = NOT_QUEUED;
 	base_list_for_each (link, &pool->busy) {
 		struct worker *const worker = base_list_entry(link, struct worker, link);
 		const struct asys_message *const message = atomic_load(&worker->message);

@@ -20,6 +20,7 @@ import sys
 # room keeps to itself nobody else may include.
 MAY_INCLUDE = {
     "base": {"base"},
+    "asys": {"public", "base"},
     "device": {"public", "device", "base"},
     "transports/*": {"public", "device", "base", "abi"},
     "drivers/*": {"public", "base", "abi"},
