@@ -132,11 +132,36 @@ size_t wire_sum_range(struct wire_bytes *pieces, const unsigned char *base, size
 	return made;
 }
 
+/* As many bytes as the steps take at a time; units are no larger. */
+#define STRIDE 8
+
+/* Pieces follow one another without a gap: what is left of one is put before the next, so that
+ * units may lie across their bounds, and that short pieces do not cost a step for each byte. */
 uint64_t wire_sum(wire_sum_step *step, uint64_t seed, const struct wire_bytes *pieces, size_t count)
 {
+	unsigned char pending[STRIDE];
 	uint64_t state = seed;
+	size_t have = 0;
 
-	for (size_t i = 0; i < count; i++)
-		state = step(state, pieces[i].data, pieces[i].size);
-	return state;
+	for (size_t i = 0; i < count; i++) {
+		const unsigned char *p = pieces[i].data;
+		size_t left = pieces[i].size;
+
+		for (; have != 0 && have < STRIDE && left != 0; left--)
+			pending[have++] = *p++;
+		if (have == STRIDE) {
+			state = step(state, pending, STRIDE);
+			have = 0;
+		}
+		if (left >= STRIDE) {
+			const size_t whole = left - left % STRIDE;
+
+			state = step(state, p, whole);
+			p += whole;
+			left -= whole;
+		}
+		for (; left != 0; left--)
+			pending[have++] = *p++;
+	}
+	return have != 0 ? step(state, pending, have) : state;
 }

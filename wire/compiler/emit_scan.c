@@ -976,11 +976,28 @@ static void scan_finish(struct emit *e)
 	     e->s->size_expr != NULL ? "v->size" : place_offset(e, &e->s->end));
 }
 
+/* What is always there is set in any case; clearing all of a view would cost as much as the rest. */
+static void clear_what_may_be_absent(struct emit *e)
+{
+	if (e->s->guard_count == 0)
+		return;
+	line(e, "v->has = 0;");
+	if (e->s->anchor_count != 0)
+		line(e, "memset(v->at, 0, sizeof(v->at));");
+	if (e->s->cover_count != 0)
+		line(e, "memset(v->cov, 0, sizeof(v->cov));");
+	for (const struct field *field = e->s->fields; field != NULL; field = field->next)
+		if (field->kind == FIELD_PLAIN && !field->is_sized && field->array != ARRAY_NONE &&
+		    field->guard != NULL)
+			line(e, "v->n_%s = 0;", field->name);
+}
+
 static void scan_view_start(struct emit *e)
 {
-	line(e, "memset(v, 0, sizeof(*v));");
 	line(e, "v->data = wire_writable(data);");
 	line(e, "v->size = size;");
+	line(e, "v->length = 0;");
+	clear_what_may_be_absent(e);
 	if (e->s->takes_order)
 		line(e, "v->order = order;");
 	for (const struct param *param = e->s->params; param != NULL; param = param->next)
