@@ -24,6 +24,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <string.h>
 
 #define ASYS_LINKS (ASYS_LINK_AFTER | ASYS_LINK_SUCCESS | ASYS_LINK_HARD)
 
@@ -331,6 +332,36 @@ struct io_uring_sqe *asys_ring_entry(struct asys *asys);
 /** Fills in an entry; false when the ring has no such thing. */
 bool asys_ring_encode(const struct asys *asys, const struct asys_message *message, int opcode,
 		      struct io_uring_sqe *sqe);
+
+/** What one call moves at most; the kernel cuts lengths the same way. */
+#define ASYS_CALL_BYTES_MOST 0x7ffff000U
+
+static inline uint32_t asys_ring_cut_length(uint64_t length_bytes)
+{
+	return (uint32_t)base_min(length_bytes, ASYS_CALL_BYTES_MOST);
+}
+
+/** What entries of all operations have in common. */
+static inline void asys_ring_clear(struct io_uring_sqe *sqe, const struct asys_message *message,
+				   uint8_t opcode)
+{
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->opcode = opcode;
+	sqe->flags = (message->flags & ASYS_FIXED_FILE) && opcode != IORING_OP_NOP
+			     ? IOSQE_FIXED_FILE
+			     : 0;
+	sqe->fd = (int32_t)message->arguments[0];
+	sqe->user_data = asys_pointer(message);
+}
+
+static inline void asys_ring_encode_transfer(const struct asys_message *message,
+					     struct io_uring_sqe *sqe, uint64_t offset)
+{
+	sqe->off = offset;
+	sqe->addr = message->arguments[1];
+	sqe->len = asys_ring_cut_length(message->arguments[2]);
+	sqe->buf_index = message->buffer_index;
+}
 
 /** The ring's operation of a message; -1 for none. */
 int asys_ring_opcode(const struct asys_message *message);

@@ -15,7 +15,6 @@
 #define FUTEX2_32_BITS        2
 #define FUTEX2_PRIVATELY      128
 #define FUTEX_ANY_BIT         UINT32_MAX
-#define CALL_BYTES_MOST       0x7ffff000U
 #define COMMAND_BYTES         16
 #define COMMAND_BYTES_IN_WIDE 80
 
@@ -81,20 +80,6 @@ int asys_ring_opcode(const struct asys_message *message)
 	}
 }
 
-static uint32_t cut_length(uint64_t length_bytes)
-{
-	return (uint32_t)base_min(length_bytes, CALL_BYTES_MOST);
-}
-
-static void encode_transfer(const struct asys_message *message, struct io_uring_sqe *sqe,
-			    uint64_t offset)
-{
-	sqe->off = offset;
-	sqe->addr = message->arguments[1];
-	sqe->len = cut_length(message->arguments[2]);
-	sqe->buf_index = message->buffer_index;
-}
-
 static bool encode_vectors(const struct asys_message *message, struct io_uring_sqe *sqe,
 			   uint64_t offset, uint64_t flags)
 {
@@ -121,7 +106,7 @@ static void encode_splice(const struct asys_message *message, struct io_uring_sq
 	sqe->off = message->arguments[3];
 	sqe->splice_fd_in = (int32_t)message->arguments[0];
 	sqe->splice_off_in = message->arguments[1];
-	sqe->len = cut_length(message->arguments[4]);
+	sqe->len = asys_ring_cut_length(message->arguments[4]);
 	sqe->splice_flags = (uint32_t)message->arguments[5];
 }
 
@@ -149,15 +134,6 @@ static bool encode_command(const struct asys *asys, const struct asys_message *m
 		memset(sqe->cmd, 0, COMMAND_BYTES_IN_WIDE);
 	memcpy(sqe->cmd, (const void *)(uintptr_t)message->arguments[2], bytes);
 	return true;
-}
-
-static void clear(struct io_uring_sqe *sqe, const struct asys_message *message, int opcode)
-{
-	memset(sqe, 0, sizeof(*sqe));
-	sqe->opcode = (uint8_t)opcode;
-	sqe->flags = (message->flags & ASYS_FIXED_FILE) ? IOSQE_FIXED_FILE : 0;
-	sqe->fd = (int32_t)message->arguments[0];
-	sqe->user_data = asys_pointer(message);
 }
 
 static bool encode_rest(const struct asys *asys, const struct asys_message *message,
@@ -207,7 +183,7 @@ static bool encode_rest(const struct asys *asys, const struct asys_message *mess
 	case SYS_sendto:
 	case SYS_recvfrom:
 		sqe->addr = arguments[1];
-		sqe->len = cut_length(arguments[2]);
+		sqe->len = asys_ring_cut_length(arguments[2]);
 		sqe->msg_flags = (uint32_t)arguments[3];
 		return true;
 	case SYS_sendmsg:
@@ -238,18 +214,17 @@ bool asys_ring_encode(const struct asys *asys, const struct asys_message *messag
 {
 	const uint64_t *const arguments = message->arguments;
 
-	clear(sqe, message, opcode);
+	asys_ring_clear(sqe, message, (uint8_t)opcode);
 	switch (message->number) {
 	case ASYS_NOP:
-		sqe->flags = 0;
 		return true;
 	case SYS_pread64:
 	case SYS_pwrite64:
-		encode_transfer(message, sqe, arguments[3]);
+		asys_ring_encode_transfer(message, sqe, arguments[3]);
 		return true;
 	case SYS_read:
 	case SYS_write:
-		encode_transfer(message, sqe, UINT64_MAX);
+		asys_ring_encode_transfer(message, sqe, UINT64_MAX);
 		return true;
 	case SYS_readv:
 	case SYS_writev:

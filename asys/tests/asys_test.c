@@ -15,6 +15,14 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+const char *__tsan_default_options(void);
+
+/** ThreadSanitizer would have a forked child start no threads. */
+const char *__tsan_default_options(void)
+{
+	return "die_after_fork=0";
+}
+
 struct asys_options test_options = {.size = sizeof(test_options)};
 
 /** Every io_uring call of this process fails from now on, as in many sandboxes. */
