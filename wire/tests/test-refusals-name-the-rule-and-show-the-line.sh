@@ -7,7 +7,7 @@
 # text and rule. Nothing else may be reported, each comes with the source line and a caret below the column, and no
 # output appears.
 set -u
-wirec=$1
+wirec=$(realpath "$1")
 folder=$(dirname "$0")/refused
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

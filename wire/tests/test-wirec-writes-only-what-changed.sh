@@ -5,7 +5,7 @@
 #
 # The command line of wirec: outputs, their names, what they depend on, comparison, exit codes.
 set -u
-wirec=$1
+wirec=$(realpath "$1")
 tests=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
