@@ -419,7 +419,7 @@ static int look_away(struct wire_walk *walk, const struct wire_node *node)
 	volatile uint8_t sum = 0;
 
 	(void)walk;
-	for (uint64_t i = 0; node->event == WIRE_VALUE && i < node->size; i++)
+	for (uint64_t i = 0; node->event == WIRE_VALUE && node->data != NULL && i < node->size; i++)
 		sum ^= node->data[i];
 	return 0;
 }
