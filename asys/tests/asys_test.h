@@ -30,6 +30,9 @@ bool test_choose_way(const char *name);
 int test_create(void **state);
 int test_destroy(void **state);
 
+/** Waits for at least one, whatever interrupts the wait; 0 or less when patience is over. */
+int test_wait(struct asys *asys, struct asys_message *completed[], unsigned capacity);
+
 struct asys_message *test_wait_one(struct asys *asys);
 void test_send(struct asys *asys, struct asys_message *message);
 

@@ -55,7 +55,7 @@ static void test_more_messages_than_a_ring_holds_complete_once_each(void **state
 	}
 	assert_int_equal(asys_send(*state, batch, COUNT), COUNT);
 	while (seen < COUNT) {
-		const int count = asys_wait(*state, completed, 37, PATIENCE_MS);
+		const int count = test_wait(*state, completed, 37);
 
 		assert_in_range(count, 1, 37);
 		for (int i = 0; i < count; i++) {
@@ -905,7 +905,7 @@ static void test_messages_posted_by_threads_complete_once_each(void **state)
 		pthread_create(&posters[i].thread, NULL, post_all, &posters[i]);
 	}
 	while (seen < POSTERS * POSTED) {
-		const int count = asys_wait(*state, completed, 64, PATIENCE_MS);
+		const int count = test_wait(*state, completed, 64);
 
 		assert_in_range(count, 1, 64);
 		for (int i = 0; i < count; i++) {
@@ -938,7 +938,8 @@ static void test_a_post_wakes_an_owner_that_waits_for_ever(void **state)
 	struct poster poster = {.asys = *state, .messages = &message};
 
 	pthread_create(&poster.thread, NULL, post_one_later, &poster);
-	assert_int_equal(asys_wait(*state, &completed, 1, -1), 1);
+	while (asys_wait(*state, &completed, 1, -1) == 0)
+		;
 	assert_ptr_equal(completed, &message);
 	pthread_join(poster.thread, NULL);
 }
@@ -1148,8 +1149,7 @@ static int as_child(struct asys *asys, struct asys_message *message)
 	right = right && asys_create(&test_options, &asys) == 0;
 	if (right) {
 		asys_prep_nop(message);
-		right = asys_send(asys, &message, 1) == 1 &&
-			asys_wait(asys, &completed, 1, PATIENCE_MS) == 1;
+		right = asys_send(asys, &message, 1) == 1 && test_wait(asys, &completed, 1) == 1;
 		asys_destroy(asys);
 	}
 	return right ? 0 : 1;
@@ -1312,6 +1312,7 @@ static void test_a_storm_with_cancels_and_deadlines_completes_once_each(void **s
 	struct storm *const storms = calloc(COUNT, sizeof(*storms));
 	const int files[2] = {test_file("/var/tmp", 8192), test_file("/dev/shm", 8192)};
 	unsigned seed = 20261122, sent = 0, seen = 0;
+	uint64_t limit;
 	int ends[2];
 
 	assert_int_equal(pipe(ends), 0);
@@ -1324,11 +1325,10 @@ static void test_a_storm_with_cancels_and_deadlines_completes_once_each(void **s
 		seen += reap_some(*state, storms, round % 32 == 0 ? 1 : 0);
 	}
 	assert_int_equal(asys_close(*state, ASYS_CLOSE_CANCEL), 0);
+	limit = asys_deadline(PATIENCE_MS);
 	while (seen < sent) {
-		const unsigned count = reap_some(*state, storms, PATIENCE_MS);
-
-		assert_in_range(count, 1, 16);
-		seen += count;
+		assert_true(test_now_ns() < limit);
+		seen += reap_some(*state, storms, 1000);
 	}
 	assert_int_equal(asys_pending(*state), 0);
 	free(storms);
