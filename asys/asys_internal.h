@@ -20,11 +20,14 @@
 #include "asys.h"
 #include "base/bits.h"
 
+#include <assert.h>
 #include <liburing.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+
+static_assert(ASYS_FIXED_FILE == IOSQE_FIXED_FILE, "flags of messages serve as the ring's");
 
 #define ASYS_LINKS (ASYS_LINK_AFTER | ASYS_LINK_SUCCESS | ASYS_LINK_HARD)
 
@@ -345,13 +348,13 @@ static inline uint32_t asys_ring_cut_length(uint64_t length_bytes)
 static inline void asys_ring_clear(struct io_uring_sqe *sqe, const struct asys_message *message,
 				   uint8_t opcode)
 {
-	memset(sqe, 0, sizeof(*sqe));
-	sqe->opcode = opcode;
-	sqe->flags = (message->flags & ASYS_FIXED_FILE) && opcode != IORING_OP_NOP
-			     ? IOSQE_FIXED_FILE
-			     : 0;
-	sqe->fd = (int32_t)message->arguments[0];
-	sqe->user_data = asys_pointer(message);
+	/* ASYS_FIXED_FILE is the ring's flag of that meaning. */
+	*sqe = (struct io_uring_sqe){
+		.opcode = opcode,
+		.flags = message->flags & ASYS_FIXED_FILE,
+		.fd = (int32_t)message->arguments[0],
+		.user_data = asys_pointer(message),
+	};
 }
 
 static inline void asys_ring_encode_transfer(const struct asys_message *message,

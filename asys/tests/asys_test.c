@@ -15,13 +15,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-const char *__tsan_default_options(void);
-
-/** ThreadSanitizer would have a forked child start no threads. */
-const char *__tsan_default_options(void)
-{
-	return "die_after_fork=0";
-}
 
 struct asys_options test_options = {.size = sizeof(test_options)};
 

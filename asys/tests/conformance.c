@@ -106,7 +106,7 @@ static void check_file(struct asys *asys, const char *directory)
 	asys_prep_read(&message, file, buffer, 0, 0);
 	assert_int_equal(test_result(asys, &message), 0);
 	close(file);
-	asys_prep_read(&message, file, buffer, 4096, 0);
+	asys_prep_read(&message, 9999, buffer, 4096, 0);
 	assert_int_equal(test_result(asys, &message), -EBADF);
 }
 
@@ -1136,6 +1136,13 @@ static void test_destroying_waits_for_what_uses_memory(void **state)
 	asys_destroy(NULL);
 }
 
+/** ThreadSanitizer does not bear threads in the child of a process that has some. */
+#ifdef __SANITIZE_THREAD__
+static const bool child_may_have_threads = false;
+#else
+static const bool child_may_have_threads = true;
+#endif
+
 static int as_child(struct asys *asys, struct asys_message *message)
 {
 	struct asys_message *completed;
@@ -1146,8 +1153,9 @@ static int as_child(struct asys *asys, struct asys_message *message)
 	right = right && asys_wait(asys, &completed, 1, -1) == -EBADF;
 	right = right && asys_fd(asys) == -EBADF && asys_pending(asys) == -EBADF;
 	asys_destroy(asys);
-	right = right && asys_create(&test_options, &asys) == 0;
-	if (right) {
+	if (right && child_may_have_threads) {
+		if (asys_create(&test_options, &asys) != 0)
+			return 1;
 		asys_prep_nop(message);
 		right = asys_send(asys, &message, 1) == 1 && test_wait(asys, &completed, 1) == 1;
 		asys_destroy(asys);

@@ -20,10 +20,9 @@ static void prepare(struct run *run, struct asys_message *message)
 {
 	const unsigned slot = (unsigned)(message - run->messages);
 
-	if (run->nops) {
-		asys_prep_nop(message);
+	/* A message that says the same again is sent as it is. */
+	if (run->nops)
 		return;
-	}
 	asys_prep_read(message, 0, load_buffer(run->load, slot), BLOCK,
 		       load_next_offset(run->load));
 	message->flags = ASYS_FIXED_FILE;
@@ -44,7 +43,7 @@ static bool loop(struct run *run)
 	int count = DEPTH;
 
 	for (unsigned i = 0; i < DEPTH; i++) {
-		run->messages[i].state = 0;
+		asys_prep_nop(&run->messages[i]);
 		batch[i] = &run->messages[i];
 	}
 	for (;;) {
