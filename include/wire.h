@@ -68,6 +68,13 @@ static inline uint64_t wire_byte(struct wire_bytes bytes, uint64_t index)
 	return index < bytes.size ? bytes.data[index] : 0;
 }
 
+static inline struct wire_text wire_exact_text(const unsigned char *data, size_t length)
+{
+	const struct wire_text text = {(const char *)data, length};
+
+	return text;
+}
+
 static inline struct wire_text wire_no_text(void)
 {
 	const struct wire_text text = {NULL, 0};

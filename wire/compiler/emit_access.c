@@ -251,10 +251,14 @@ static void emit_string(struct emit *e, const struct field *field)
 	const char *pointer = place_pointer(e, &field->place), *count = element_count(e, field);
 	const char *condition = layout_condition(e, field);
 	const char *otherwise = field->type == TYPE_BYTES ? "wire_no_bytes()" : "wire_no_text()";
-	const char *value = field->type == TYPE_BYTES ? fmt(e, "wire_bytes(%s, %s)", pointer, count)
-						      : fmt(e, "wire_text(%s, %s, %s)",
-							    text_rule(field), pointer, count);
+	const char *value;
 
+	if (field->type == TYPE_BYTES)
+		value = fmt(e, "wire_bytes(%s, %s)", pointer, count);
+	else if (field->until_zero || field->text_rule == TEXT_EXACT)
+		value = fmt(e, "wire_exact_text(%s, %s)", pointer, count);
+	else
+		value = fmt(e, "wire_text(%s, %s, %s)", rule_name(field), pointer, count);
 	begin(e, field->type == TYPE_BYTES ? "struct wire_bytes" : "struct wire_text",
 	      name_of(e, "", field), self_type(e));
 	guarded_return(e, field, otherwise, value);
@@ -352,7 +356,7 @@ static void emit_view_array(struct emit *e, const struct field *field)
 		line(e, "bool bad = false;");
 	line(e, "const size_t at = %s + c->offset;\n", place_offset(e, &field->place));
 	line(e, "if (c->index >= v->n_%s || at > %s ||", field->name, after);
-	line(e, "    %s_open(item, v->data + at, %s - at%s, NULL) != 0)", inner, after, args);
+	line(e, "    %s_scan(item, v->data + at, %s - at%s, 0, NULL) != 0)", inner, after, args);
 	line(e, "\treturn false;");
 	line(e, "c->offset += item->length;");
 	line(e, "c->index++;");
