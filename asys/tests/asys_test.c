@@ -15,7 +15,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-
 struct asys_options test_options = {.size = sizeof(test_options)};
 
 /** Every io_uring call of this process fails from now on, as in many sandboxes. */
