@@ -247,6 +247,11 @@ static void test_stored_places_may_be_anywhere_inside(void)
 	CHECK_EQUAL(flow_table_check(&v, data, sizeof(data), 5, &fault), -ERANGE);
 	CHECK_FAULT(&fault,
 		    "cells: at byte 0: its stored place lies past the end: 261160, allowed 64");
+	memcpy(data, "\0\x41\2\0", 4); /* one past the end, where "bytes left" would wrap */
+	CHECK_EQUAL(flow_table_open(&v, data, sizeof(data), 5, &fault), -ERANGE);
+	memcpy(data, "\0\x40\2\0", 4);
+	CHECK_EQUAL(flow_table_open(&v, data, sizeof(data), 5, &fault), -ENODATA);
+	memcpy(data, "\xff\x0a\2\2", 4);
 	CHECK_EQUAL(flow_table_check(&v, data, sizeof(data), 0, &fault), -ERANGE);
 	data[0] = 0;
 	CHECK_EQUAL(flow_table_check(&v, data, sizeof(data), 0, &fault), -ENODATA);

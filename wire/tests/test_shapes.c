@@ -235,6 +235,7 @@ static const struct {
 	{93, 0, EPROTONOSUPPORT, "kinds: at byte 93: is an unknown value: 0, allowed 0"},
 	{103, 1, EBADMSG, "fixed_bytes: at byte 103: has a wrong byte: 1, allowed 0"},
 	{110, 1, EBADMSG, "zeroed: at byte 110: must be zero after its end: 1, allowed 0"},
+	{114, 1, EBADMSG, "ended: at byte 113: has no zero byte at its end: 4, allowed 4"},
 	{128, 1, EBADMSG, "constant: at byte 128: has a wrong byte: 1, allowed 0"},
 	{147, 1, EBADMSG, "pad: at byte 146: padding must be zero: 1, allowed 0"},
 };

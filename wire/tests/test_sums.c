@@ -61,6 +61,34 @@ static void test_long_data_and_pieces_give_the_same(void)
 	CHECK_EQUAL(wire_crc32c(wire_crc32c(0, data, 13), data + 13, sizeof(data) - 13), ~slow);
 }
 
+/* Every range over every two holes, against bytes zeroed one by one. */
+static void check_holes(const unsigned char *data, unsigned a, unsigned b, unsigned from,
+			unsigned to)
+{
+	const struct wire_hole holes[] = {{a, 2}, {b, 3}};
+	struct wire_bytes pieces[5];
+	unsigned char zeroed[12];
+	const size_t count = wire_sum_range(pieces, data, from, to, holes, 2);
+
+	memcpy(zeroed, data, sizeof(zeroed));
+	memset(zeroed + a, 0, 2);
+	memset(zeroed + b, 0, b + 3 > 12 ? 12 - b : 3);
+	CHECK(count <= 5);
+	CHECK_EQUAL(wire_sum(wire_crc32, 0, pieces, count),
+		    wire_crc32(0, zeroed + from, to - from));
+}
+
+static void test_holes_count_as_zero_wherever_they_lie(void)
+{
+	static const unsigned char data[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+
+	for (unsigned a = 0; a < 10; a++)
+		for (unsigned b = 0; b < 10; b++)
+			for (unsigned from = 0; from <= 12; from++)
+				for (unsigned to = from; to <= 12; to++)
+					check_holes(data, a, b, from, to);
+}
+
 static const unsigned char uuid[] = "0123456789abcdef";
 
 /* Every bit that is covered, and no other, makes a difference. */
@@ -172,6 +200,7 @@ int main(void)
 {
 	RUN(test_check_values_of_the_algorithms);
 	RUN(test_long_data_and_pieces_give_the_same);
+	RUN(test_holes_count_as_zero_wherever_they_lie);
 	RUN(test_every_covered_bit_matters);
 	RUN(test_the_version_chooses_the_algorithm);
 	RUN(test_digests_of_the_program);
