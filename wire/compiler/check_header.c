@@ -23,8 +23,6 @@
 
 #include "wirec.h"
 
-extern char **environ;
-
 #define MARK   "wire-facts:"
 #define DIGITS 10
 
