@@ -15,6 +15,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 
 # What each room may include. "public" is include/, "device" the contract in device/include/; what a
 # room keeps to itself nobody else may include.
@@ -79,8 +80,13 @@ class Room:
         self.command = keep + ["-iquote", os.path.join(source_root, name), "-x", "c", "-w"]
 
     def run(self, options, text):
-        return subprocess.run(self.command + options + ["-"], input=text, text=True,
-                              cwd=self.directory, capture_output=True, check=False)
+        # Alone in a folder: beside standard input would be the build's root, with its generated headers.
+        with tempfile.TemporaryDirectory() as folder:
+            source = os.path.join(folder, "source.c")
+            with open(source, "w", encoding="utf-8") as file:
+                file.write(text)
+            return subprocess.run(self.command + options + [source], text=True,
+                                  cwd=self.directory, capture_output=True, check=False)
 
     def compiles(self, name):
         return self.run(["-fsyntax-only"], '#include "%s"\n' % name).returncode == 0
