@@ -418,7 +418,9 @@ static void test_sockets_send_and_receive(void **state)
 	struct asys_message message, other;
 	char buffer[16] = "";
 	struct iovec vector = {buffer, 16};
+	struct iovec sent = {(char[4]){"pong"}, 4};
 	struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
+	const struct msghdr sent_header = {.msg_iov = &sent, .msg_iovlen = 1};
 	int ends[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
@@ -432,13 +434,13 @@ static void test_sockets_send_and_receive(void **state)
 	assert_memory_equal(buffer, "ping", 4);
 	asys_prep_recvmsg(&message, ends[1], &header, 0);
 	test_send(*state, &message);
-	vector.iov_len = 4;
-	asys_prep_sendmsg(&other, ends[0], &header, 0);
+	asys_prep_sendmsg(&other, ends[0], &sent_header, 0);
 	test_send(*state, &other);
 	test_wait_one(*state);
 	test_wait_one(*state);
 	assert_int_equal(other.result, 4);
 	assert_int_equal(message.result, 4);
+	assert_memory_equal(buffer, "pong", 4);
 	asys_prep_shutdown(&message, ends[0], SHUT_WR);
 	assert_int_equal(test_result(*state, &message), 0);
 	asys_prep_recv(&message, ends[1], buffer, 16, 0);
