@@ -852,6 +852,7 @@ static void scan_union(struct emit *e, const struct item *item, const struct pla
 		need(e, item);
 	}
 	selector = evaluate(e, item->expr, item->text, offset);
+	line(e, "(void)%s;", selector);
 	if (item->size_expr != NULL && !e->s->is_fixed) {
 		size = evaluate(e, item->size_expr, item->text, offset);
 		if (!item->is_sized) {
