@@ -9,9 +9,9 @@
  * prints requests per second and microseconds per request of one connection's slot. "fill" writes
  * the whole export once and takes no time limit.
  */
-#include "abi/nbd.h"
 #include "base/byteorder.h"
 #include "base/clock.h"
+#include "nbd.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -93,7 +93,7 @@ static uint64_t shake_hands(int fd)
 	struct nbd_export_name_reply reply;
 
 	read_exactly(fd, &greeting, sizeof(greeting));
-	base_store_be32(&flags, NBD_FLAG_C_FIXED_NEWSTYLE | NBD_FLAG_C_NO_ZEROES);
+	base_store_be32(&flags, NBD_CLIENT_FLAG_FIXED_NEWSTYLE | NBD_CLIENT_FLAG_NO_ZEROES);
 	write_exactly(fd, &flags, sizeof(flags));
 	base_store_be64(&option.magic, NBD_OPTION_MAGIC);
 	base_store_be32(&option.option, NBD_OPT_EXPORT_NAME);

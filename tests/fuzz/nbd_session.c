@@ -5,8 +5,8 @@
  * well or follows a good one, whether the client reads replies, how input is cut, and whether
  * completions are delayed. Afterwards nothing may be left of the connection.
  */
-#include "abi/nbd.h"
 #include "base/byteorder.h"
+#include "nbd.h"
 #include "nbd_internal.h"
 
 #include <errno.h>

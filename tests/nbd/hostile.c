@@ -6,10 +6,10 @@
  *
  * Exits with 0 when the server behaved as it has to, with a message otherwise.
  */
-#include "abi/nbd.h"
 #include "base/bits.h"
 #include "base/byteorder.h"
 #include "base/clock.h"
+#include "nbd.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -97,12 +97,12 @@ static void expect_hangup(int fd)
 static int greet(void)
 {
 	struct nbd_greeting greeting;
-	nbd_be32 flags;
+	wire_be32 flags;
 	const int fd = connect_to_server();
 
 	if (!receive_all(fd, &greeting, sizeof(greeting)))
 		fail("no greeting");
-	base_store_be32(&flags, NBD_FLAG_C_FIXED_NEWSTYLE | NBD_FLAG_C_NO_ZEROES);
+	base_store_be32(&flags, NBD_CLIENT_FLAG_FIXED_NEWSTYLE | NBD_CLIENT_FLAG_NO_ZEROES);
 	send_all(fd, &flags, sizeof(flags));
 	return fd;
 }
@@ -174,7 +174,7 @@ static void expect_alive(int fd)
 	char data[4096];
 
 	send_request(fd, NBD_CMD_READ, 0, 0, sizeof(data));
-	expect_reply(fd, NBD_SUCCESS);
+	expect_reply(fd, NBD_ERROR_NONE);
 	if (!receive_all(fd, data, sizeof(data)))
 		fail("no data");
 	close(fd);
@@ -290,12 +290,12 @@ static void requests_past_the_end(void)
 	const int fd = enter();
 
 	send_request(fd, NBD_CMD_READ, 0, UINT64_C(1) << 62, 4096);
-	expect_reply(fd, NBD_EINVAL);
+	expect_reply(fd, NBD_ERROR_EINVAL);
 	send_request(fd, NBD_CMD_WRITE, 0, UINT64_MAX - 4095, 4096);
 	send_bytes(fd, 4096);
-	expect_reply(fd, NBD_ENOSPC);
+	expect_reply(fd, NBD_ERROR_ENOSPC);
 	send_request(fd, NBD_CMD_WRITE_ZEROES, 0, UINT64_C(1) << 62, 4096);
-	expect_reply(fd, NBD_ENOSPC);
+	expect_reply(fd, NBD_ERROR_ENOSPC);
 	expect_alive(fd);
 }
 
@@ -304,12 +304,12 @@ static void unaligned_requests(void)
 	const int fd = enter();
 
 	send_request(fd, NBD_CMD_READ, 0, 1, 4096);
-	expect_reply(fd, NBD_EINVAL);
+	expect_reply(fd, NBD_ERROR_EINVAL);
 	send_request(fd, NBD_CMD_WRITE, 0, 0, 100);
 	send_bytes(fd, 100);
-	expect_reply(fd, NBD_EINVAL);
+	expect_reply(fd, NBD_ERROR_EINVAL);
 	send_request(fd, NBD_CMD_TRIM, 0, 7, 4096);
-	expect_reply(fd, NBD_EINVAL);
+	expect_reply(fd, NBD_ERROR_EINVAL);
 	expect_alive(fd);
 }
 
@@ -321,7 +321,7 @@ static void requests_of_length_zero(void)
 
 	for (unsigned i = 0; i < BASE_ARRAY_LENGTH(types); i++) {
 		send_request(fd, types[i], 0, 0, 0);
-		expect_reply(fd, NBD_EINVAL);
+		expect_reply(fd, NBD_ERROR_EINVAL);
 	}
 	expect_alive(fd);
 }
@@ -332,10 +332,10 @@ static void oversized_requests(void)
 	int fd = enter();
 
 	send_request(fd, NBD_CMD_READ, 0, 0, over);
-	expect_reply(fd, NBD_EINVAL);
+	expect_reply(fd, NBD_ERROR_EINVAL);
 	send_request(fd, NBD_CMD_WRITE, 0, 0, over);
 	send_bytes(fd, over);
-	expect_reply(fd, NBD_EINVAL);
+	expect_reply(fd, NBD_ERROR_EINVAL);
 	expect_alive(fd);
 	fd = enter();
 	send_request(fd, NBD_CMD_WRITE, 0, 0, UINT32_MAX);
@@ -348,14 +348,14 @@ static void unknown_commands_and_flags(void)
 
 	for (unsigned type = 8; type < 300; type++) {
 		send_request(fd, type, 0, 0, 4096);
-		expect_reply(fd, NBD_EINVAL);
+		expect_reply(fd, NBD_ERROR_EINVAL);
 	}
 	for (unsigned bit = 1; bit < 16; bit++) {
 		send_request(fd, NBD_CMD_READ, 1U << bit, 0, 4096);
-		expect_reply(fd, NBD_EINVAL);
+		expect_reply(fd, NBD_ERROR_EINVAL);
 	}
 	send_request(fd, NBD_CMD_BLOCK_STATUS, 0, 0, 4096);
-	expect_reply(fd, NBD_EINVAL);
+	expect_reply(fd, NBD_ERROR_EINVAL);
 	expect_alive(fd);
 }
 
@@ -421,7 +421,7 @@ static void half_close_gets_its_replies(void)
 		send_request(fd, NBD_CMD_READ, 0, 0, sizeof(data));
 	shutdown(fd, SHUT_WR);
 	for (unsigned i = 0; i < 20; i++) {
-		expect_reply(fd, NBD_SUCCESS);
+		expect_reply(fd, NBD_ERROR_NONE);
 		if (!receive_all(fd, data, sizeof(data)))
 			fail("reply %u has no data", i);
 	}
@@ -438,7 +438,7 @@ static void disconnect_answers_what_came_before(void)
 	send_request(fd, NBD_CMD_DISC, 0, 0, 0);
 	send_request(fd, NBD_CMD_READ, 0, 0, sizeof(data));
 	for (unsigned i = 0; i < 20; i++) {
-		expect_reply(fd, NBD_SUCCESS);
+		expect_reply(fd, NBD_ERROR_NONE);
 		if (!receive_all(fd, data, sizeof(data)))
 			fail("reply %u has no data", i);
 	}
@@ -453,11 +453,11 @@ static void changes_of_a_read_only_export(void)
 
 	send_request(fd, NBD_CMD_WRITE, 0, 0, 4096);
 	send_bytes(fd, 4096);
-	expect_reply(fd, NBD_EPERM);
+	expect_reply(fd, NBD_ERROR_EPERM);
 	send_request(fd, NBD_CMD_WRITE_ZEROES, 0, 0, 4096);
-	expect_reply(fd, NBD_EPERM);
+	expect_reply(fd, NBD_ERROR_EPERM);
 	send_request(fd, NBD_CMD_TRIM, 0, 0, 4096);
-	expect_reply(fd, NBD_EPERM);
+	expect_reply(fd, NBD_ERROR_EPERM);
 	expect_alive(fd);
 }
 

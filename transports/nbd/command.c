@@ -28,31 +28,31 @@ static const struct kind kinds[] = {
 	[NBD_CMD_READ] = {.known = true,
 			  .op = BDUS_OP_READ,
 			  .allowed = NBD_CMD_FLAG_DF,
-			  .range_error = NBD_EINVAL},
+			  .range_error = NBD_ERROR_EINVAL},
 	[NBD_CMD_WRITE] = {.known = true,
 			   .op = BDUS_OP_WRITE,
 			   .writes = true,
-			   .range_error = NBD_ENOSPC},
+			   .range_error = NBD_ERROR_ENOSPC},
 	[NBD_CMD_FLUSH] = {.known = true, .op = BDUS_OP_FLUSH, .needs = NBD_FLAG_SEND_FLUSH},
 	[NBD_CMD_TRIM] = {.known = true,
 			  .op = BDUS_OP_DISCARD,
 			  .needs = NBD_FLAG_SEND_TRIM,
 			  .writes = true,
-			  .range_error = NBD_EINVAL},
+			  .range_error = NBD_ERROR_EINVAL},
 	[NBD_CMD_CACHE] = {.known = true,
 			   .op = BDUS_OP_CACHE,
 			   .needs = NBD_FLAG_SEND_CACHE,
-			   .range_error = NBD_EINVAL},
+			   .range_error = NBD_ERROR_EINVAL},
 	[NBD_CMD_WRITE_ZEROES] = {.known = true,
 				  .op = BDUS_OP_WRITE_ZEROS,
 				  .needs = NBD_FLAG_SEND_WRITE_ZEROES,
 				  .allowed = NBD_CMD_FLAG_NO_HOLE | NBD_CMD_FLAG_FAST_ZERO,
 				  .writes = true,
-				  .range_error = NBD_ENOSPC},
+				  .range_error = NBD_ERROR_ENOSPC},
 	[NBD_CMD_BLOCK_STATUS] = {.known = true,
 				  .op = BDUS_OP_EXTENTS,
 				  .allowed = NBD_CMD_FLAG_REQ_ONE,
-				  .range_error = NBD_EINVAL},
+				  .range_error = NBD_ERROR_EINVAL},
 };
 
 void nbd_command_refuse(struct nbd_command *command, uint32_t error, const char *text)
@@ -82,13 +82,15 @@ static bool check_use(const struct nbd_export *export, const struct nbd_session 
 		      const struct kind *kind, struct nbd_command *command)
 {
 	if (kind->writes && (export->flags & NBD_FLAG_READ_ONLY)) {
-		nbd_command_refuse(command, NBD_EPERM, "the export is read-only");
+		nbd_command_refuse(command, NBD_ERROR_EPERM, "the export is read-only");
 	} else if (kind->needs != 0 && !(export->flags & kind->needs)) {
-		nbd_command_refuse(command, NBD_EINVAL, "the export does not offer this command");
+		nbd_command_refuse(command, NBD_ERROR_EINVAL,
+				   "the export does not offer this command");
 	} else if (command->type == NBD_CMD_BLOCK_STATUS && !session->allocation) {
-		nbd_command_refuse(command, NBD_EINVAL, "no metadata context was selected");
+		nbd_command_refuse(command, NBD_ERROR_EINVAL, "no metadata context was selected");
 	} else if (command->flags & ~allowed_flags(export, session, kind)) {
-		nbd_command_refuse(command, NBD_EINVAL, "a flag is not valid for this command");
+		nbd_command_refuse(command, NBD_ERROR_EINVAL,
+				   "a flag is not valid for this command");
 	} else {
 		return true;
 	}
@@ -109,20 +111,21 @@ static bool check_range(const struct nbd_export *export, const struct nbd_sessio
 	if (command->type == NBD_CMD_FLUSH) {
 		if (command->offset_bytes == 0 && command->length_bytes == 0)
 			return true;
-		nbd_command_refuse(command, NBD_EINVAL, "a flush has neither offset nor length");
+		nbd_command_refuse(command, NBD_ERROR_EINVAL,
+				   "a flush has neither offset nor length");
 	} else if (command->length_bytes == 0) {
-		nbd_command_refuse(command, NBD_EINVAL, "the length is zero");
+		nbd_command_refuse(command, NBD_ERROR_EINVAL, "the length is zero");
 	} else if (!base_range_within(command->offset_bytes, command->length_bytes,
 				      export->size_bytes)) {
 		nbd_command_refuse(command, kind->range_error,
 				   "the range lies beyond the end of the export");
 	} else if (((command->offset_bytes | command->length_bytes) & mask) != 0) {
-		nbd_command_refuse(command, NBD_EINVAL,
+		nbd_command_refuse(command, NBD_ERROR_EINVAL,
 				   "offset and length must be multiples of the minimum block size");
 	} else if (has_payload(command) && command->length_bytes > export->maximum_payload_bytes) {
 		const bool overflow = command->type == NBD_CMD_READ && session->structured;
 
-		nbd_command_refuse(command, overflow ? NBD_EOVERFLOW : NBD_EINVAL,
+		nbd_command_refuse(command, overflow ? NBD_ERROR_EOVERFLOW : NBD_ERROR_EINVAL,
 				   "the length is above the maximum payload size");
 	} else {
 		return true;
@@ -166,7 +169,7 @@ void nbd_command_decode(const struct nbd_export *export, const struct nbd_sessio
 			const struct nbd_request_header *header, struct nbd_command *command)
 {
 	command->verdict = NBD_VERDICT_ABORT;
-	command->error = NBD_SUCCESS;
+	command->error = NBD_ERROR_NONE;
 	command->error_text = NULL;
 	if (base_load_be32(&header->magic) != NBD_REQUEST_MAGIC)
 		return;
@@ -179,7 +182,8 @@ void nbd_command_decode(const struct nbd_export *export, const struct nbd_sessio
 	if (command->type == NBD_CMD_DISC)
 		command->verdict = NBD_VERDICT_DISCONNECT;
 	else if (command->type >= BASE_ARRAY_LENGTH(kinds) || !kinds[command->type].known)
-		nbd_command_refuse(command, NBD_EINVAL, "this server does not know the command");
+		nbd_command_refuse(command, NBD_ERROR_EINVAL,
+				   "this server does not know the command");
 	else if (command->payload_bytes <= NBD_COMMAND_SKIP_BYTES)
 		judge(export, session, command);
 }

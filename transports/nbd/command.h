@@ -6,8 +6,8 @@
 #ifndef NBD_COMMAND_H
 #define NBD_COMMAND_H
 
-#include "abi/nbd.h"
 #include "export.h"
+#include "nbd.h"
 
 #include <bdus/request.h>
 

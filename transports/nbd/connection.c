@@ -352,7 +352,8 @@ static void begin_request(struct nbd_connection *connection, const struct nbd_co
 		return;
 	}
 	if (bytes != 0 && base_unlikely(!nbd_request_get_data(request, bytes)))
-		nbd_command_refuse(&request->command, NBD_ENOMEM, "the server is out of memory");
+		nbd_command_refuse(&request->command, NBD_ERROR_ENOMEM,
+				   "the server is out of memory");
 	connection->large_writes = command->payload_bytes >= NBD_LARGE_WRITE_BYTES;
 	if (command->payload_bytes == 0) {
 		dispatch(connection, request, batch);

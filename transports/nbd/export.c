@@ -4,8 +4,8 @@
  */
 #include "export.h"
 
-#include "abi/nbd.h"
 #include "base/bits.h"
+#include "nbd.h"
 
 #include <bdus/driver.h>
 

@@ -120,7 +120,7 @@ static void put_error(struct nbd_handshake *handshake, uint32_t type, const char
 /** A 32-bit number and a string: the data of NBD_REP_META_CONTEXT. */
 static void put_context(struct nbd_handshake *handshake, uint32_t id)
 {
-	nbd_be32 number;
+	wire_be32 number;
 
 	base_store_be32(&number, id);
 	put_reply_header(handshake, NBD_REP_META_CONTEXT,
@@ -160,7 +160,7 @@ static void put_info_block_size(struct nbd_handshake *handshake)
 
 static void put_info_text(struct nbd_handshake *handshake, uint16_t type, const char *text)
 {
-	nbd_be16 number;
+	wire_be16 number;
 
 	base_store_be16(&number, type);
 	put_reply_header(handshake, NBD_REP_INFO, sizeof(number) + strlen(text));
@@ -200,7 +200,7 @@ static void answer_list(struct nbd_handshake *handshake, struct cursor *data)
 	const struct nbd_export *const export = handshake->export;
 	const size_t name_length = strlen(export->name);
 	const size_t description_length = strlen(export->description);
-	nbd_be32 number;
+	wire_be32 number;
 
 	if (data->left != 0) {
 		put_error(handshake, NBD_REP_ERR_INVALID, "a list request carries no data");
@@ -373,7 +373,8 @@ void nbd_handshake_init(struct nbd_handshake *handshake, const struct nbd_export
 	handshake->output_bytes = 0;
 	base_store_be64(&greeting.magic, NBD_GREETING_MAGIC);
 	base_store_be64(&greeting.option_magic, NBD_OPTION_MAGIC);
-	base_store_be16(&greeting.flags, NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES);
+	base_store_be16(&greeting.flags,
+			NBD_HANDSHAKE_FLAG_FIXED_NEWSTYLE | NBD_HANDSHAKE_FLAG_NO_ZEROES);
 	put(handshake, &greeting, sizeof(greeting));
 }
 
@@ -384,9 +385,9 @@ static size_t feed_flags(struct nbd_handshake *handshake, const uint8_t *data, s
 	if (length < sizeof(struct nbd_client_flags))
 		return 0;
 	flags = base_load_be32(data);
-	handshake->no_zeroes = (flags & NBD_FLAG_C_NO_ZEROES) != 0;
+	handshake->no_zeroes = (flags & NBD_CLIENT_FLAG_NO_ZEROES) != 0;
 	handshake->state = NBD_HANDSHAKE_OPTION;
-	if ((flags & ~(uint32_t)(NBD_FLAG_C_FIXED_NEWSTYLE | NBD_FLAG_C_NO_ZEROES)) != 0)
+	if ((flags & ~(uint32_t)(NBD_CLIENT_FLAG_FIXED_NEWSTYLE | NBD_CLIENT_FLAG_NO_ZEROES)) != 0)
 		handshake->state = NBD_HANDSHAKE_CLOSE;
 	return sizeof(struct nbd_client_flags);
 }

@@ -6,8 +6,8 @@
 #ifndef NBD_HANDSHAKE_H
 #define NBD_HANDSHAKE_H
 
-#include "abi/nbd.h"
 #include "export.h"
+#include "nbd.h"
 
 #include <stddef.h>
 

@@ -18,25 +18,26 @@ uint32_t nbd_reply_error(const struct nbd_command *command, int result)
 {
 	switch (result) {
 	case 0:
-		return NBD_SUCCESS;
+		return NBD_ERROR_NONE;
 	case -EPERM:
 	case -EROFS:
-		return NBD_EPERM;
+		return NBD_ERROR_EPERM;
 	case -ENOMEM:
-		return NBD_ENOMEM;
+		return NBD_ERROR_ENOMEM;
 	case -EINVAL:
-		return NBD_EINVAL;
+		return NBD_ERROR_EINVAL;
 	case -ENOSPC:
 	case -EDQUOT:
 	case -EFBIG:
-		return NBD_ENOSPC;
+		return NBD_ERROR_ENOSPC;
 	case -EOPNOTSUPP:
 		/* The protocol has this error for fast zeroing alone. */
-		return (command->flags & NBD_CMD_FLAG_FAST_ZERO) ? NBD_ENOTSUP : NBD_EINVAL;
+		return (command->flags & NBD_CMD_FLAG_FAST_ZERO) ? NBD_ERROR_ENOTSUP
+								 : NBD_ERROR_EINVAL;
 	case -ESHUTDOWN:
-		return NBD_ESHUTDOWN;
+		return NBD_ERROR_ESHUTDOWN;
 	default:
-		return NBD_EIO;
+		return NBD_ERROR_EIO;
 	}
 }
 
@@ -85,7 +86,7 @@ void nbd_reply_failure(struct nbd_reply *reply, const struct nbd_session *sessio
 
 void nbd_reply_success(struct nbd_reply *reply, const struct nbd_command *command)
 {
-	set_simple(reply, command, NBD_SUCCESS);
+	set_simple(reply, command, NBD_ERROR_NONE);
 }
 
 /** Ends at the first byte that is not zero, which with real data is among the first few. */
@@ -115,7 +116,7 @@ void nbd_reply_read(struct nbd_reply *reply, const struct nbd_session *session,
 	struct nbd_chunk_data *const chunk = &reply->header.data;
 
 	if (!session->structured) {
-		set_simple(reply, command, NBD_SUCCESS);
+		set_simple(reply, command, NBD_ERROR_NONE);
 		reply->payload = data;
 		reply->payload_bytes = command->length_bytes;
 	} else if (!(command->flags & NBD_CMD_FLAG_DF) && is_zero(data, command->length_bytes)) {

@@ -93,7 +93,7 @@ static void build_answer(const struct nbd_connection *connection, struct nbd_req
 		nbd_reply_success(reply, command);
 	else if (!nbd_reply_status(reply, &connection->queue->device->export, command,
 				   request->io.request.extents, request->io.request.extent_count))
-		nbd_reply_failure(reply, session, command, NBD_EIO,
+		nbd_reply_failure(reply, session, command, NBD_ERROR_EIO,
 				  "the driver says nothing about the range");
 }
 

@@ -107,9 +107,9 @@ static void test_ranges_past_the_end_get_the_errors_of_the_protocol(void **state
 		unsigned type;
 		uint32_t error;
 	} cases[] = {
-		{NBD_CMD_READ, NBD_EINVAL},         {NBD_CMD_WRITE, NBD_ENOSPC},
-		{NBD_CMD_WRITE_ZEROES, NBD_ENOSPC}, {NBD_CMD_TRIM, NBD_EINVAL},
-		{NBD_CMD_CACHE, NBD_EINVAL},        {NBD_CMD_BLOCK_STATUS, NBD_EINVAL},
+		{NBD_CMD_READ, NBD_ERROR_EINVAL},         {NBD_CMD_WRITE, NBD_ERROR_ENOSPC},
+		{NBD_CMD_WRITE_ZEROES, NBD_ERROR_ENOSPC}, {NBD_CMD_TRIM, NBD_ERROR_EINVAL},
+		{NBD_CMD_CACHE, NBD_ERROR_EINVAL},        {NBD_CMD_BLOCK_STATUS, NBD_ERROR_EINVAL},
 	};
 
 	(void)state;
@@ -135,16 +135,16 @@ static void test_unaligned_and_empty_ranges_are_invalid(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		decode(types[i], 0, 512, BLOCK);
-		expect_error(NBD_EINVAL);
+		expect_error(NBD_ERROR_EINVAL);
 		decode(types[i], 0, BLOCK, BLOCK - 1);
-		expect_error(NBD_EINVAL);
+		expect_error(NBD_ERROR_EINVAL);
 		decode(types[i], 0, BLOCK, 0);
-		expect_error(NBD_EINVAL);
+		expect_error(NBD_ERROR_EINVAL);
 	}
 	decode(NBD_CMD_FLUSH, 0, BLOCK, 0);
-	expect_error(NBD_EINVAL);
+	expect_error(NBD_ERROR_EINVAL);
 	decode(NBD_CMD_FLUSH, 0, 0, BLOCK);
-	expect_error(NBD_EINVAL);
+	expect_error(NBD_ERROR_EINVAL);
 }
 
 static void test_oversized_payloads_are_refused(void **state)
@@ -157,15 +157,15 @@ static void test_oversized_payloads_are_refused(void **state)
 	decode(NBD_CMD_WRITE, 0, 0, largest);
 	expect_run(BDUS_OP_WRITE, 0);
 	decode(NBD_CMD_READ, 0, 0, largest + BLOCK);
-	expect_error(NBD_EOVERFLOW);
+	expect_error(NBD_ERROR_EOVERFLOW);
 	decode(NBD_CMD_WRITE, 0, 0, largest + BLOCK);
-	expect_error(NBD_EINVAL);
+	expect_error(NBD_ERROR_EINVAL);
 	assert_int_equal(command.payload_bytes, largest + BLOCK);
 	decode(NBD_CMD_WRITE, 0, 0, NBD_COMMAND_SKIP_BYTES + BLOCK);
 	assert_int_equal(command.verdict, NBD_VERDICT_ABORT);
 	session.structured = false;
 	decode(NBD_CMD_READ, 0, 0, largest + BLOCK);
-	expect_error(NBD_EINVAL);
+	expect_error(NBD_ERROR_EINVAL);
 }
 
 static void test_read_only_export_refuses_every_change(void **state)
@@ -173,12 +173,12 @@ static void test_read_only_export_refuses_every_change(void **state)
 	(void)state;
 	export.flags = NBD_FLAG_HAS_FLAGS | NBD_FLAG_READ_ONLY;
 	decode(NBD_CMD_WRITE, 0, 0, BLOCK);
-	expect_error(NBD_EPERM);
+	expect_error(NBD_ERROR_EPERM);
 	assert_int_equal(command.payload_bytes, BLOCK);
 	decode(NBD_CMD_WRITE_ZEROES, 0, 0, BLOCK);
-	expect_error(NBD_EPERM);
+	expect_error(NBD_ERROR_EPERM);
 	decode(NBD_CMD_TRIM, 0, 0, BLOCK);
-	expect_error(NBD_EPERM);
+	expect_error(NBD_ERROR_EPERM);
 	decode(NBD_CMD_READ, 0, 0, BLOCK);
 	expect_run(BDUS_OP_READ, BDUS_REQUEST_MAY_LEND);
 }
@@ -188,18 +188,18 @@ static void test_what_is_not_offered_is_invalid(void **state)
 	(void)state;
 	export.flags = NBD_FLAG_HAS_FLAGS;
 	decode(NBD_CMD_FLUSH, 0, 0, 0);
-	expect_error(NBD_EINVAL);
+	expect_error(NBD_ERROR_EINVAL);
 	decode(NBD_CMD_TRIM, 0, 0, BLOCK);
-	expect_error(NBD_EINVAL);
+	expect_error(NBD_ERROR_EINVAL);
 	decode(NBD_CMD_CACHE, 0, 0, BLOCK);
-	expect_error(NBD_EINVAL);
+	expect_error(NBD_ERROR_EINVAL);
 	decode(NBD_CMD_WRITE_ZEROES, 0, 0, BLOCK);
-	expect_error(NBD_EINVAL);
+	expect_error(NBD_ERROR_EINVAL);
 	decode(NBD_CMD_WRITE, NBD_CMD_FLAG_FUA, 0, BLOCK);
-	expect_error(NBD_EINVAL);
+	expect_error(NBD_ERROR_EINVAL);
 	export.flags = NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_WRITE_ZEROES;
 	decode(NBD_CMD_WRITE_ZEROES, NBD_CMD_FLAG_FAST_ZERO, 0, BLOCK);
-	expect_error(NBD_EINVAL);
+	expect_error(NBD_ERROR_EINVAL);
 }
 
 static void test_block_status_needs_a_context(void **state)
@@ -207,7 +207,7 @@ static void test_block_status_needs_a_context(void **state)
 	(void)state;
 	session.allocation = false;
 	decode(NBD_CMD_BLOCK_STATUS, 0, 0, BLOCK);
-	expect_error(NBD_EINVAL);
+	expect_error(NBD_ERROR_EINVAL);
 }
 
 static void test_flags_of_other_commands_are_invalid(void **state)
@@ -234,12 +234,12 @@ static void test_flags_of_other_commands_are_invalid(void **state)
 			if (allowed & 1U << bit)
 				assert_int_equal(command.verdict, NBD_VERDICT_RUN);
 			else
-				expect_error(NBD_EINVAL);
+				expect_error(NBD_ERROR_EINVAL);
 		}
 	}
 	session.structured = false;
 	decode(NBD_CMD_READ, NBD_CMD_FLAG_DF, 0, BLOCK);
-	expect_error(NBD_EINVAL);
+	expect_error(NBD_ERROR_EINVAL);
 }
 
 static void test_unknown_commands_are_invalid_and_carry_no_payload(void **state)
@@ -247,7 +247,7 @@ static void test_unknown_commands_are_invalid_and_carry_no_payload(void **state)
 	(void)state;
 	for (unsigned type = NBD_CMD_BLOCK_STATUS + 1; type <= UINT16_MAX; type++) {
 		decode(type, 0, 0, BLOCK);
-		expect_error(NBD_EINVAL);
+		expect_error(NBD_ERROR_EINVAL);
 		assert_int_equal(command.payload_bytes, 0);
 	}
 }

@@ -146,7 +146,7 @@ static void greet(uint32_t flags)
 static int set_up(void **state)
 {
 	(void)state;
-	greet(NBD_FLAG_C_FIXED_NEWSTYLE | NBD_FLAG_C_NO_ZEROES);
+	greet(NBD_CLIENT_FLAG_FIXED_NEWSTYLE | NBD_CLIENT_FLAG_NO_ZEROES);
 	return 0;
 }
 
@@ -168,7 +168,7 @@ static void test_greeting_offers_fixed_newstyle(void **state)
 	assert_memory_equal(&greeting->magic, "NBDMAGIC", 8);
 	assert_memory_equal(&greeting->option_magic, "IHAVEOPT", 8);
 	assert_int_equal(base_load_be16(&greeting->flags),
-			 NBD_FLAG_FIXED_NEWSTYLE | NBD_FLAG_NO_ZEROES);
+			 NBD_HANDSHAKE_FLAG_FIXED_NEWSTYLE | NBD_HANDSHAKE_FLAG_NO_ZEROES);
 }
 
 static void test_unknown_client_flags_end_the_connection(void **state)
@@ -176,7 +176,7 @@ static void test_unknown_client_flags_end_the_connection(void **state)
 	(void)state;
 	greet(1U << 2);
 	assert_int_equal(handshake.state, NBD_HANDSHAKE_CLOSE);
-	greet(1U << 31 | NBD_FLAG_C_FIXED_NEWSTYLE);
+	greet(1U << 31 | NBD_CLIENT_FLAG_FIXED_NEWSTYLE);
 	assert_int_equal(handshake.state, NBD_HANDSHAKE_CLOSE);
 }
 

@@ -63,7 +63,7 @@ static void test_read_is_simple_until_negotiated_otherwise(void **state)
 
 	(void)state;
 	nbd_reply_read(&reply, &simple, &command, data);
-	expect_simple(NBD_SUCCESS);
+	expect_simple(NBD_ERROR_NONE);
 	assert_ptr_equal(reply.payload, data);
 	assert_int_equal(reply.payload_bytes, 4096);
 	nbd_reply_read(&reply, &structured, &command, data);
@@ -107,15 +107,15 @@ static void test_one_byte_anywhere_makes_it_data(void **state)
 static void test_failed_read_is_a_chunk_where_negotiated(void **state)
 {
 	(void)state;
-	nbd_reply_failure(&reply, &structured, &command, NBD_EINVAL, "why");
+	nbd_reply_failure(&reply, &structured, &command, NBD_ERROR_EINVAL, "why");
 	expect_chunk(NBD_REPLY_TYPE_ERROR, 6 + 3);
-	assert_int_equal(base_load_be32(&reply.header.error.error), NBD_EINVAL);
+	assert_int_equal(base_load_be32(&reply.header.error.error), NBD_ERROR_EINVAL);
 	assert_int_equal(base_load_be16(&reply.header.error.text_length), 3);
 	assert_memory_equal(reply.payload, "why", 3);
-	nbd_reply_failure(&reply, &structured, &command, NBD_EIO, NULL);
+	nbd_reply_failure(&reply, &structured, &command, NBD_ERROR_EIO, NULL);
 	expect_chunk(NBD_REPLY_TYPE_ERROR, 6);
-	nbd_reply_failure(&reply, &simple, &command, NBD_EIO, "why");
-	expect_simple(NBD_EIO);
+	nbd_reply_failure(&reply, &simple, &command, NBD_ERROR_EIO, "why");
+	expect_simple(NBD_ERROR_EIO);
 	assert_int_equal(reply.payload_bytes, 0);
 }
 
@@ -125,13 +125,13 @@ static void test_errors_are_those_of_the_protocol(void **state)
 		int result;
 		uint32_t error;
 	} cases[] = {
-		{-EPERM, NBD_EPERM},   {-EROFS, NBD_EPERM},
-		{-ENOMEM, NBD_ENOMEM}, {-ENOSPC, NBD_ENOSPC},
-		{-EDQUOT, NBD_ENOSPC}, {-EFBIG, NBD_ENOSPC},
-		{-EINVAL, NBD_EINVAL}, {-ESHUTDOWN, NBD_ESHUTDOWN},
-		{-EIO, NBD_EIO},       {-ETIMEDOUT, NBD_EIO},
-		{-ENOLINK, NBD_EIO},   {-EAGAIN, NBD_EIO},
-		{-12345, NBD_EIO},     {0, NBD_SUCCESS},
+		{-EPERM, NBD_ERROR_EPERM},   {-EROFS, NBD_ERROR_EPERM},
+		{-ENOMEM, NBD_ERROR_ENOMEM}, {-ENOSPC, NBD_ERROR_ENOSPC},
+		{-EDQUOT, NBD_ERROR_ENOSPC}, {-EFBIG, NBD_ERROR_ENOSPC},
+		{-EINVAL, NBD_ERROR_EINVAL}, {-ESHUTDOWN, NBD_ERROR_ESHUTDOWN},
+		{-EIO, NBD_ERROR_EIO},       {-ETIMEDOUT, NBD_ERROR_EIO},
+		{-ENOLINK, NBD_ERROR_EIO},   {-EAGAIN, NBD_ERROR_EIO},
+		{-12345, NBD_ERROR_EIO},     {0, NBD_ERROR_NONE},
 	};
 
 	(void)state;
@@ -143,9 +143,9 @@ static void test_unsupported_is_told_of_fast_zeroing_alone(void **state)
 {
 	(void)state;
 	command.type = NBD_CMD_WRITE_ZEROES;
-	assert_int_equal(nbd_reply_error(&command, -EOPNOTSUPP), NBD_EINVAL);
+	assert_int_equal(nbd_reply_error(&command, -EOPNOTSUPP), NBD_ERROR_EINVAL);
 	command.flags = NBD_CMD_FLAG_FAST_ZERO;
-	assert_int_equal(nbd_reply_error(&command, -EOPNOTSUPP), NBD_ENOTSUP);
+	assert_int_equal(nbd_reply_error(&command, -EOPNOTSUPP), NBD_ERROR_ENOTSUP);
 }
 
 /* ---- block status -------------------------------------------------------------------------- */
