@@ -4,9 +4,9 @@
  *
  * A message names a system call. The program sends messages in batches and gets them back in
  * batches, each exactly once, with the call's result in it. Between the two a message is carried
- *out by an executor of asys' choice: the kernel's io_uring, worker threads, or the sending thread
- *itself where that cannot block. The program sees no difference but in speed: a kernel without
- *io_uring, or a sandbox that forbids it, changes nothing else.
+ * out by an executor of asys' choice: the kernel's io_uring, worker threads, or the sending thread
+ * itself where that cannot block. The program sees no difference but in speed: a kernel without
+ * io_uring, or a sandbox that forbids it, changes nothing else.
  *
  *	struct asys_message message, *in = &message, *out;
  *
@@ -15,8 +15,8 @@
  *	asys_wait(asys, &out, 1, -1);           // out == &message, out->result: as read()
  *
  * Threads: a handle belongs to the thread that created it. Every call on it is for that thread
- *alone except asys_post() and asys_error(). Functions that only fill in a message are for whoever
- *has it.
+ * alone except asys_post() and asys_error(). Functions that only fill in a message are for whoever
+ * has it.
  *
  * Memory: a message and all that it points to belong to the program. From sending until asys_reap()
  * or asys_wait() hands the message back, they must stay where they are, and the message must not be

@@ -129,7 +129,7 @@ size_t wire_fault_text(const struct wire_fault *fault, char *buffer, size_t size
 	put(&out, ": at byte ");
 	put_number(&out, fault->offset);
 	put(&out, ": ");
-	put(&out, fault->rule);
+	put(&out, fault->rule != NULL ? fault->rule : "no fault");
 	put(&out, ": ");
 	put_number(&out, fault->value);
 	put(&out, ", allowed ");

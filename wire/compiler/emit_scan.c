@@ -977,7 +977,8 @@ static void scan_finish(struct emit *e)
 	     e->s->size_expr != NULL ? "v->size" : place_offset(e, &e->s->end));
 }
 
-/* What is always there is set in any case; clearing all of a view would cost as much as the rest. */
+/* What is always there is set in any case; clearing all of a view would cost as much as the rest.
+ */
 static void clear_what_may_be_absent(struct emit *e)
 {
 	if (e->s->guard_count == 0)

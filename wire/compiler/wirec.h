@@ -651,7 +651,8 @@ void emit_walk(struct compiler *c, struct unit *unit, struct text *out);
 
 /* ---- comparisons (diff.c, check_header.c) ---- */
 
-/** Writes what differs, a line each; returns how many of them break something. Allocates from @new. */
+/** Writes what differs, a line each; returns how many of them break something. Allocates from @new.
+ */
 unsigned diff_descriptions(const struct compiler *old, const struct unit *old_unit,
 			   struct compiler *new, const struct unit *new_unit, struct text *out);
 
@@ -659,7 +660,8 @@ struct header_check {
 	const char *header, *name, *as, *cc;
 };
 
-/** The number of differences, told in the compiler's messages; negative if the header is of no use. */
+/** The number of differences, told in the compiler's messages; negative if the header is of no use.
+ */
 int check_header(struct compiler *c, const struct unit *unit, const struct header_check *what);
 
 #endif

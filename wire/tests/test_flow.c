@@ -86,6 +86,15 @@ static void test_every_truncation_is_a_fault(void)
 	}
 }
 
+static void test_a_fault_that_was_never_set_has_a_text(void)
+{
+	const struct wire_fault fault = {0};
+	char text[200];
+
+	CHECK(wire_fault_text(&fault, text, sizeof(text)) < sizeof(text));
+	CHECK(strstr(text, "no fault") != NULL);
+}
+
 /* One byte of the lists, what it is set to, and the fault. */
 static const struct {
 	size_t at;
@@ -442,6 +451,7 @@ int main(void)
 	RUN(test_arrays_of_all_kinds_are_found);
 	RUN(test_setters_write_through_views);
 	RUN(test_every_truncation_is_a_fault);
+	RUN(test_a_fault_that_was_never_set_has_a_text);
 	RUN(test_hostile_lengths_are_named);
 	RUN(test_what_is_left_must_be_whole_elements);
 	RUN(test_old_headers_lack_new_fields);
