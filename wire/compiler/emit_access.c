@@ -196,15 +196,12 @@ static const char *part_value(struct emit *e, const struct field *part)
 
 static void emit_join(struct emit *e, const struct field *field)
 {
-	const char *type = c_type(e, value_bits(field), field->scalar.is_signed), *sum = NULL;
-	unsigned shift = 0;
+	const char *type = c_type(e, value_bits(field), field->scalar.is_signed);
+	const char *sum = part_value(e, field->parts[0]);
+	unsigned shift = value_bits(field->parts[0]);
 
-	for (unsigned i = 0; i < field->part_count; i++) {
-		const char *one = part_value(e, field->parts[i]);
-
-		if (shift != 0)
-			one = fmt(e, "%s << %u", one, shift);
-		sum = sum == NULL ? one : fmt(e, "%s | %s", sum, one);
+	for (unsigned i = 1; i < field->part_count; i++) {
+		sum = fmt(e, "%s | %s << %u", sum, part_value(e, field->parts[i]), shift);
 		shift += value_bits(field->parts[i]);
 	}
 	begin(e, type, name_of(e, "", field), fmt(e, "%s%s", self_type(e), order_param(e)));

@@ -10,7 +10,8 @@
 static void put_line(struct text *out, const struct pos *pos)
 {
 	const char *data = pos->source->data;
-	size_t start = pos->offset, end = pos->offset;
+	size_t start = pos->offset;
+	size_t end = start;
 
 	while (start > 0 && data[start - 1] != '\n')
 		start--;

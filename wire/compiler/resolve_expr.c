@@ -409,9 +409,11 @@ static void resolve_call(struct scope *scope, struct expr *e)
 	} else if (e->kind == EXPR_MAX) {
 		e->max = a > b ? a : b;
 	} else {
-		e->may_fail |= !e->b->is_constant || b == 0 || a > UINT64_MAX - b;
-		e->max = e->may_fail ? UINT64_MAX : (a + b - 1) / b * b;
-		if (constant && (b == 0 || a > UINT64_MAX - b))
+		const bool fits = b != 0 && a <= UINT64_MAX - b;
+
+		e->may_fail |= !e->b->is_constant || !fits;
+		e->max = e->may_fail || !fits ? UINT64_MAX : (a + b - 1) / b * b;
+		if (constant && !fits)
 			report(scope->c, &e->pos, "constant",
 			       "this does not fit, or aligns to zero");
 	}
