@@ -63,23 +63,23 @@ void ublk_block_path(char path[UBLK_PATH_BYTES], uint32_t device)
 static const char *command_name(unsigned number)
 {
 	switch (number) {
-	case UBLK_ABI_GET_DEV_INFO:
+	case UBLK_ABI_CTRL_GET_DEV_INFO:
 		return "GET_DEV_INFO";
-	case UBLK_ABI_ADD_DEV:
+	case UBLK_ABI_CTRL_ADD_DEV:
 		return "ADD_DEV";
-	case UBLK_ABI_DEL_DEV:
+	case UBLK_ABI_CTRL_DEL_DEV:
 		return "DEL_DEV";
-	case UBLK_ABI_START_DEV:
+	case UBLK_ABI_CTRL_START_DEV:
 		return "START_DEV";
-	case UBLK_ABI_STOP_DEV:
+	case UBLK_ABI_CTRL_STOP_DEV:
 		return "STOP_DEV";
-	case UBLK_ABI_SET_PARAMS:
+	case UBLK_ABI_CTRL_SET_PARAMS:
 		return "SET_PARAMS";
-	case UBLK_ABI_GET_DEV_INFO2:
+	case UBLK_ABI_CTRL_GET_DEV_INFO2:
 		return "GET_DEV_INFO2";
-	case UBLK_ABI_GET_FEATURES:
+	case UBLK_ABI_CTRL_GET_FEATURES:
 		return "GET_FEATURES";
-	case UBLK_ABI_DEL_DEV_ASYNC:
+	case UBLK_ABI_CTRL_DEL_DEV_ASYNC:
 		return "DEL_DEV_ASYNC";
 	default:
 		return "an unknown command";
@@ -102,13 +102,13 @@ static uint32_t encode(const struct ublk_control *control, unsigned number)
 	if (!control->encoded)
 		return number;
 	switch (number) {
-	case UBLK_ABI_GET_DEV_INFO:
-	case UBLK_ABI_GET_DEV_INFO2:
-	case UBLK_ABI_GET_FEATURES:
-	case UBLK_ABI_DEL_DEV_ASYNC:
-		return (uint32_t)UBLK_ABI_ENCODE_READ(number);
+	case UBLK_ABI_CTRL_GET_DEV_INFO:
+	case UBLK_ABI_CTRL_GET_DEV_INFO2:
+	case UBLK_ABI_CTRL_GET_FEATURES:
+	case UBLK_ABI_CTRL_DEL_DEV_ASYNC:
+		return (uint32_t)UBLK_ENCODE_READ(number);
 	default:
-		return (uint32_t)UBLK_ABI_ENCODE_EXCHANGE(number);
+		return (uint32_t)UBLK_ENCODE_EXCHANGE(number);
 	}
 }
 
@@ -145,16 +145,15 @@ static void fill_entry(struct ublk_control *control, struct io_uring_sqe *sqe,
 {
 	const uint16_t path_bytes = fill_buffer(control, command);
 	const size_t bytes = path_bytes + command->payload_bytes;
-	const struct ublk_abi_ctrl_cmd body = {
-		.dev_id = command->device,
-		.queue_id = UINT16_MAX,
-		.len = (uint16_t)bytes,
-		.addr = bytes != 0 ? (uintptr_t)control->buffer : 0,
-		.data = command->data,
-		.dev_path_len = path_bytes,
-	};
+	struct ublk_abi_ctrl_cmd body = {0};
 	union long_entry entry;
 
+	ublk_abi_ctrl_cmd_set_dev_id(&body, command->device);
+	ublk_abi_ctrl_cmd_set_queue_id(&body, UINT16_MAX);
+	ublk_abi_ctrl_cmd_set_len(&body, (uint16_t)bytes);
+	ublk_abi_ctrl_cmd_set_addr(&body, bytes != 0 ? (uintptr_t)control->buffer : 0);
+	ublk_abi_ctrl_cmd_set_data(&body, command->data);
+	ublk_abi_ctrl_cmd_set_dev_path_len(&body, path_bytes);
 	memset(&entry, 0, sizeof(entry));
 	entry.usual.opcode = IORING_OP_URING_CMD;
 	entry.usual.fd = control->fd;
@@ -341,7 +340,7 @@ static void get_features(struct ublk_control *control)
 {
 	uint64_t features = 0;
 	const struct ublk_command command = {
-		.number = UBLK_ABI_GET_FEATURES,
+		.number = UBLK_ABI_CTRL_GET_FEATURES,
 		.device = UBLK_ABI_ANY_DEVICE,
 		.payload = &features,
 		.payload_bytes = sizeof(features),
@@ -488,19 +487,21 @@ bool ublk_control_is_encoded(const struct ublk_control *control)
 int ublk_control_get_info(struct ublk_control *control, uint32_t device,
 			  struct ublk_abi_dev_info *info)
 {
-	struct ublk_abi_dev_info answer = {.dev_id = device};
+	struct ublk_abi_dev_info answer = {0};
 	struct ublk_command command = {
-		.number = UBLK_ABI_GET_DEV_INFO2,
+		.number = UBLK_ABI_CTRL_GET_DEV_INFO2,
 		.device = device,
 		.payload = &answer,
 		.payload_bytes = sizeof(answer),
 		.with_path = true,
 	};
-	int result = ublk_control_run(control, &command);
+	int result;
 
+	ublk_abi_dev_info_set_dev_id(&answer, device);
+	result = ublk_control_run(control, &command);
 	/* Older kernels have only the other one; privileged users need no path. */
 	if (result < 0 && result != -ENODEV) {
-		command.number = UBLK_ABI_GET_DEV_INFO;
+		command.number = UBLK_ABI_CTRL_GET_DEV_INFO;
 		command.with_path = false;
 		result = ublk_control_run(control, &command);
 	}

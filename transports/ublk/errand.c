@@ -132,7 +132,7 @@ static void run_in_child(struct ublk_control *control, const struct ublk_command
 
 	ublk_control_get_files(control, &kept[1]);
 	setsid();
-	if (command->number == UBLK_ABI_START_DEV) {
+	if (command->number == UBLK_ABI_CTRL_START_DEV) {
 		result = run_beside_server(control, command, process_fd, kept);
 	} else {
 		close_all_but(kept);

@@ -158,16 +158,17 @@ bool ublk_is_alive(const struct ublk_abi_dev_info *answer)
 {
 	/* The kernel knows the process of a started device; before and after, only an open tells.
 	 */
-	if (answer->state != UBLK_ABI_STATE_DEAD)
-		return process_lives(answer->server_pid);
-	return ublk_is_served(answer->dev_id);
+	if (ublk_abi_dev_info_state(answer) != UBLK_ABI_STATE_DEAD)
+		return process_lives(ublk_abi_dev_info_server_pid(answer));
+	return ublk_is_served(ublk_abi_dev_info_dev_id(answer));
 }
 
 static enum bdus_device_state state_of(const struct ublk_abi_dev_info *answer)
 {
 	if (!ublk_is_alive(answer))
 		return BDUS_STATE_ORPHANED;
-	return answer->state == UBLK_ABI_STATE_LIVE ? BDUS_STATE_AVAILABLE : BDUS_STATE_CREATING;
+	return ublk_abi_dev_info_state(answer) == UBLK_ABI_STATE_LIVE ? BDUS_STATE_AVAILABLE
+								      : BDUS_STATE_CREATING;
 }
 
 static void fill_info(const struct ublk_abi_dev_info *answer, struct bdus_device_info *info)
@@ -175,19 +176,19 @@ static void fill_info(const struct ublk_abi_dev_info *answer, struct bdus_device
 	char path[UBLK_PATH_BYTES];
 
 	*info = (struct bdus_device_info){
-		.id = ublk_tag_to_id(answer->server_flags),
+		.id = ublk_tag_to_id(ublk_abi_dev_info_server_flags(answer)),
 		.state = state_of(answer),
-		.queues = answer->nr_hw_queues,
-		.queue_depth = answer->queue_depth,
+		.queues = ublk_abi_dev_info_nr_hw_queues(answer),
+		.queue_depth = ublk_abi_dev_info_queue_depth(answer),
 		.transport = "ublk",
 	};
 	if (info->state == BDUS_STATE_AVAILABLE)
-		info->pid = answer->server_pid;
-	ublk_block_path(path, answer->dev_id);
+		info->pid = ublk_abi_dev_info_server_pid(answer);
+	ublk_block_path(path, ublk_abi_dev_info_dev_id(answer));
 	snprintf(info->path, sizeof(info->path), "%s", path);
 	snprintf(info->native_path, sizeof(info->native_path), "%s", path);
-	if (answer->state == UBLK_ABI_STATE_LIVE)
-		read_disk(answer->dev_id, info);
+	if (ublk_abi_dev_info_state(answer) == UBLK_ABI_STATE_LIVE)
+		read_disk(ublk_abi_dev_info_dev_id(answer), info);
 }
 
 /* ---- all devices --------------------------------------------------------------------------- */
@@ -223,7 +224,7 @@ static int report_ours(const struct ublk_abi_dev_info *answer, void *opaque)
 	const struct scan *const scan = opaque;
 	struct bdus_device_info info;
 
-	if (ublk_tag_to_id(answer->server_flags) == BDUS_ID_NONE)
+	if (ublk_tag_to_id(ublk_abi_dev_info_server_flags(answer)) == BDUS_ID_NONE)
 		return 0;
 	fill_info(answer, &info);
 	return scan->found(&info, scan->opaque);
@@ -337,11 +338,12 @@ static int identify_number(struct ublk_control *control, const char *path, uint3
 		return 0;
 	if (result < 0)
 		return result;
-	if (ublk_tag_to_id(answer.server_flags) == BDUS_ID_NONE && ublk_is_alive(&answer))
+	if (ublk_tag_to_id(ublk_abi_dev_info_server_flags(&answer)) == BDUS_ID_NONE &&
+	    ublk_is_alive(&answer))
 		return base_error(EINVAL,
 				  "%s belongs to another ublk server, process %d, which "
 				  "still runs",
-				  path, answer.server_pid);
+				  path, ublk_abi_dev_info_server_pid(&answer));
 	fill_info(&answer, info);
 	return 1;
 }

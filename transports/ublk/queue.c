@@ -170,13 +170,12 @@ static int map_payloads(struct bdus_transport_queue *queue)
 static void prepare_command(struct bdus_transport_queue *queue, struct io_uring_sqe *sqe,
 			    uint32_t number, unsigned tag, int32_t result)
 {
-	const struct ublk_abi_io_cmd body = {
-		.queue_id = (uint16_t)queue->index,
-		.tag = (uint16_t)tag,
-		.result = result,
-		.addr = (uintptr_t)payload_of(queue, tag),
-	};
+	struct ublk_abi_io_cmd body;
 
+	ublk_abi_io_cmd_set_queue_id(&body, (uint16_t)queue->index);
+	ublk_abi_io_cmd_set_tag(&body, (uint16_t)tag);
+	ublk_abi_io_cmd_set_result(&body, result);
+	ublk_abi_io_cmd_set_addr(&body, (uintptr_t)payload_of(queue, tag));
 	memset(sqe, 0, offsetof(struct io_uring_sqe, addr3));
 	sqe->opcode = IORING_OP_URING_CMD;
 	sqe->flags = IOSQE_FIXED_FILE;
@@ -202,7 +201,7 @@ static struct io_uring_sqe *get_entry(struct bdus_transport_queue *queue)
 static int submit_fetches(struct bdus_transport_queue *queue)
 {
 	const uint32_t number = ublk_control_is_encoded(queue->device->control)
-					? (uint32_t)UBLK_ABI_IO_ENCODE(UBLK_ABI_IO_FETCH)
+					? (uint32_t)UBLK_ENCODE_IO(UBLK_ABI_IO_FETCH)
 					: UBLK_ABI_IO_FETCH;
 	int result;
 
@@ -276,7 +275,7 @@ int ublk_queue_open(struct bdus_transport_device *device, unsigned index, int wa
 	queue->wake_fd = wake_fd;
 	queue->idle_time.tv_sec = IDLE_SECONDS;
 	queue->commit_number = ublk_control_is_encoded(device->control)
-				       ? (uint32_t)UBLK_ABI_IO_ENCODE(UBLK_ABI_IO_COMMIT_AND_FETCH)
+				       ? (uint32_t)UBLK_ENCODE_IO(UBLK_ABI_IO_COMMIT_AND_FETCH)
 				       : UBLK_ABI_IO_COMMIT_AND_FETCH;
 	result = open_queue(queue);
 	if (result < 0) {

@@ -43,7 +43,7 @@ static bool wait_a_little(struct ublk_patience *patience, const char *waiting_fo
 
 static bool is_unprivileged(const struct ublk_abi_dev_info *answer)
 {
-	return (answer->flags & UBLK_ABI_F_UNPRIVILEGED) != 0;
+	return (ublk_abi_dev_info_flags(answer) & UBLK_ABI_F_UNPRIVILEGED) != 0;
 }
 
 static int run_plain(struct ublk_control *control, unsigned number,
@@ -51,7 +51,7 @@ static int run_plain(struct ublk_control *control, unsigned number,
 {
 	const struct ublk_command command = {
 		.number = number,
-		.device = answer->dev_id,
+		.device = ublk_abi_dev_info_dev_id(answer),
 		.with_path = is_unprivileged(answer),
 	};
 
@@ -66,15 +66,17 @@ static int run_plain(struct ublk_control *control, unsigned number,
  */
 static bool disk_is_open(struct ublk_control *control, const struct ublk_abi_dev_info *answer)
 {
-	struct ublk_abi_params params = {.len = sizeof(params), .types = UBLK_ABI_PARAM_BASIC};
+	struct ublk_abi_params params = {0};
 	const struct ublk_command command = {
-		.number = UBLK_ABI_SET_PARAMS,
-		.device = answer->dev_id,
+		.number = UBLK_ABI_CTRL_SET_PARAMS,
+		.device = ublk_abi_dev_info_dev_id(answer),
 		.payload = &params,
 		.payload_bytes = sizeof(params),
 		.with_path = is_unprivileged(answer),
 	};
 
+	ublk_abi_params_set_len(&params, sizeof(params));
+	ublk_abi_params_set_types(&params, UBLK_ABI_PARAM_BASIC);
 	return ublk_control_run(control, &command) == -EACCES;
 }
 
@@ -84,8 +86,8 @@ static bool is_same(struct ublk_control *control, const struct ublk_abi_dev_info
 {
 	struct ublk_abi_dev_info now;
 
-	return ublk_control_get_info(control, answer->dev_id, &now) == 0 &&
-	       now.server_flags == answer->server_flags;
+	return ublk_control_get_info(control, ublk_abi_dev_info_dev_id(answer), &now) == 0 &&
+	       ublk_abi_dev_info_server_flags(&now) == ublk_abi_dev_info_server_flags(answer);
 }
 
 static int delete_alone(struct ublk_control *control, const struct ublk_abi_dev_info *answer,
@@ -102,7 +104,7 @@ static int delete_alone(struct ublk_control *control, const struct ublk_abi_dev_
 						       "device for long");
 	}
 	if (result == 0 && is_same(control, answer))
-		result = run_plain(control, UBLK_ABI_DEL_DEV, answer);
+		result = run_plain(control, UBLK_ABI_CTRL_DEL_DEV, answer);
 	close(lock);
 	return result == -ENODEV ? 0 : result;
 }
@@ -112,13 +114,14 @@ static int delete_unused(struct ublk_control *control, const struct ublk_abi_dev
 {
 	char text[64];
 
-	snprintf(text, sizeof(text), "those who still have /dev/ublkb%u open", answer->dev_id);
-	while (disk_is_open(control, answer) || ublk_is_served(answer->dev_id)) {
+	snprintf(text, sizeof(text), "those who still have /dev/ublkb%u open",
+		 ublk_abi_dev_info_dev_id(answer));
+	while (disk_is_open(control, answer) || ublk_is_served(ublk_abi_dev_info_dev_id(answer))) {
 		if (!wait_a_little(patience, text))
 			return base_error(ETIMEDOUT,
 					  "ublk: device %u is stopped, but cannot be deleted while "
 					  "somebody has it open; destroy it once more then",
-					  answer->dev_id);
+					  ublk_abi_dev_info_dev_id(answer));
 	}
 	return delete_alone(control, answer, patience);
 }
@@ -131,8 +134,8 @@ static void wait_for_number(struct ublk_control *control, const struct ublk_abi_
 	};
 	struct ublk_abi_dev_info now;
 	const struct ublk_command command = {
-		.number = UBLK_ABI_GET_DEV_INFO,
-		.device = answer->dev_id,
+		.number = UBLK_ABI_CTRL_GET_DEV_INFO,
+		.device = ublk_abi_dev_info_dev_id(answer),
 		.payload = &now,
 		.payload_bytes = sizeof(now),
 		.with_path = is_unprivileged(answer),
@@ -145,7 +148,7 @@ static void wait_for_number(struct ublk_control *control, const struct ublk_abi_
 int ublk_delete(struct ublk_control *control, const struct ublk_abi_dev_info *answer,
 		struct ublk_patience *patience)
 {
-	const int result = run_plain(control, UBLK_ABI_DEL_DEV_ASYNC, answer);
+	const int result = run_plain(control, UBLK_ABI_CTRL_DEL_DEV_ASYNC, answer);
 
 	if (result == -ENODEV)
 		return 0;
@@ -169,19 +172,21 @@ static int wait_for_server(struct ublk_control *control, const struct ublk_abi_d
 	int result;
 
 	for (;;) {
-		result = ublk_control_get_info(control, answer->dev_id, &now);
-		if (result == -ENODEV || (result == 0 && now.server_flags != answer->server_flags))
+		result = ublk_control_get_info(control, ublk_abi_dev_info_dev_id(answer), &now);
+		if (result == -ENODEV ||
+		    (result == 0 && ublk_abi_dev_info_server_flags(&now) !=
+					    ublk_abi_dev_info_server_flags(answer)))
 			return 0;
 		if (result < 0)
 			return result;
 		if (!ublk_is_alive(&now))
 			return 1;
-		if (now.state == UBLK_ABI_STATE_DEAD)
+		if (ublk_abi_dev_info_state(&now) == UBLK_ABI_STATE_DEAD)
 			snprintf(text, sizeof(text), "its process to let go of /dev/ublkc%u",
-				 now.dev_id);
+				 ublk_abi_dev_info_dev_id(&now));
 		else
 			snprintf(text, sizeof(text), "process %d to finish its requests",
-				 now.server_pid);
+				 ublk_abi_dev_info_server_pid(&now));
 		if (!wait_a_little(patience, text))
 			return base_error(ETIMEDOUT, "ublk: still waiting for %s", text);
 	}
@@ -207,8 +212,8 @@ static int stop(struct ublk_control *control, struct ublk_errand *errand,
 		const struct ublk_abi_dev_info *answer, struct ublk_patience *patience)
 {
 	const struct ublk_command command = {
-		.number = UBLK_ABI_STOP_DEV,
-		.device = answer->dev_id,
+		.number = UBLK_ABI_CTRL_STOP_DEV,
+		.device = ublk_abi_dev_info_dev_id(answer),
 		.with_path = is_unprivileged(answer),
 	};
 	int result = ublk_errand_begin(errand, &command);
@@ -246,7 +251,7 @@ static int match_id(const struct ublk_abi_dev_info *answer, void *opaque)
 {
 	struct search *const search = opaque;
 
-	if (ublk_tag_to_id(answer->server_flags) != search->id)
+	if (ublk_tag_to_id(ublk_abi_dev_info_server_flags(answer)) != search->id)
 		return 0;
 	search->answer = *answer;
 	return 1;
@@ -269,7 +274,7 @@ static int find_again(struct ublk_control *control, const struct bdus_device_inf
 	if (result < 0)
 		return result == -ENODEV ? 0 : result;
 	/* Another tag: the number has gone to another device. */
-	if (ublk_tag_to_id(answer->server_flags) != info->id)
+	if (ublk_tag_to_id(ublk_abi_dev_info_server_flags(answer)) != info->id)
 		return 0;
 	if (info->id == BDUS_ID_NONE && ublk_is_alive(answer))
 		return base_error(EINVAL, "%s belongs to another ublk server, which runs",

@@ -8,6 +8,8 @@
 #include "ublk_internal.h"
 
 #include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
 /*
@@ -105,16 +107,18 @@ static void fill_discard(const struct bdus_device_attrs *attrs, struct ublk_abi_
 
 	if ((attrs->flags & BDUS_DEVICE_READ_ONLY) || !(discard || zeros))
 		return;
-	params->types |= UBLK_ABI_PARAM_DISCARD;
-	params->discard_granularity = attrs->discard_granularity_bytes != 0
-					      ? attrs->discard_granularity_bytes
-					      : attrs->physical_block_size;
+	ublk_abi_params_set_types(params, ublk_abi_params_types(params) | UBLK_ABI_PARAM_DISCARD);
+	ublk_abi_params_set_discard_granularity(params, attrs->discard_granularity_bytes != 0
+								? attrs->discard_granularity_bytes
+								: attrs->physical_block_size);
 	if (discard) {
-		params->max_discard_sectors = to_sectors(attrs->max_discard_bytes);
-		params->max_discard_segments = 1;
+		ublk_abi_params_set_max_discard_sectors(params,
+							to_sectors(attrs->max_discard_bytes));
+		ublk_abi_params_set_max_discard_segments(params, 1);
 	}
 	if (zeros)
-		params->max_write_zeroes_sectors = to_sectors(attrs->max_write_zeros_bytes);
+		ublk_abi_params_set_max_write_zeroes_sectors(
+			params, to_sectors(attrs->max_write_zeros_bytes));
 }
 
 void ublk_fill_params(const struct bdus_device_attrs *attrs, struct ublk_abi_params *params)
@@ -123,17 +127,17 @@ void ublk_fill_params(const struct bdus_device_attrs *attrs, struct ublk_abi_par
 					 ? attrs->optimal_io_bytes
 					 : attrs->physical_block_size;
 
-	*params = (struct ublk_abi_params){
-		.len = sizeof(*params),
-		.types = UBLK_ABI_PARAM_BASIC,
-		.attrs = basic_attrs(attrs),
-		.logical_bs_shift = (uint8_t)base_log2(attrs->logical_block_size),
-		.physical_bs_shift = (uint8_t)base_log2(attrs->physical_block_size),
-		.io_min_shift = (uint8_t)base_log2(attrs->physical_block_size),
-		.io_opt_shift = (uint8_t)base_log2(optimal),
-		.max_sectors = to_sectors(attrs->max_transfer_bytes),
-		.dev_sectors = attrs->size_bytes >> UBLK_ABI_SECTOR_SHIFT,
-	};
+	memset(params, 0, sizeof(*params));
+	ublk_abi_params_set_len(params, sizeof(*params));
+	ublk_abi_params_set_types(params, UBLK_ABI_PARAM_BASIC);
+	ublk_abi_params_set_attrs(params, basic_attrs(attrs));
+	ublk_abi_params_set_logical_bs_shift(params, (uint8_t)base_log2(attrs->logical_block_size));
+	ublk_abi_params_set_physical_bs_shift(params,
+					      (uint8_t)base_log2(attrs->physical_block_size));
+	ublk_abi_params_set_io_min_shift(params, (uint8_t)base_log2(attrs->physical_block_size));
+	ublk_abi_params_set_io_opt_shift(params, (uint8_t)base_log2(optimal));
+	ublk_abi_params_set_max_sectors(params, to_sectors(attrs->max_transfer_bytes));
+	ublk_abi_params_set_dev_sectors(params, attrs->size_bytes >> UBLK_ABI_SECTOR_SHIFT);
 	fill_discard(attrs, params);
 }
 
@@ -180,13 +184,22 @@ static unsigned decode_flags(uint32_t op_flags, enum bdus_op op)
 	return flags;
 }
 
+/* The kernel may write to the descriptor again while we look: what was checked is what is used. */
+static inline struct ublk_abi_io_desc read_once(const struct ublk_abi_io_desc *descriptor)
+{
+	const struct ublk_abi_io_desc copy = *descriptor;
+
+	atomic_signal_fence(memory_order_seq_cst);
+	return copy;
+}
+
 int ublk_decode_request(const struct ublk_abi_io_desc *descriptor, const struct ublk_limits *limits,
 			void *payload, struct bdus_io *io)
 {
-	/* The kernel may write to the descriptor again while we look: each field is read once. */
-	const uint32_t op_flags = __atomic_load_n(&descriptor->op_flags, __ATOMIC_RELAXED);
-	const uint64_t sector = __atomic_load_n(&descriptor->start_sector, __ATOMIC_RELAXED);
-	const uint64_t length = (uint64_t)__atomic_load_n(&descriptor->nr_sectors, __ATOMIC_RELAXED)
+	const struct ublk_abi_io_desc copy = read_once(descriptor);
+	const uint32_t op_flags = ublk_abi_io_desc_op_flags(&copy);
+	const uint64_t sector = ublk_abi_io_desc_start_sector(&copy);
+	const uint64_t length = (uint64_t)ublk_abi_io_desc_nr_sectors(&copy)
 				<< UBLK_ABI_SECTOR_SHIFT;
 	uint64_t most_bytes;
 	enum bdus_op op;

@@ -98,13 +98,13 @@ static int add_device(struct bdus_transport_device *device, uint32_t number,
 		      struct ublk_abi_dev_info *info)
 {
 	const struct ublk_command command = {
-		.number = UBLK_ABI_ADD_DEV,
+		.number = UBLK_ABI_CTRL_ADD_DEV,
 		.device = number,
 		.payload = info,
 		.payload_bytes = sizeof(*info),
 	};
 
-	info->dev_id = number;
+	ublk_abi_dev_info_set_dev_id(info, number);
 	return ublk_control_run(device->control, &command);
 }
 
@@ -127,22 +127,23 @@ static int add_numbered_device(struct bdus_transport_device *device, uint64_t id
 static int check_echo(const struct bdus_transport_device *device, uint64_t asked,
 		      const struct ublk_abi_dev_info *info)
 {
-	const uint64_t missing =
-		asked & ~info->flags & (UBLK_ABI_F_UNPRIVILEGED | UBLK_ABI_F_NO_PARTITION_SCAN);
+	const uint64_t missing = asked & ~ublk_abi_dev_info_flags(info) &
+				 (UBLK_ABI_F_UNPRIVILEGED | UBLK_ABI_F_NO_PARTITION_SCAN);
 
 	if (missing != 0)
 		return base_error(EOPNOTSUPP,
 				  "ublk: the kernel made device %u without the features "
 				  "0x%llx",
 				  device->number, (unsigned long long)missing);
-	if (info->nr_hw_queues == 0 || info->queue_depth == 0 ||
-	    info->queue_depth > UBLK_ABI_DEPTH ||
-	    info->max_io_buf_bytes < (uint32_t)sysconf(_SC_PAGESIZE))
+	if (ublk_abi_dev_info_nr_hw_queues(info) == 0 || ublk_abi_dev_info_queue_depth(info) == 0 ||
+	    ublk_abi_dev_info_queue_depth(info) > UBLK_ABI_DEPTH ||
+	    ublk_abi_dev_info_max_io_buf_bytes(info) < (uint32_t)sysconf(_SC_PAGESIZE))
 		return base_error(EPROTO,
 				  "ublk: the kernel made device %u with %u queues of depth "
 				  "%u and requests of %u bytes",
-				  device->number, info->nr_hw_queues, info->queue_depth,
-				  info->max_io_buf_bytes);
+				  device->number, ublk_abi_dev_info_nr_hw_queues(info),
+				  ublk_abi_dev_info_queue_depth(info),
+				  ublk_abi_dev_info_max_io_buf_bytes(info));
 	return 0;
 }
 
@@ -150,28 +151,29 @@ static int add(const struct bdus_transport_setup *setup, struct bdus_transport_d
 {
 	struct bdus_device_attrs *const attrs = setup->attrs;
 	const uint64_t flags = wanted_flags(setup, device);
-	struct ublk_abi_dev_info info = {
-		.nr_hw_queues = (uint16_t)attrs->queues,
-		.queue_depth = (uint16_t)attrs->queue_depth,
-		.max_io_buf_bytes = attrs->max_transfer_bytes,
-		.flags = flags,
-		.server_flags = ublk_tag_from_id(setup->id),
-	};
-	int result = add_numbered_device(device, setup->id, &info);
+	struct ublk_abi_dev_info info = {0};
+	int result;
 
+	ublk_abi_dev_info_set_nr_hw_queues(&info, (uint16_t)attrs->queues);
+	ublk_abi_dev_info_set_queue_depth(&info, (uint16_t)attrs->queue_depth);
+	ublk_abi_dev_info_set_max_io_buf_bytes(&info, attrs->max_transfer_bytes);
+	ublk_abi_dev_info_set_flags(&info, flags);
+	ublk_abi_dev_info_set_server_flags(&info, ublk_tag_from_id(setup->id));
+	result = add_numbered_device(device, setup->id, &info);
 	if (result < 0)
 		return result;
 	device->added = true;
-	device->number = info.dev_id;
+	device->number = ublk_abi_dev_info_dev_id(&info);
 	device->made = info;
 	result = check_echo(device, flags, &info);
 	if (result < 0)
 		return result;
-	device->may_trim = (info.flags & UBLK_ABI_F_COMPLETE_IN_TASK) != 0;
-	attrs->queues = (uint32_t)base_min(attrs->queues, info.nr_hw_queues);
-	attrs->queue_depth = (uint32_t)base_min(attrs->queue_depth, info.queue_depth);
-	attrs->max_transfer_bytes =
-		(uint32_t)base_min(attrs->max_transfer_bytes, info.max_io_buf_bytes);
+	device->may_trim = (ublk_abi_dev_info_flags(&info) & UBLK_ABI_F_COMPLETE_IN_TASK) != 0;
+	attrs->queues = (uint32_t)base_min(attrs->queues, ublk_abi_dev_info_nr_hw_queues(&info));
+	attrs->queue_depth =
+		(uint32_t)base_min(attrs->queue_depth, ublk_abi_dev_info_queue_depth(&info));
+	attrs->max_transfer_bytes = (uint32_t)base_min(attrs->max_transfer_bytes,
+						       ublk_abi_dev_info_max_io_buf_bytes(&info));
 	return 0;
 }
 
@@ -211,7 +213,7 @@ static int set_params(struct bdus_transport_device *device, const struct bdus_de
 {
 	struct ublk_abi_params params;
 	const struct ublk_command command = {
-		.number = UBLK_ABI_SET_PARAMS,
+		.number = UBLK_ABI_CTRL_SET_PARAMS,
 		.device = device->number,
 		.payload = &params,
 		.payload_bytes = sizeof(params),
@@ -308,7 +310,7 @@ static struct ublk_command make_command(const struct bdus_transport_device *devi
 static int ublk_start(struct bdus_transport_device *device)
 {
 	const struct ublk_command command =
-		make_command(device, UBLK_ABI_START_DEV, (uint64_t)getpid());
+		make_command(device, UBLK_ABI_CTRL_START_DEV, (uint64_t)getpid());
 	const int result = ublk_errand_begin(device->start, &command);
 
 	if (result < 0)
@@ -351,7 +353,7 @@ static int ublk_start_result(struct bdus_transport_device *device)
 
 static int ublk_stop(struct bdus_transport_device *device)
 {
-	const struct ublk_command command = make_command(device, UBLK_ABI_STOP_DEV, 0);
+	const struct ublk_command command = make_command(device, UBLK_ABI_CTRL_STOP_DEV, 0);
 	const int result = ublk_errand_begin(device->stop, &command);
 
 	if (result == 0)

@@ -17,8 +17,10 @@
 
 #include "device/transport.h"
 
-#include <abi/ublk.h>
+#include "ublk.h"
+
 #include <liburing.h>
+#include <linux/ioctl.h>
 
 #define UBLK_CONTROL_PATH "/dev/ublk-control"
 
@@ -28,12 +30,18 @@
 /** Room for "/dev/ublkc" and any 32-bit number. */
 #define UBLK_PATH_BYTES 32
 
+/** Commands' numbers as later kernels want them, like those of an ioctl which reads or exchanges.
+ */
+#define UBLK_ENCODE_READ(number)     _IOR('u', (number), struct ublk_abi_ctrl_cmd)
+#define UBLK_ENCODE_EXCHANGE(number) _IOWR('u', (number), struct ublk_abi_ctrl_cmd)
+#define UBLK_ENCODE_IO(number)       _IOWR('u', (number), struct ublk_abi_io_cmd)
+
 /* ---- control.c ----------------------------------------------------------------------------- */
 
 struct ublk_control;
 
 struct ublk_command {
-	/** UBLK_ABI_*. */
+	/** UBLK_ABI_CTRL_*. */
 	unsigned number;
 	/** Number N of /dev/ublkcN. */
 	uint32_t device;

@@ -82,8 +82,10 @@ static void no_range_outgrows_a_signed_32_bit_result(void **state)
 		assert_in_range(attrs.max_discard_bytes, 1, INT32_MAX);
 		assert_in_range(attrs.max_write_zeros_bytes, 1, INT32_MAX);
 		ublk_fill_params(&attrs, &params);
-		assert_in_range((uint64_t)params.max_discard_sectors << 9, 1, INT32_MAX);
-		assert_in_range((uint64_t)params.max_write_zeroes_sectors << 9, 1, INT32_MAX);
+		assert_in_range((uint64_t)ublk_abi_params_max_discard_sectors(&params) << 9, 1,
+				INT32_MAX);
+		assert_in_range((uint64_t)ublk_abi_params_max_write_zeroes_sectors(&params) << 9, 1,
+				INT32_MAX);
 	}
 }
 
@@ -143,16 +145,18 @@ static void parameters_say_what_the_device_is_like(void **state)
 	attrs.optimal_io_bytes = 65536;
 	assert_int_equal(ublk_fit_attrs(&attrs, ALL), 0);
 	ublk_fill_params(&attrs, &params);
-	assert_int_equal(params.types, UBLK_ABI_PARAM_BASIC | UBLK_ABI_PARAM_DISCARD);
-	assert_int_equal(params.attrs, UBLK_ABI_ATTR_FUA | UBLK_ABI_ATTR_ROTATIONAL |
-					       UBLK_ABI_ATTR_VOLATILE_CACHE);
-	assert_int_equal(params.logical_bs_shift, 9);
-	assert_int_equal(params.physical_bs_shift, 12);
-	assert_int_equal(params.io_opt_shift, 16);
-	assert_int_equal(params.dev_sectors, 1 << 21);
-	assert_int_equal(params.max_sectors, 2048);
-	assert_int_equal(params.discard_granularity, 4096);
-	assert_int_equal(params.max_discard_segments, 1);
+	assert_int_equal(ublk_abi_params_types(&params),
+			 UBLK_ABI_PARAM_BASIC | UBLK_ABI_PARAM_DISCARD);
+	assert_int_equal(ublk_abi_params_attrs(&params), UBLK_ABI_ATTR_FUA |
+								 UBLK_ABI_ATTR_ROTATIONAL |
+								 UBLK_ABI_ATTR_VOLATILE_CACHE);
+	assert_int_equal(ublk_abi_params_logical_bs_shift(&params), 9);
+	assert_int_equal(ublk_abi_params_physical_bs_shift(&params), 12);
+	assert_int_equal(ublk_abi_params_io_opt_shift(&params), 16);
+	assert_int_equal(ublk_abi_params_dev_sectors(&params), 1 << 21);
+	assert_int_equal(ublk_abi_params_max_sectors(&params), 2048);
+	assert_int_equal(ublk_abi_params_discard_granularity(&params), 4096);
+	assert_int_equal(ublk_abi_params_max_discard_segments(&params), 1);
 }
 
 static void device_without_flush_has_no_cache_and_needs_no_fua(void **state)
@@ -164,7 +168,7 @@ static void device_without_flush_has_no_cache_and_needs_no_fua(void **state)
 	attrs.ops &= ~FLUSH;
 	attrs.flags = BDUS_DEVICE_FUA;
 	ublk_fill_params(&attrs, &params);
-	assert_int_equal(params.attrs, 0);
+	assert_int_equal(ublk_abi_params_attrs(&params), 0);
 }
 
 static void read_only_device_takes_no_discards(void **state)
@@ -175,9 +179,9 @@ static void read_only_device_takes_no_discards(void **state)
 	(void)state;
 	attrs.flags = BDUS_DEVICE_READ_ONLY;
 	ublk_fill_params(&attrs, &params);
-	assert_int_equal(params.types, UBLK_ABI_PARAM_BASIC);
-	assert_true(params.attrs & UBLK_ABI_ATTR_READ_ONLY);
-	assert_int_equal(params.max_discard_sectors, 0);
+	assert_int_equal(ublk_abi_params_types(&params), UBLK_ABI_PARAM_BASIC);
+	assert_true(ublk_abi_params_attrs(&params) & UBLK_ABI_ATTR_READ_ONLY);
+	assert_int_equal(ublk_abi_params_max_discard_sectors(&params), 0);
 }
 
 static void zeros_without_discard_offer_no_discard(void **state)
@@ -189,20 +193,29 @@ static void zeros_without_discard_offer_no_discard(void **state)
 	attrs.ops &= ~DISCARD;
 	assert_int_equal(ublk_fit_attrs(&attrs, attrs.ops), 0);
 	ublk_fill_params(&attrs, &params);
-	assert_int_equal(params.max_discard_sectors, 0);
-	assert_int_equal(params.max_discard_segments, 0);
-	assert_true(params.max_write_zeroes_sectors > 0);
-	assert_true(params.discard_granularity > 0);
+	assert_int_equal(ublk_abi_params_max_discard_sectors(&params), 0);
+	assert_int_equal(ublk_abi_params_max_discard_segments(&params), 0);
+	assert_true(ublk_abi_params_max_write_zeroes_sectors(&params) > 0);
+	assert_true(ublk_abi_params_discard_granularity(&params) > 0);
 }
 
 /* ---- requests ------------------------------------------------------------------------------ */
+
+static struct ublk_abi_io_desc describe(uint32_t op_flags, uint64_t sector, uint32_t sectors)
+{
+	struct ublk_abi_io_desc descriptor = {0};
+
+	ublk_abi_io_desc_set_op_flags(&descriptor, op_flags);
+	ublk_abi_io_desc_set_start_sector(&descriptor, sector);
+	ublk_abi_io_desc_set_nr_sectors(&descriptor, sectors);
+	return descriptor;
+}
 
 static int decode(uint32_t op_flags, uint64_t sector, uint32_t sectors, struct bdus_io *io)
 {
 	static char payload[1];
 	const struct ublk_limits limits = usual_limits();
-	const struct ublk_abi_io_desc descriptor = {
-		.op_flags = op_flags, .start_sector = sector, .nr_sectors = sectors};
+	const struct ublk_abi_io_desc descriptor = describe(op_flags, sector, sectors);
 
 	bdus_io_init(io);
 	return ublk_decode_request(&descriptor, &limits, payload, io);
@@ -282,8 +295,8 @@ static void senseless_requests_are_refused(void **state)
 static void operations_not_offered_are_refused(void **state)
 {
 	struct ublk_limits limits = usual_limits();
-	const struct ublk_abi_io_desc write = {.op_flags = UBLK_ABI_OP_WRITE, .nr_sectors = 8};
-	const struct ublk_abi_io_desc flush = {.op_flags = UBLK_ABI_OP_FLUSH};
+	const struct ublk_abi_io_desc write = describe(UBLK_ABI_OP_WRITE, 0, 8);
+	const struct ublk_abi_io_desc flush = describe(UBLK_ABI_OP_FLUSH, 0, 0);
 	struct bdus_io io;
 
 	(void)state;
