@@ -3,8 +3,8 @@
  * Fuzz target: every described structure on any bytes. The input says which structure (a byte) and
  * what it is told (switches in a byte, a number of 32 bits and one of 16, little-endian); the rest
  * is its data. Whatever the validator says, walking, copying and sealing must not crash; of what it
- * accepts, the walk must succeed, a copy must be identical and equal, and sealing must change
- * nothing.
+ * accepts, the walk must succeed, a copy must be identical and equal, sealing must change nothing,
+ * and the same with every number turned around must be accepted in the other byte order.
  */
 #include "subject.h"
 
@@ -138,6 +138,19 @@ static const struct subject *const subjects[] = {
 	&ublk_abi_batch_element_subject,
 };
 
+/* Those of them that are told the byte order. */
+static const struct subject *const turned_subjects[] = {
+	&ufs_inode1_subject,
+	&ufs_inode2_subject,
+	&ufs_directory_block_subject,
+	&hammer2_inode_subject,
+	&hammer2_indirect_block_subject,
+	&hammer2_freemap_entry_subject,
+	&hammer_node_subject,
+	&hammer_inode_subject,
+	&hammer_directory_entry_subject,
+};
+
 static void insist(bool holds)
 {
 	if (!holds)
@@ -183,6 +196,63 @@ static void check_copies(const struct subject *subject, const uint8_t *data, siz
 	free(copy);
 }
 
+/* Turns numbers around in a copy, each once though several bit fields may share it. */
+struct turning {
+	struct wire_walk walk;
+	uint8_t *copy;
+	uint64_t end;
+};
+
+static void turn(uint8_t *bytes, uint64_t size)
+{
+	for (uint64_t i = 0; i < size / 2; i++) {
+		const uint8_t first = bytes[i];
+
+		bytes[i] = bytes[size - 1 - i];
+		bytes[size - 1 - i] = first;
+	}
+}
+
+static int turn_node(struct wire_walk *walk, const struct wire_node *node)
+{
+	struct turning *const turning = (struct turning *)walk;
+	const bool is_number = node->kind == WIRE_UNSIGNED || node->kind == WIRE_SIGNED;
+
+	if (node->event != WIRE_VALUE || node->flavour == WIRE_JOINED || node->data == NULL)
+		return 0;
+	if (is_number && node->offset >= turning->end) {
+		turn(turning->copy + node->offset, node->size);
+		turning->end = node->offset + node->size;
+	}
+	for (uint64_t i = 0; node->kind == WIRE_UTF16 && i + 1 < node->size; i += 2)
+		turn(turning->copy + node->offset + i, 2);
+	return 0;
+}
+
+static bool is_told_its_order(const struct subject *subject)
+{
+	for (size_t i = 0; i < sizeof(turned_subjects) / sizeof(*turned_subjects); i++) {
+		if (turned_subjects[i] == subject)
+			return true;
+	}
+	return false;
+}
+
+static void check_other_order(const struct subject *subject, const uint8_t *data, size_t size)
+{
+	struct turning turning = {.walk = {.visit = turn_node, .data = data, .size = size},
+				  .copy = malloc(size + 1)};
+
+	if (turning.copy == NULL)
+		return;
+	memcpy(turning.copy, data, size);
+	insist(subject->format.walk(data, size, NULL, &turning.walk) == 0);
+	order = order == WIRE_BIG ? WIRE_LITTLE : WIRE_BIG;
+	insist(subject->format.seal(turning.copy, size, NULL) == 0);
+	insist(subject->format.check(turning.copy, size, NULL, NULL) == 0);
+	free(turning.copy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct subject *subject;
@@ -204,5 +274,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	walk.size = size;
 	insist(subject->format.walk(data, size, NULL, &walk) == 0 || !is_good);
 	check_copies(subject, data, size, is_good);
+	if (is_good && is_told_its_order(subject))
+		check_other_order(subject, data, size);
 	return 0;
 }
