@@ -257,7 +257,7 @@ static void scan_text(struct emit *e, const struct field *field)
 static void scan_fixed_struct(struct emit *e, const struct field *field)
 {
 	const unsigned i = e->temporaries++;
-	const char *index = fmt(e, "i%u", i), *pointer = getter(e, field, NULL);
+	const char *index = fmt(e, "i%u", i), *pointer;
 	const char *offset = offset_of(e, &field->place), *args;
 	const bool is_array = field->array != ARRAY_NONE;
 	bool may_fail;

@@ -68,7 +68,7 @@ static enum padding parse_padding(struct parser *p)
 
 static void parse_args(struct parser *p, struct args *args)
 {
-	args->list = arena_alloc(&p->c->arena, 16 * sizeof(*args->list));
+	args->list = arena_alloc(&p->c->arena, 16 * sizeof(struct expr *));
 	do {
 		if (args->count == 16)
 			parse_fail(p, "more than 16 arguments");

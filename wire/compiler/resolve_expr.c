@@ -54,7 +54,7 @@ static void resolve_field_value(struct scope *scope, struct expr *e, const struc
 static bool follow(struct scope *scope, struct expr *e, const struct strct *s, unsigned from,
 		   bool needs_declared)
 {
-	e->fields = arena_alloc(&scope->c->arena, (e->path_length + 1) * sizeof(*e->fields));
+	e->fields = arena_alloc(&scope->c->arena, (e->path_length + 1) * sizeof(struct field *));
 	for (unsigned i = from; i < e->path_length; i++) {
 		struct field *field = s == NULL ? NULL : find_field(s, e->path[i]);
 

@@ -253,7 +253,7 @@ void resolve_unit(struct compiler *c, struct unit *unit)
 
 	unit->progress = PROGRESS_RUNNING;
 	load_imports(c, unit);
-	unit->sorted = arena_alloc(&c->arena, (unit->struct_count + 1) * sizeof(*unit->sorted));
+	unit->sorted = arena_alloc(&c->arena, (unit->struct_count + 1) * sizeof(struct strct *));
 	for (struct constant *k = unit->constants; k != NULL; k = k->next)
 		resolve_constant(&scope, k->expr, "a constant", &ignored);
 	for (struct set_list *entry = unit->sets; entry != NULL; entry = entry->next)
