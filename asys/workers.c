@@ -10,25 +10,24 @@
  * As many threads as there are processors take messages freely. One more takes a message only when
  * the kernel says that those which are busy are blocked rather than computing: more threads do not
  * help what computes. A thread that finds them computing looks again after a pause that doubles.
- *Who takes a message while others wait sees to it that an idle thread looks after those, so that
- *the pool grows without anybody else.
+ * Who takes a message while others wait sees to it that an idle thread looks after those, so that
+ * the pool grows without anybody else.
  *
  * The thread that became idle last is woken first, so that those which the load does not need end.
  * A thread that ends joins the one that ended before it; the pool's destroyer joins the last.
  *
  * `lock` protects everything that is not constant. No system call of a message runs under it, and
- *no other lock is taken under it.
+ * no other lock is taken under it.
  */
 #include "asys_internal.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "base/thread.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -129,16 +128,6 @@ static void take_out(struct asys_pool *pool, struct asys_message *message)
 
 /* ---- threads ------------------------------------------------------------------------------- */
 
-static void init_monotonic(pthread_cond_t *condition)
-{
-	pthread_condattr_t attributes;
-
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(condition, &attributes);
-	pthread_condattr_destroy(&attributes);
-}
-
 static struct worker *worker_create(struct asys_pool *pool)
 {
 	struct worker *const worker = calloc(1, sizeof(*worker));
@@ -147,7 +136,7 @@ static struct worker *worker_create(struct asys_pool *pool)
 		return NULL;
 	worker->pool = pool;
 	worker->state_fd = -1;
-	init_monotonic(&worker->wake);
+	base_cond_init(&worker->wake);
 	base_list_init(&worker->link);
 	return worker;
 }
@@ -171,16 +160,10 @@ static void worker_join(struct worker *worker)
 static bool start_worker(struct asys_pool *pool)
 {
 	struct worker *const worker = worker_create(pool);
-	sigset_t all, before;
-	int error;
 
 	if (worker == NULL)
 		return false;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&worker->thread, NULL, worker_main, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error != 0) {
+	if (base_thread_start(&worker->thread, worker_main, worker) != 0) {
 		worker_destroy(worker);
 		return false;
 	}
@@ -207,23 +190,6 @@ static void call_somebody(struct asys_pool *pool)
 		start_worker(pool);
 }
 
-/** Whether the kernel says that the thread neither runs nor could run. */
-static bool worker_is_blocked(const struct worker *worker)
-{
-	char text[256];
-	const char *after_name;
-	ssize_t length;
-
-	if (worker->state_fd < 0)
-		return true;
-	length = pread(worker->state_fd, text, sizeof(text) - 1, 0);
-	if (length <= 0)
-		return true;
-	text[length] = '\0';
-	after_name = strrchr(text, ')');
-	return after_name == NULL || after_name[1] == '\0' || after_name[2] != 'R';
-}
-
 /** Whether one more busy thread is of use. The lock is held. */
 static bool one_more_helps(struct asys_pool *pool)
 {
@@ -236,20 +202,13 @@ static bool one_more_helps(struct asys_pool *pool)
 		return true;
 	}
 	base_list_for_each (link, &pool->busy) {
-		computing += !worker_is_blocked(base_list_entry(link, struct worker, link));
+		computing += !base_thread_is_blocked(
+			base_list_entry(link, struct worker, link)->state_fd);
 		if (computing >= pool->processors)
 			return false;
 	}
 	pool->allowance = pool->busy_count - 1;
 	return true;
-}
-
-static void open_state(struct worker *worker)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)gettid());
-	worker->state_fd = open(path, O_RDONLY | O_CLOEXEC);
 }
 
 /* ---- carrying out -------------------------------------------------------------------------- */
@@ -313,14 +272,13 @@ static void serve(struct worker *worker)
 /** Sleeps until woken or @pause_ns is over; whether it was woken. The lock is held. */
 static bool doze(struct worker *worker, uint64_t pause_ns)
 {
-	const uint64_t until = base_now_ns() + pause_ns;
-	const struct timespec limit = {(time_t)(until / 1000000000U), (long)(until % 1000000000U)};
-	int result = 0;
+	const uint64_t until_ns = base_now_ns() + pause_ns;
+	bool in_time = true;
 
-	while (!worker->woken && result == 0)
-		result = pthread_cond_timedwait(&worker->wake, &worker->pool->lock, &limit);
+	while (!worker->woken && in_time)
+		in_time = base_cond_wait_until(&worker->wake, &worker->pool->lock, until_ns);
 	worker->woken = false;
-	return result == 0;
+	return in_time;
 }
 
 /** One step of an idle thread; false when it is to end. The lock is held. */
@@ -352,7 +310,7 @@ static void *worker_main(void *argument)
 	struct asys_pool *const pool = worker->pool;
 	struct worker *before;
 
-	open_state(worker);
+	worker->state_fd = base_thread_open_state();
 	pthread_mutex_lock(&pool->lock);
 	pool->starting--;
 	base_list_push_front(&pool->idle, &worker->link);
@@ -390,7 +348,7 @@ int asys_pool_create(struct asys *asys, const struct asys_options *options,
 	pool->futex_can_stop =
 		syscall(NUMBER_FUTEX_WAITV, NULL, 0, 0, NULL, 0) < 0 && errno == EINVAL;
 	pthread_mutex_init(&pool->lock, NULL);
-	init_monotonic(&pool->ended_one);
+	base_cond_init(&pool->ended_one);
 	base_list_init(&pool->idle);
 	base_list_init(&pool->busy);
 	*result_pool = pool;

@@ -31,6 +31,7 @@
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "control.h"
 #include "daemonize.h"
 #include "manage.h"
@@ -43,7 +44,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -428,16 +428,11 @@ static void *queue_thread_main(void *argument)
 static int start_thread(struct bdus_device *device, unsigned index)
 {
 	struct queue_thread *const thread = &device->threads[index];
-	sigset_t all;
-	sigset_t before;
 	int error;
 
 	thread->device = device;
 	thread->index = index;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&thread->thread, NULL, queue_thread_main, thread);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	error = base_thread_start(&thread->thread, queue_thread_main, thread);
 	if (error != 0)
 		return base_error_errno(error, "cannot start the thread of queue %u", index);
 	device->thread_count++;

@@ -26,13 +26,11 @@
 #include "base/cond.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "base/thread.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -83,27 +81,10 @@ static void *worker_main(void *argument);
 
 /* ---- growing ------------------------------------------------------------------------------- */
 
-/** Whether the kernel says that the thread neither runs nor could run. */
-static bool worker_is_blocked(const struct worker *worker)
-{
-	char text[256];
-	const char *after_name;
-	ssize_t length;
-
-	if (worker->state_fd < 0)
-		return true;
-	length = pread(worker->state_fd, text, sizeof(text) - 1, 0);
-	if (length <= 0)
-		return true;
-	text[length] = '\0';
-	after_name = strrchr(text, ')');
-	return after_name == NULL || after_name[1] == '\0' || after_name[2] != 'R';
-}
-
 static bool all_are_blocked(const struct bdus_workers *pool)
 {
 	base_list_for_each (link, &pool->busy) {
-		if (!worker_is_blocked(base_list_entry(link, struct worker, link)))
+		if (!base_thread_is_blocked(base_list_entry(link, struct worker, link)->state_fd))
 			return false;
 	}
 	return true;
@@ -141,16 +122,11 @@ static void worker_join(struct worker *worker)
 static int start_worker(struct bdus_workers *pool)
 {
 	struct worker *const worker = worker_create(pool);
-	sigset_t all;
-	sigset_t before;
 	int error;
 
 	if (worker == NULL)
 		return base_error(ENOMEM, "no memory for a worker thread");
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&worker->thread, NULL, worker_main, worker);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	error = base_thread_start(&worker->thread, worker_main, worker);
 	if (error != 0) {
 		worker_destroy(worker);
 		return base_error_errno(error, "cannot start a worker thread beside %u others",
@@ -209,14 +185,6 @@ bool bdus_workers_tick(struct bdus_workers *workers)
 }
 
 /* ---- a thread ------------------------------------------------------------------------------ */
-
-static int open_own_state(void)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)gettid());
-	return open(path, O_RDONLY | O_CLOEXEC);
-}
 
 /** Takes the oldest request to serve it; NULL when there is none. The lock is held. */
 static struct bdus_io *take_first(struct bdus_workers *pool)
@@ -283,7 +251,7 @@ static void *worker_main(void *argument)
 	struct bdus_io *io;
 	bool one_is_left;
 
-	worker->state_fd = open_own_state();
+	worker->state_fd = base_thread_open_state();
 	pthread_mutex_lock(&pool->lock);
 	pool->starting--;
 	for (;;) {
