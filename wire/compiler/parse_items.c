@@ -283,14 +283,22 @@ static struct item *parse_bits(struct parser *p)
 
 /* ---- conditions ---- */
 
-static struct item *parse_if(struct parser *p)
+/* A condition in parentheses, and what depends on it. */
+static struct item *parse_conditional(struct parser *p, enum item_kind kind)
 {
-	struct item *item = new_item(p, ITEM_IF);
+	struct item *item = new_item(p, kind);
 
 	parse_expect(p, PUNCT(0, '('));
 	item->expr = parse_expr(p);
 	parse_expect(p, PUNCT(0, ')'));
 	item->body = parse_block(p);
+	return item;
+}
+
+static struct item *parse_if(struct parser *p)
+{
+	struct item *item = parse_conditional(p, ITEM_IF);
+
 	if (!parse_take(p, "else"))
 		return item;
 	if (!parse_take(p, "if")) {
@@ -305,13 +313,7 @@ static struct item *parse_if(struct parser *p)
 
 static struct item *parse_when(struct parser *p)
 {
-	struct item *item = new_item(p, ITEM_WHEN);
-
-	parse_expect(p, PUNCT(0, '('));
-	item->expr = parse_expr(p);
-	parse_expect(p, PUNCT(0, ')'));
-	item->body = parse_block(p);
-	return item;
+	return parse_conditional(p, ITEM_WHEN);
 }
 
 static struct item *parse_covered(struct parser *p)
