@@ -303,7 +303,7 @@ void asys_destroy(struct asys *asys)
 	if (is_ours(asys)) {
 		asys_close(asys, ASYS_CLOSE_CANCEL);
 		/* What is sent to the kernel at the last moment may escape one attempt. */
-		while (asys->in_flight > 0)
+		while (asys->in_flight > asys->commands)
 			if (asys_wait(asys, discarded, DISCARDED_AT_ONCE, PAUSE_MS) == 0)
 				stop_everything(asys);
 	}

@@ -11,8 +11,8 @@
  *	       ▼         │ completed    ├─▶ TIMED ─────────────┘│              reap
  *	    POSTED ──▶ HELD             └─▶ carried out inline ─┘
  *
- * Threads: all is the owner's but `inbox`, `finished`, `wake_wanted` and what a pool keeps under
- *its lock. A message that is IN_WORKERS belongs to the pool until it is in `finished`.
+ * Threads: all is the owner's but `inbox`, `finished`, `wake_wanted`, `woken` and what a pool keeps
+ *under its lock. A message that is IN_WORKERS belongs to the pool until it is in `finished`.
  */
 #ifndef ASYS_INTERNAL_H
 #define ASYS_INTERNAL_H
@@ -143,6 +143,8 @@ struct asys {
 	struct asys_fifo ready;
 	struct asys_fifo due;
 	unsigned in_flight;
+	/** Of those, commands to drivers, which the kernel may keep until the ring is closed. */
+	unsigned commands;
 	unsigned ready_count;
 	struct asys_message *deadlines;
 	uint64_t given_ring;
@@ -170,6 +172,8 @@ struct asys {
 	_Atomic(struct asys_message *) finished;
 	/** The owner sleeps or polls: who adds to the lists writes the event. */
 	atomic_bool wake_wanted;
+	/** asys_wake() was called since the last wait ended. */
+	atomic_bool woken;
 	int wake_fd;
 };
 
@@ -202,6 +206,9 @@ static inline struct asys_message *asys_fifo_pop(struct asys_fifo *fifo)
 /** Adds @first … @last, linked by `next`, to a list that the owner takes as a whole. */
 void asys_shared_push(struct asys *asys, _Atomic(struct asys_message *) *list,
 		      struct asys_message *first, struct asys_message *last);
+
+/** Wakes the owner if it sleeps, or is about to. Any thread, and signal handlers. */
+void asys_wake_owner(struct asys *asys);
 
 /* ---- asys.c, send.c, reap.c ---------------------------------------------------------------- */
 

@@ -45,7 +45,8 @@ static void go_on(struct asys *asys)
 static bool may_sleep(struct asys *asys)
 {
 	atomic_store(&asys->wake_wanted, true);
-	return atomic_load(&asys->inbox) == NULL && atomic_load(&asys->finished) == NULL;
+	return atomic_load(&asys->inbox) == NULL && atomic_load(&asys->finished) == NULL &&
+	       !atomic_load(&asys->woken);
 }
 
 static void look(struct asys *asys, uint64_t timeout_ns)
@@ -58,6 +59,13 @@ static void look(struct asys *asys, uint64_t timeout_ns)
 	} else {
 		asys_wait_turn(asys, timeout_ns);
 	}
+}
+
+/** Whether somebody called asys_wake(), which counts once. */
+static bool was_woken(struct asys *asys)
+{
+	return atomic_load_explicit(&asys->woken, memory_order_relaxed) &&
+	       atomic_exchange(&asys->woken, false);
 }
 
 /** How long to sleep: not at all when there is something to give out. */
@@ -117,7 +125,7 @@ int asys_wait(struct asys *asys, struct asys_message *completed[], unsigned capa
 			timeout_ns = until > now ? until - now : 0;
 		}
 		count = turn(asys, completed, capacity, timeout_ns);
-		again = timeout_ns != 0 && !asys->interrupted;
+		again = !was_woken(asys) && timeout_ns != 0 && !asys->interrupted;
 	}
 	asys_leave(asys);
 	return (int)count;

@@ -184,6 +184,7 @@ bool asys_ring_give(struct asys *asys, struct asys_message *message)
 		return false;
 	}
 	message->state = ASYS_STATE_IN_RING;
+	asys->commands += message->number == ASYS_URING_CMD;
 	asys->given_ring++;
 	return true;
 }
@@ -249,8 +250,10 @@ unsigned asys_ring_take(struct asys *asys, struct asys_message *completed[], uns
 		if (base_unlikely(cqe->user_data < ASYS_EVENT_COUNT ||
 				  cqe->user_data == LIBURING_UDATA_TIMEOUT)) {
 			take_event(asys, cqe->user_data, cqe->res);
-		} else if (base_likely(message->marks == 0 && count < capacity &&
-				       !asys->cancelling)) {
+			continue;
+		}
+		asys->commands -= message->number == ASYS_URING_CMD;
+		if (base_likely(message->marks == 0 && count < capacity && !asys->cancelling)) {
 			message->result = cqe->res;
 			message->state = ASYS_STATE_IDLE;
 			completed[count++] = message;

@@ -504,14 +504,34 @@ void asys_shared_push(struct asys *asys, _Atomic(struct asys_message *) *list,
 		      struct asys_message *first, struct asys_message *last)
 {
 	struct asys_message *head = atomic_load_explicit(list, memory_order_relaxed);
-	const uint64_t one = 1;
 
 	do
 		last->next = head;
 	while (!atomic_compare_exchange_weak(list, &head, first));
-	if (atomic_load(&asys->wake_wanted) && atomic_exchange(&asys->wake_wanted, false))
-		while (write(asys->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
-			;
+	asys_wake_owner(asys);
+}
+
+void asys_wake_owner(struct asys *asys)
+{
+	const int saved = errno;
+	const uint64_t one = 1;
+
+	if (!atomic_load(&asys->wake_wanted) || !atomic_exchange(&asys->wake_wanted, false))
+		return;
+	while (write(asys->wake_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+	errno = saved;
+}
+
+int asys_wake(struct asys *asys)
+{
+	const int error = asys_check_process(asys);
+
+	if (error != 0)
+		return error;
+	atomic_store(&asys->woken, true);
+	asys_wake_owner(asys);
+	return 0;
 }
 
 int asys_post(struct asys *asys, struct asys_message *const messages[], unsigned count)

@@ -15,8 +15,8 @@
  *	asys_wait(asys, &out, 1, -1);           // out == &message, out->result: as read()
  *
  * Threads: a handle belongs to the thread that created it. Every call on it is for that thread
- * alone except asys_post() and asys_error(). Functions that only fill in a message are for whoever
- * has it.
+ * alone except asys_post(), asys_wake() and asys_error(). Functions that only fill in a message are
+ *for whoever has it.
  *
  * Memory: a message and all that it points to belong to the program. From sending until asys_reap()
  * or asys_wait() hands the message back, they must stay where they are, and the message must not be
@@ -157,7 +157,8 @@ int asys_create(const struct asys_options *options, struct asys **asys);
 /**
  * Ends a handle; takes NULL. Cancels what is in flight and waits for what cannot be cancelled, so
  * that no memory of the program is used afterwards. Messages not reaped by then have their results
- * in them. No other thread may be in asys_post() on it.
+ * in them, but for those of ASYS_URING_CMD, which a driver may keep for as long as it likes: the
+ * kernel takes them back, without a result. No other thread may be in asys_post() on it.
  */
 void asys_destroy(struct asys *asys);
 
@@ -229,10 +230,17 @@ int asys_reap(struct asys *asys, struct asys_message *completed[], unsigned capa
 
 /**
  * As asys_reap(), but waits until there is at least one, at most @timeout_ms (-1: for ever).
- * Returns 0 when the time is over or on a signal.
+ * Returns 0 when the time is over, on a signal or on asys_wake().
  */
 int asys_wait(struct asys *asys, struct asys_message *completed[], unsigned capacity,
 	      int timeout_ms);
+
+/**
+ * Ends the owner's asys_wait(), or if it is not in one, keeps its next one from waiting: it returns
+ * what has completed, which may be nothing. asys_fd() is readable until then. Any thread, and
+ * signal handlers. Lock-free. -EBADF in the child of a fork.
+ */
+int asys_wake(struct asys *asys);
 
 /**
  * A file descriptor that is readable when asys_reap() may have something to give or to do; for

@@ -946,6 +946,29 @@ static void test_a_post_wakes_an_owner_that_waits_for_ever(void **state)
 	pthread_join(poster.thread, NULL);
 }
 
+static void *wake_later(void *argument)
+{
+	usleep(20000);
+	if (asys_wake(argument) != 0)
+		abort();
+	return NULL;
+}
+
+static void test_a_wake_ends_one_wait_whether_it_comes_before_or_during(void **state)
+{
+	struct asys_message *completed;
+	pthread_t thread;
+
+	assert_int_equal(asys_wake(*state), 0);
+	assert_int_equal(asys_wake(*state), 0);
+	assert_int_equal(asys_wait(*state, &completed, 1, -1), 0);
+	pthread_create(&thread, NULL, wake_later, *state);
+	assert_int_equal(asys_wait(*state, &completed, 1, -1), 0);
+	pthread_join(thread, NULL);
+	assert_int_equal(asys_wait(*state, &completed, 1, 10), 0);
+	assert_int_equal(asys_pending(*state), 0);
+}
+
 /* ---- the descriptor ------------------------------------------------------------------------ */
 
 static bool is_readable(int file, int timeout_ms)
@@ -953,6 +976,22 @@ static bool is_readable(int file, int timeout_ms)
 	struct pollfd look = {.fd = file, .events = POLLIN};
 
 	return poll(&look, 1, timeout_ms) == 1;
+}
+
+static void test_the_descriptor_tells_of_a_wake(void **state)
+{
+	struct asys_message *completed;
+	const int file = asys_fd(*state);
+
+	assert_true(file >= 0);
+	while (is_readable(file, 0))
+		assert_int_equal(asys_reap(*state, &completed, 1), 0);
+	assert_int_equal(asys_wake(*state), 0);
+	assert_true(is_readable(file, PATIENCE_MS));
+	for (unsigned turns = 0; is_readable(file, 0); turns++) {
+		assert_true(turns < 8);
+		assert_int_equal(asys_reap(*state, &completed, 1), 0);
+	}
 }
 
 /** Waits by the descriptor alone, as a program with a loop of its own. */
@@ -1389,6 +1428,8 @@ int main(int count, char **arguments)
 		CASE(test_many_deadlines_are_each_kept),
 		CASE(test_messages_posted_by_threads_complete_once_each),
 		CASE(test_a_post_wakes_an_owner_that_waits_for_ever),
+		CASE(test_a_wake_ends_one_wait_whether_it_comes_before_or_during),
+		CASE(test_the_descriptor_tells_of_a_wake),
 		CASE(test_the_descriptor_tells_of_every_completion),
 		CASE(test_chains_run_by_the_descriptor_alone),
 		CASE(test_queued_messages_go_with_the_wait),
