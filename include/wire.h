@@ -256,7 +256,8 @@ struct wire_operation {
 	uint64_t code;
 	int (*request_check)(const void *data, size_t size, struct wire_fault *fault);
 	int (*reply_check)(const void *data, size_t size, struct wire_fault *fault);
-	unsigned fds;
+	/** Descriptors that travel with a request, and with a reply. */
+	unsigned fds, reply_fds;
 };
 
 #ifdef __cplusplus

@@ -696,12 +696,14 @@ static void compare_sets(struct diff *d, const struct unit *old, const struct un
 
 static const char *operation_words(struct diff *d, const struct operation *operation)
 {
-	return arena_format(d->arena, "code %s, request %s, reply %s, errors %s, fds %s",
-			    expr_words(d, operation->code),
-			    operation->request_name != NULL ? operation->request_name : "none",
-			    operation->reply_name != NULL ? operation->reply_name : "none",
-			    operation->errors_name != NULL ? operation->errors_name : "none",
-			    expr_words(d, operation->fds));
+	return arena_format(
+		d->arena, "code %s, request %s, reply %s, errors %s, fds %s%s%s",
+		expr_words(d, operation->code),
+		operation->request_name != NULL ? operation->request_name : "none",
+		operation->reply_name != NULL ? operation->reply_name : "none",
+		operation->errors_name != NULL ? operation->errors_name : "none",
+		expr_words(d, operation->fds), operation->reply_fds != NULL ? ", reply_fds " : "",
+		operation->reply_fds != NULL ? expr_words(d, operation->reply_fds) : "");
 }
 
 static const struct operation *find_operation(const struct unit *unit, const char *name)

@@ -322,9 +322,10 @@ void emit_operations(struct emit *e)
 	}
 	line(e, "const struct wire_operation %s_operations[] = {", format);
 	for (const struct operation *o = e->unit->operations; o != NULL; o = o->next)
-		line(e, "\t{\"%s\", %s, %s, %s, %s},", o->name, number(e, o->code->number),
+		line(e, "\t{\"%s\", %s, %s, %s, %s, %s},", o->name, number(e, o->code->number),
 		     check_name(e, o->request), check_name(e, o->reply),
-		     o->fds == NULL ? "0" : number(e, o->fds->number));
+		     o->fds == NULL ? "0" : number(e, o->fds->number),
+		     o->reply_fds == NULL ? "0" : number(e, o->reply_fds->number));
 	line(e, "};");
 	line(e, "const size_t %s_operation_count = %u;", format, count);
 }

@@ -334,9 +334,13 @@ static void parse_operation(struct parser *p, const char *doc)
 			operation->errors_name = parse_name(p, "the name of an enum");
 		else if (parse_take(p, "fds"))
 			operation->fds = parse_expr(p);
+		else if (parse_take(p, "reply_fds"))
+			operation->reply_fds = parse_expr(p);
 		else
-			parse_fail(p, "request, reply, errors or fds must stand here, not %s",
-				   describe(p));
+			parse_fail(
+				p,
+				"request, reply, errors, fds or reply_fds must stand here, not %s",
+				describe(p));
 		parse_expect(p, PUNCT(0, ';'));
 	}
 	*p->unit->operations_end = operation;

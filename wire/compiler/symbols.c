@@ -199,6 +199,9 @@ static void resolve_operation(struct scope *scope, struct operation *operation)
 		       INT32_MAX);
 	if (operation->fds != NULL)
 		resolve_constant(scope, operation->fds, "the number of file descriptors", &code);
+	if (operation->reply_fds != NULL)
+		resolve_constant(scope, operation->reply_fds, "the number of file descriptors",
+				 &code);
 	if (operation->errors_name == NULL)
 		return;
 	symbol = find_symbol(unit, operation->errors_name);

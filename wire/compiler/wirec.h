@@ -447,7 +447,7 @@ struct operation {
 	struct operation *next;
 	struct pos pos;
 	const char *name, *doc;
-	struct expr *code, *fds;
+	struct expr *code, *fds, *reply_fds;
 	const char *request_name, *reply_name, *errors_name;
 	struct strct *request, *reply;
 	struct set *errors;
