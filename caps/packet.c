@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sends and receives one packet, with descriptors and the sender's credentials. What comes in is
+ * verified here as far as one packet can be: length, header, number of descriptors.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "caps_internal.h"
+
+union control {
+	struct cmsghdr header;
+	char room[CMSG_SPACE(sizeof(int) * CAPS_PACKET_FDS) + CMSG_SPACE(sizeof(struct ucred))];
+};
+
+void caps_close_fds(int *fds, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+		fds[i] = -1;
+	}
+}
+
+int caps_packet_send(int fd, const struct caps_wire_header *header, const void *data,
+		     const int *fds, unsigned fd_count)
+{
+	struct iovec parts[2] = {{wire_writable(header), sizeof(*header)},
+				 {wire_writable(data), caps_inline_bytes(header)}};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = parts[1].iov_len != 0 ? 2 : 1};
+	union control control;
+	ssize_t sent;
+
+	if (fd_count != 0) {
+		message.msg_control = &control;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
+		memset(&control, 0, message.msg_controllen);
+		control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int) * fd_count),
+						  .cmsg_level = SOL_SOCKET,
+						  .cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(&control.header), fds, sizeof(int) * fd_count);
+	}
+	do
+		sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (sent < 0 && errno == EINTR);
+	if (sent >= 0)
+		return 0;
+	if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN)
+		return -ENOTCONN;
+	/* Descriptors of this user that nobody has received are limited; that passes. */
+	return errno == EWOULDBLOCK || errno == ETOOMANYREFS || errno == ENOBUFS ? -EAGAIN : -errno;
+}
+
+/* Takes descriptors and credentials out; a hostile packet may have them in any order and number. */
+static void take_control(struct msghdr *message, struct caps_packet *packet)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
+		const size_t bytes = c->cmsg_len - CMSG_LEN(0);
+
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SCM_CREDENTIALS && bytes == sizeof(packet->sender))
+			memcpy(&packet->sender, CMSG_DATA(c), bytes);
+		if (c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < bytes / sizeof(int); i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (packet->fd_count < CAPS_PACKET_FDS)
+				packet->fds[packet->fd_count++] = fd;
+			else
+				close(fd);
+		}
+	}
+}
+
+/* Too few is no fault of the sender where this process had no room for them. */
+static int verify_fds(struct caps_packet *packet, bool cut)
+{
+	const struct caps_wire_header *header = &packet->header;
+	const unsigned declared = caps_wire_header_fd_count(header) +
+				  (caps_wire_header_flags(header) & CAPS_WIRE_PACKET_FLAG_MEMORY);
+
+	if (packet->fd_count == declared && !cut)
+		return 1;
+	if (packet->fd_count < declared && cut) {
+		caps_close_fds(packet->fds, packet->fd_count);
+		packet->fd_count = 0;
+		packet->lost_fds = true;
+		return 1;
+	}
+	return base_error(EPROTO, "a packet has %u descriptors%s, and declares %u",
+			  packet->fd_count, cut ? " or more" : "", declared);
+}
+
+static int verify(struct caps_packet *packet, const struct msghdr *message, size_t length)
+{
+	struct wire_fault fault;
+	char text[160];
+
+	if (message->msg_flags & MSG_TRUNC)
+		return base_error(EPROTO, "a packet is longer than %zu bytes",
+				  sizeof(packet->header) + CAPS_INLINE_BYTES);
+	if (caps_wire_header_check(&packet->header, base_min(length, sizeof(packet->header)),
+				   &fault) < 0) {
+		wire_fault_text(&fault, text, sizeof(text));
+		return base_error(EPROTO, "a packet of %zu bytes is none of caps: %s", length,
+				  text);
+	}
+	length -= sizeof(packet->header);
+	if (length != caps_inline_bytes(&packet->header))
+		return base_error(EPROTO, "a packet has %zu bytes of payload, and declares %zu",
+				  length, caps_inline_bytes(&packet->header));
+	return verify_fds(packet, (message->msg_flags & MSG_CTRUNC) != 0);
+}
+
+int caps_packet_receive(int fd, int flags, struct caps_packet *packet, const struct caps_room *room)
+{
+	const size_t capacity = base_min(room->capacity, CAPS_INLINE_BYTES);
+	struct iovec parts[3] = {{&packet->header, sizeof(packet->header)},
+				 {room->buffer, capacity},
+				 {room->spill, CAPS_INLINE_BYTES - capacity}};
+	union control control;
+	struct msghdr message = {.msg_iov = parts,
+				 .msg_iovlen = 3,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control)};
+	ssize_t length;
+	int result;
+
+	packet->fd_count = 0;
+	packet->lost_fds = false;
+	packet->sender.pid = -1;
+	/* An error that the peer's closing left may stand before packets that it sent. */
+	do
+		length = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+	while (length < 0 && errno == ECONNRESET);
+	if (length < 0)
+		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	take_control(&message, packet);
+	if (length == 0 && packet->fd_count == 0)
+		return 0;
+	result = verify(packet, &message, (size_t)length);
+	if (result < 0)
+		caps_close_fds(packet->fds, packet->fd_count);
+	return result;
+}
