@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of metalloc share.
+ *
+ * Memory is handed out in units of 64 KiB (units.c). A unit, or a run of units, that holds blocks
+ *is a group and begins with a struct group, which every block finds by masking its address: a block
+ *never begins at a multiple of 64 KiB unless its group is the unit before.
+ *
+ *	thread ── lists[class] ──▶ block ─▶ block        what malloc() pops and free() pushes
+ *	   │
+ *	   └────▶ heap ── classes[class].groups ──▶ group ─▶ group
+ *	            └──── remote ◀── blocks that other threads released
+ *
+ * Who may touch what:
+ * - `metalloc_thread` and everything in a heap but `remote`: the thread that has the heap. A heap
+ *   outlives its thread, and is then idle until another thread adopts it (thread.c). Idle heaps
+ *belong to whoever holds the heaps' lock.
+ * - `heap->remote`: everybody, atomically.
+ * - `group->owner`: written by the thread that has the heap; read by everybody. Only the thread
+ *that it names can find its own name there, so that its answer is never out of date.
+ * - the other members of a group do not change while it has blocks, but for what is said there.
+ * - units, and big and direct blocks that are not in use: who holds the units' lock.
+ * Lock order: heaps, units. Nothing is called with the units' lock held.
+ */
+#ifndef METALLOC_INTERNAL_H
+#define METALLOC_INTERNAL_H
+
+#include "classes.h"
+#include "lock.h"
+#include "platform.h"
+#include <metalloc.h>
+
+#include "base/bits.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#define UNIT_BYTES   ((size_t)METALLOC_GROUP_BYTES)
+#define HEADER_BYTES 128u
+/** What the kernel maps and protects; units are multiples of every processor's. */
+#define PAGE_BYTES ((size_t)4096)
+/** In a group of bump, before each block. */
+#define TAG_BYTES 8u
+/** Allocations of a class in one thread between two looks at its counters. */
+#define COUNT_PERIOD 65535
+
+/** What is in a block that is free. */
+struct block {
+	struct block *next;
+};
+
+/** A size class of a thread. `left` counts down to the next look at the counters. */
+struct list {
+	struct block *head;
+	int64_t left;
+};
+
+struct heap;
+
+/** Everything of a thread; zero when it starts. lists[0] is always empty. */
+struct thread {
+	struct list lists[CLASS_COUNT];
+	struct heap *heap;
+};
+
+extern __thread struct thread metalloc_thread __attribute__((tls_model("initial-exec")));
+
+/** The head of a group, in its first HEADER_BYTES. */
+struct group {
+	/** The thread whose lists take the blocks without further ado, or 0. */
+	_Atomic uintptr_t owner;
+	/** Where that thread's list is, as a distance from platform_thread(). */
+	intptr_t list;
+
+	const struct metalloc_allocator *allocator;
+	/** Changed only by the thread that has the new heap. */
+	struct heap *_Atomic heap;
+	/** The next group of the same class and heap. */
+	struct group *next;
+	/** For a user: bytes of one block. Big and direct blocks: bytes from `block` on. */
+	size_t block_bytes;
+	/** Big and direct blocks: where the block begins, and where the mapping does. */
+	char *block;
+	char *mapping;
+	/** Number of units from this header on, and of their chunk. */
+	uint32_t units;
+	uint32_t chunk;
+	/** Blocks handed out at least once; and, in the midst of a sweep, those found free. */
+	uint32_t carved;
+	uint32_t found_free;
+	uint8_t class;
+	bool zeroed;
+};
+
+static_assert(sizeof(struct group) <= HEADER_BYTES, "a group's header has room");
+
+/** A size class of a heap. */
+struct heap_class {
+	const struct metalloc_allocator *allocator;
+	struct group *groups;
+	/** Of the newest group: what was never handed out. */
+	char *carve;
+	char *carve_end;
+	/** Blocks that bump handed out: what promotes a class. */
+	uint32_t bumped;
+	/** Blocks that bump, or another thread, released unbatched: what makes a class hand over.
+	 */
+	uint32_t foreign;
+	/** The profile left this class on bump: it may take more before it is promoted. */
+	bool patient;
+	/** Allocations so far, as of the last look at the list's counter. */
+	uint64_t allocated;
+};
+
+/** Foreign blocks on their way to their heap, in batches (handover.c). */
+struct outgoing {
+	struct heap *heap;
+	struct block *head;
+	struct block *tail;
+	uint32_t count;
+	uint32_t bytes;
+};
+
+#define OUTGOING_COUNT 4
+
+struct heap {
+	struct heap_class classes[CLASS_COUNT];
+	/** What is left of the newest group of bump, and all of them. */
+	char *bump;
+	char *bump_end;
+	struct group *bump_groups;
+	/** Groups in all, and after the last sweep. */
+	uint32_t groups;
+	uint32_t groups_swept;
+	struct outgoing outgoing[OUTGOING_COUNT];
+	/** The thread's lists while there is no thread. */
+	struct list lists[CLASS_COUNT];
+	struct heap *next_idle;
+	struct heap *next;
+	/** A cache line that other threads write. */
+	_Alignas(64) struct block *_Atomic remote;
+};
+
+static inline struct group *group_of(const void *block)
+{
+	return (struct group *)(((uintptr_t)block - 1) & ~(uintptr_t)(UNIT_BYTES - 1));
+}
+
+static inline struct list *list_of_thread(const struct group *group)
+{
+	return (struct list *)(platform_thread() + (uintptr_t)group->list);
+}
+
+static inline void list_push(struct list *list, void *block)
+{
+	struct block *const pushed = block;
+
+	pushed->next = list->head;
+	list->head = pushed;
+}
+
+static inline void *list_pop(struct list *list)
+{
+	struct block *const popped = list->head;
+
+	list->head = popped->next;
+	return popped;
+}
+
+/* ---- thread.c: heaps ----------------------------------------------------------------------- */
+
+/** The calling thread's heap, made or adopted on its first call; NULL without memory. */
+struct heap *heap_of_thread(void);
+/** Heap and lists take a group of their own class, or of bump. */
+void heap_add_group(struct heap *heap, struct group *group, struct group **groups);
+/** Takes over what other threads released, and what nobody has any more. */
+void heap_collect(struct heap *heap);
+/** Pushes a block of this thread's heap onto its list, whatever kind its group is. */
+void heap_take_back(struct heap *heap, struct block *block);
+/** Makes the memory of one heap that has no thread this heap's. */
+void heap_absorb_idle(struct heap *heap);
+uint64_t heap_thread_count(void);
+
+/* ---- sweep.c ------------------------------------------------------------------------------- */
+
+/** Gives back groups of which every block is free, if the heap has grown enough for a look. */
+void heap_sweep_if_grown(struct heap *heap);
+void heap_sweep(struct heap *heap);
+
+/* ---- slow.c: what malloc() and free() do when their lists do not help ------------------------ */
+
+void *allocate_slowly(size_t size_bytes);
+void *allocate_aligned(size_t alignment_bytes, size_t size_bytes);
+void release_slowly(void *block);
+size_t usable_bytes(const void *block);
+/** Moves or stays, as realloc(); @block is not NULL and @size_bytes not 0. */
+void *reallocate(void *block, size_t size_bytes);
+/** Whether @block is known to be zero, as fresh memory is. Only right after it was allocated. */
+bool is_zero(const void *block, size_t size_bytes);
+
+/* ---- units.c ------------------------------------------------------------------------------- */
+
+/** A run of units with its header filled in but for what its allocator does; NULL without memory.
+ */
+struct group *units_take(size_t units);
+/** Tries to make a run longer where it is. */
+bool units_extend(struct group *group, size_t units);
+void units_give(struct group *group);
+/** Lets go of memory that is free, but for @keep_bytes. */
+void units_trim(size_t keep_bytes);
+void units_usage(struct metalloc_usage *usage);
+/** Accounts for memory that did not come from units. */
+void units_count(int64_t mapped_bytes, int64_t used_bytes);
+/** Memory for metalloc's own use, zero; it is never given back. */
+void *units_for_ourselves(size_t size_bytes);
+void units_before_fork(void);
+void units_after_fork(void);
+
+/** What the choice says of memory as a whole. Set before main(), and constant from then on. */
+struct policy {
+	/** Free memory of which this much, or an eighth of what is used, is not given back. */
+	uint64_t keep_bytes;
+	/** What will be needed: it is asked for at once, before anybody touches it. */
+	uint64_t expected_bytes;
+	/** Whether to ask for huge pages. */
+	bool huge;
+	/** Whether blocks are guarded, checked and kept for a while when they are released. */
+	bool hardened;
+	/** By class: the allocator to begin with; NULL: bump, until the class recurs. */
+	const struct metalloc_allocator *allocators[CLASS_COUNT];
+};
+
+extern struct policy metalloc_policy;
+
+/** Most units that one run has; more are pages.c's. */
+#define UNITS_MOST 63u
+
+/* ---- allocators ---------------------------------------------------------------------------- */
+
+extern const struct metalloc_allocator metalloc_bump, metalloc_lists, metalloc_handover,
+	metalloc_bitmap, metalloc_big, metalloc_pages;
+
+/** bump.c: a block with an alignment other than of 16; @size_bytes is a class' size. */
+void *bump_allocate_aligned(struct heap *heap, size_t size_bytes, size_t alignment_bytes);
+size_t bump_block_bytes(const struct block *block);
+/** One whose life is measured. */
+void *bump_allocate_measured(struct heap *heap, unsigned class);
+
+/** lists.c: how many blocks of a class are prepared at once. */
+unsigned lists_batch(const struct heap *heap, unsigned class);
+
+/* handover.c. */
+
+/** Blocks of @to from @first on, linked, with @last the last. */
+void handover_now(struct heap *to, struct block *first, struct block *last);
+/** A block of @to, released by the thread of @from, which may be NULL: in a batch. */
+void handover(struct heap *from, struct heap *to, struct block *block, size_t size_bytes);
+void handover_flush(struct heap *from);
+
+/** big.c and pages.c. @alignment_bytes is a power of two. */
+void *big_allocate(size_t size_bytes, size_t alignment_bytes);
+void *pages_allocate(size_t size_bytes, size_t alignment_bytes);
+/** In place, or for pages anywhere; NULL when that does not work. */
+void *big_resize(void *block, size_t size_bytes);
+void *pages_resize(void *block, size_t size_bytes);
+
+/** pages.c: unmaps what is kept for later. */
+void pages_let_go(void);
+void pages_before_fork(void);
+void pages_after_fork(void);
+
+/** registry.c: the allocator of that number, or name. */
+const struct metalloc_allocator *registry_find(const char *name);
+
+#endif

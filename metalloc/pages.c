@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pages: the largest blocks, each a mapping of its own, and blocks whose alignment no group has.
+ *
+ *	mapping: | header, 128 bytes | block …                 |
+ *	   with an alignment of 64 KiB or more: the header's unit, and the block at its end
+ *	   hardened: | header | gap | block | a page that nobody may touch |
+ *
+ * A size that is released a second time recurs: its mappings are kept for the next request that
+ *they fit, as many bytes as twice the largest that recurred. `cache` is under its own lock, with
+ *which nothing is called but system calls.
+ */
+#include "metalloc_internal.h"
+#include "profile.h"
+
+#include <stdint.h>
+#include <sys/mman.h>
+
+#define CACHE_SLOTS 8u
+#define HUGE_BYTES  (UINT64_C(2) << 20)
+
+struct kept {
+	char *mapping;
+	size_t bytes;
+};
+
+static struct {
+	struct lock lock;
+	struct kept kept[CACHE_SLOTS];
+	size_t bytes;
+	/** The largest mapping released so far. */
+	size_t largest;
+} cache;
+
+/** The mapping of a block is from its header to here. */
+static size_t mapping_bytes(const struct group *group)
+{
+	return (size_t)(group->block - (char *)group) + group->block_bytes;
+}
+
+static void unmap(char *mapping, size_t bytes)
+{
+	munmap(mapping, bytes);
+	units_count(-(int64_t)bytes, 0);
+}
+
+/** Maps @bytes whose byte at @offset is aligned to @alignment; nothing else stays mapped. */
+static char *map_at(size_t bytes, size_t offset, size_t alignment_bytes)
+{
+	const size_t more = alignment_bytes > PAGE_BYTES ? alignment_bytes : 0;
+	char *mapping, *first;
+	size_t before;
+
+	if (bytes > PTRDIFF_MAX - more)
+		return NULL;
+	mapping = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mapping == MAP_FAILED)
+		return NULL;
+	before = -((uintptr_t)mapping + offset) % alignment_bytes;
+	first = mapping + before;
+	if (before != 0)
+		munmap(mapping, before);
+	if (more != before)
+		munmap(first + bytes, more - before);
+	return first;
+}
+
+/** The smallest that fits without wasting half of it. */
+static char *take_kept(size_t bytes, size_t *got)
+{
+	struct kept *best = NULL;
+	char *mapping = NULL;
+
+	lock_take(&cache.lock);
+	for (unsigned i = 0; i < CACHE_SLOTS; i++) {
+		struct kept *const kept = &cache.kept[i];
+
+		if (kept->bytes >= bytes && kept->bytes / 2 <= bytes &&
+		    (best == NULL || kept->bytes < best->bytes))
+			best = kept;
+	}
+	if (best != NULL) {
+		mapping = best->mapping;
+		*got = best->bytes;
+		cache.bytes -= best->bytes;
+		*best = (struct kept){NULL, 0};
+	}
+	lock_give(&cache.lock);
+	return mapping;
+}
+
+static bool keep(char *mapping, size_t bytes)
+{
+	const bool recurs = bytes <= cache.largest;
+	bool done = false;
+
+	lock_take(&cache.lock);
+	cache.largest = base_max(cache.largest, bytes);
+	if (recurs &&
+	    cache.bytes + bytes <= base_max(metalloc_policy.keep_bytes, 2 * cache.largest))
+		for (unsigned i = 0; i < CACHE_SLOTS && !done; i++)
+			if (cache.kept[i].mapping == NULL) {
+				cache.kept[i] = (struct kept){mapping, bytes};
+				cache.bytes += bytes;
+				done = true;
+			}
+	lock_give(&cache.lock);
+	return done;
+}
+
+void pages_let_go(void)
+{
+	for (unsigned i = 0; i < CACHE_SLOTS; i++) {
+		struct kept kept;
+
+		lock_take(&cache.lock);
+		kept = cache.kept[i];
+		cache.kept[i] = (struct kept){NULL, 0};
+		cache.bytes -= kept.bytes;
+		lock_give(&cache.lock);
+		if (kept.mapping != NULL)
+			unmap(kept.mapping, kept.bytes);
+	}
+}
+
+void pages_before_fork(void)
+{
+	lock_take(&cache.lock);
+}
+
+void pages_after_fork(void)
+{
+	lock_give(&cache.lock);
+}
+
+static char *map_new(size_t bytes, size_t alignment_bytes)
+{
+	const bool far = alignment_bytes >= UNIT_BYTES;
+	char *mapping = map_at(bytes, far ? UNIT_BYTES : 0, far ? alignment_bytes : UNIT_BYTES);
+
+	if (mapping == NULL) {
+		pages_let_go();
+		mapping = map_at(bytes, far ? UNIT_BYTES : 0, far ? alignment_bytes : UNIT_BYTES);
+	}
+	if (mapping == NULL)
+		return NULL;
+	if (metalloc_policy.huge && bytes >= HUGE_BYTES)
+		madvise(mapping, bytes, MADV_HUGEPAGE);
+	units_count((int64_t)bytes, 0);
+	return mapping;
+}
+
+/** Where the block begins in its mapping, of which @bytes is to become the length. */
+static size_t offset_for(size_t size_bytes, size_t alignment_bytes, size_t *bytes)
+{
+	const size_t guard = metalloc_policy.hardened ? PAGE_BYTES : 0;
+	size_t offset = base_max(HEADER_BYTES, alignment_bytes);
+
+	if (alignment_bytes >= UNIT_BYTES)
+		offset = UNIT_BYTES;
+	if (guard != 0)
+		offset += (-(offset + size_bytes) % PAGE_BYTES) / base_max(16, alignment_bytes) *
+			  base_max(16, alignment_bytes);
+	*bytes = base_align_up(offset + size_bytes, PAGE_BYTES) + guard;
+	return offset;
+}
+
+static void *describe(char *mapping, size_t bytes, size_t offset, bool zeroed)
+{
+	struct group *const group = (struct group *)(void *)mapping;
+	const size_t guard = metalloc_policy.hardened ? PAGE_BYTES : 0;
+
+	atomic_store_explicit(&group->owner, 0, memory_order_relaxed);
+	group->allocator = &metalloc_pages;
+	group->block = mapping + offset;
+	group->block_bytes = bytes - offset - guard;
+	group->zeroed = zeroed;
+	if (guard != 0)
+		mprotect(mapping + bytes - guard, guard, PROT_NONE);
+	units_count(0, (int64_t)bytes);
+	profile_big(group->block_bytes, 1);
+	return group->block;
+}
+
+void *pages_allocate(size_t size_bytes, size_t alignment_bytes)
+{
+	size_t bytes, offset;
+	char *mapping = NULL;
+	bool zeroed = false;
+
+	if (size_bytes > PTRDIFF_MAX - 4 * UNIT_BYTES || alignment_bytes > PTRDIFF_MAX / 4)
+		return NULL;
+	offset = offset_for(size_bytes, alignment_bytes, &bytes);
+	if (alignment_bytes < UNIT_BYTES && !metalloc_policy.hardened)
+		mapping = take_kept(bytes, &bytes);
+	if (mapping == NULL) {
+		mapping = map_new(bytes, alignment_bytes);
+		zeroed = true;
+	}
+	return mapping == NULL ? NULL : describe(mapping, bytes, offset, zeroed);
+}
+
+static void pages_release(const struct metalloc_allocator *self, void *block)
+{
+	struct group *const group = group_of(block);
+	const size_t guard = metalloc_policy.hardened ? PAGE_BYTES : 0;
+	const size_t bytes = mapping_bytes(group) + guard;
+
+	(void)self;
+	profile_big(group->block_bytes, -1);
+	units_count(0, -(int64_t)bytes);
+	if (guard != 0 || !keep((char *)group, bytes))
+		unmap((char *)group, bytes);
+}
+
+static void resized(struct group *group, size_t old_bytes, size_t new_bytes)
+{
+	const int64_t change = (int64_t)new_bytes - (int64_t)old_bytes;
+
+	profile_big(group->block_bytes, -1);
+	group->block_bytes = (size_t)((int64_t)group->block_bytes + change);
+	group->zeroed = false;
+	profile_big(group->block_bytes, 1);
+	units_count(change, change);
+}
+
+/** Has the kernel move the pages to a mapping at a multiple of a unit. */
+static struct group *move(struct group *group, size_t old_bytes, size_t new_bytes)
+{
+	char *const place = map_at(new_bytes, 0, UNIT_BYTES);
+
+	if (place == NULL)
+		return NULL;
+	if (mremap(group, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place) ==
+	    MAP_FAILED) {
+		munmap(place, new_bytes);
+		return NULL;
+	}
+	return (struct group *)(void *)place;
+}
+
+void *pages_resize(void *block, size_t size_bytes)
+{
+	struct group *group = group_of(block);
+	const size_t offset = (size_t)(group->block - (char *)group);
+	const size_t old_bytes = mapping_bytes(group);
+	size_t new_bytes;
+
+	if (metalloc_policy.hardened || size_bytes > PTRDIFF_MAX - 4 * UNIT_BYTES)
+		return NULL;
+	new_bytes = base_align_up(offset + size_bytes, PAGE_BYTES);
+	if (size_bytes <= METALLOC_MOST_BYTES)
+		return NULL;
+	if (new_bytes == old_bytes)
+		return block;
+	if (mremap(group, old_bytes, new_bytes, 0) == MAP_FAILED) {
+		group = offset >= UNIT_BYTES ? NULL : move(group, old_bytes, new_bytes);
+		if (group == NULL)
+			return NULL;
+		group->block = (char *)group + offset;
+	}
+	resized(group, old_bytes, new_bytes);
+	return group->block;
+}
+
+static size_t pages_usable(const struct metalloc_allocator *self, const void *block)
+{
+	(void)self;
+	return group_of(block)->block_bytes;
+}
+
+static void *pages_take(const struct metalloc_allocator *self, size_t size_bytes)
+{
+	(void)self;
+	return pages_allocate(size_bytes, CLASS_STEP_BYTES);
+}
+
+const struct metalloc_allocator metalloc_pages = {
+	.name = "pages",
+	.least_bytes = UNITS_MOST * UNIT_BYTES - HEADER_BYTES + 1,
+	.most_bytes = PTRDIFF_MAX - 4 * UNIT_BYTES,
+	.alignment_bytes = CLASS_STEP_BYTES,
+	.flags = METALLOC_ZEROED,
+	.allocate = pages_take,
+	.release = pages_release,
+	.usable = pages_usable,
+};

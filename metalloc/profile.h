@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The counters of this process. They are written where allocators do something slow anyway, and
+ * where a thread's countdown ends; malloc() and free() themselves only count down.
+ */
+#ifndef PROFILE_H
+#define PROFILE_H
+
+#include "record.h"
+
+#include "base/bits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct heap;
+
+/**
+ * Where the counters are: in this library's own memory to begin with, later in a shared mapping of
+ * the database, if this execution is one that is recorded.
+ */
+extern struct record *_Atomic metalloc_record;
+
+static inline struct record *profile_record(void)
+{
+	return atomic_load_explicit(&metalloc_record, memory_order_acquire);
+}
+
+static inline void profile_carved(unsigned class, uint64_t blocks)
+{
+	atomic_fetch_add_explicit(&profile_record()->carved[class], blocks, memory_order_relaxed);
+}
+
+static inline void profile_foreign(uint64_t blocks)
+{
+	atomic_fetch_add_explicit(&profile_record()->foreign, blocks, memory_order_relaxed);
+}
+
+/** Of a measured block: how many allocations of its class came before its release. */
+static inline void profile_life(uint32_t allocations)
+{
+	const unsigned bits = allocations == 0 ? 0 : 32u - (unsigned)__builtin_clz(allocations);
+	const unsigned life = (unsigned)base_min((bits + 1) / 2, RECORD_LIVES - 1);
+
+	atomic_fetch_add_explicit(&profile_record()->lives[life], 1, memory_order_relaxed);
+}
+
+/** @blocks more of that size than before: 1 or -1. */
+void profile_big(size_t size_bytes, int blocks);
+/** Allocations of a class since the last call for it in this thread. */
+void profile_allocated(unsigned class, uint64_t blocks);
+/** A thread has got a heap. */
+void profile_thread(void);
+/** Reports what the calling thread has counted and not reported. */
+void profile_flush(struct heap *heap);
+
+#endif
