@@ -180,6 +180,14 @@ void caps_client_ring(struct caps_client *client)
 
 /* ---- putting ---- */
 
+/* A service that refuses a client says why before it hangs up. */
+static int ended(const struct caps_client *client)
+{
+	if (client->end_error == -EACCES || client->end_error == -EBUSY)
+		return base_error_errno(-client->end_error, "the service refuses this client");
+	return base_error(ENOTCONN, "the connection to the service has ended");
+}
+
 static struct caps_exchange *take_exchange(struct caps_client *client)
 {
 	struct base_list *link = base_list_pop_front(&client->spare);
@@ -203,8 +211,10 @@ static int send_or_queue(struct caps_client *client, struct caps_exchange *excha
 		base_list_push_back(&client->in_flight, &exchange->link);
 		return 0;
 	}
+	if (error == -ENOTCONN)
+		return error;
 	if (error != -EAGAIN)
-		return base_error_errno(-error, "the service is not to be reached");
+		return base_error_errno(-error, "cannot send a message");
 	if (!may_queue)
 		return base_error(EAGAIN, "%u of %u messages are under way, or the socket is full",
 				  client->sent, client->window);
@@ -227,7 +237,7 @@ static int put(struct caps_port *port, const struct caps_request *request,
 	if (!client->greeted && client->sent == client->window && !port->receiving)
 		caps_client_step(port, 0, NULL);
 	if (client->end_error != 0)
-		return base_error(ENOTCONN, "the connection to the service has ended");
+		return ended(client);
 	exchange = take_exchange(client);
 	if (exchange == NULL)
 		return base_error(ENOMEM, "no memory for a message");
@@ -240,7 +250,9 @@ static int put(struct caps_port *port, const struct caps_request *request,
 	error = send_or_queue(client, exchange, out, (request->flags & CAPS_QUEUE) != 0);
 	if (error != 0) {
 		base_list_push_back(&client->spare, &exchange->link);
-		return error;
+		if (error == -ENOTCONN && !port->receiving)
+			caps_client_step(port, 0, NULL);
+		return error == -ENOTCONN ? ended(client) : error;
 	}
 	caps_table_add(&client->table, &exchange->node);
 	*id = ++client->next_id;
@@ -379,7 +391,7 @@ static int get(struct caps_port *port, struct caps_receipt *receipt, uint64_t de
 		if (exchange != NULL)
 			return take(client, exchange, receipt);
 		if (client->end_error != 0)
-			return base_error(ENOTCONN, "the connection to the service has ended");
+			return ended(client);
 		if (client->table.count == 0)
 			return base_error(ENOENT, "no message is under way");
 		if (error == -ETIMEDOUT)

@@ -282,7 +282,8 @@ void caps_destroy(struct caps_port *port);
  * Errors: -EAGAIN where the credit is used up (complete something first) or the socket is full;
  * -EMSGSIZE for more than CAPS_MAX_BYTES; -EINVAL for a reserved operation (but CAPS_DESCRIBE), too
  * many descriptors or a port of a service; -EBADF for one of the descriptors; -ENOTCONN where the
- * service is gone or the port closed; -ENOMEM, -ENOSPC.
+ * service is gone or the port closed; -EACCES, -EBUSY where it has refused the connection;
+ * -ENOMEM, -ENOSPC.
  */
 int caps_put(struct caps_port *port, const struct caps_request *request, uint64_t *id);
 
