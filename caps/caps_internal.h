@@ -71,7 +71,8 @@ static inline size_t caps_inline_bytes(const struct caps_wire_header *header)
 
 /**
  * Receives one packet and verifies its form: 1; 0 at the end of the connection; -EAGAIN; -EINTR;
- * -EPROTO with a message, after which the connection is of no use.
+ * -EPROTO with a message, after which the connection is of no use. @packet has descriptors to be
+ * closed even then.
  */
 int caps_packet_receive(int fd, int flags, struct caps_packet *packet,
 			const struct caps_room *room);

@@ -128,7 +128,6 @@ int caps_packet_receive(int fd, int flags, struct caps_packet *packet, const str
 				 .msg_control = &control,
 				 .msg_controllen = sizeof(control)};
 	ssize_t length;
-	int result;
 
 	packet->fd_count = 0;
 	packet->lost_fds = false;
@@ -142,8 +141,5 @@ int caps_packet_receive(int fd, int flags, struct caps_packet *packet, const str
 	take_control(&message, packet);
 	if (length == 0 && packet->fd_count == 0)
 		return 0;
-	result = verify(packet, &message, (size_t)length);
-	if (result < 0)
-		caps_close_fds(packet->fds, packet->fd_count);
-	return result;
+	return verify(packet, &message, (size_t)length);
 }

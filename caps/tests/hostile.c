@@ -388,6 +388,30 @@ static void test_a_connection_is_of_one_process(void **state)
 	scene_finish(&scene);
 }
 
+static void test_the_first_message_is_from_who_connected(void **state)
+{
+	const struct forged request = {"", {MAGIC, 1, REQUEST, 0, 0, 1, 1, 0, 0}, 32, 0};
+	const char *folder = namespace_make();
+	const struct caps_service_options own = {.size = sizeof(own), .directory = folder};
+	const struct caps_client_options options = {.size = sizeof(options), .directory = folder};
+	struct caps_port *service;
+	pid_t child;
+	int raw;
+
+	(void)state;
+	assert_good(caps_serve("first", &own, &service));
+	assert_good(caps_lookup("first", &options, &raw));
+	child = fork();
+	if (child == 0)
+		_exit(forge(raw, &request) == 0 ? 0 : 1);
+	waitpid(child, NULL, 0);
+	assert_int_equal(caps_get(service, &message, buffer, sizeof(buffer), 20), -ETIMEDOUT);
+	assert_true(is_cut(raw));
+	close(raw);
+	caps_destroy(service);
+	namespace_remove();
+}
+
 static void test_descriptors_without_room_fail_the_message_alone(void **state)
 {
 	struct caps_request request = {.fds = (const int[]){0, 1, 2}, .fd_count = 3};
@@ -423,6 +447,7 @@ int main(void)
 		cmocka_unit_test(test_ids_of_others_are_out_of_reach),
 		cmocka_unit_test(test_memory_that_could_change_is_refused),
 		cmocka_unit_test(test_a_connection_is_of_one_process),
+		cmocka_unit_test(test_the_first_message_is_from_who_connected),
 		cmocka_unit_test(test_descriptors_without_room_fail_the_message_alone),
 	};
 
