@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * uthread against Boost.Context and the C library's threads, in alternating rounds; medians.
+ *
+ * usage: bench-uthread [ROUNDS [COUNT [THREADS]]]
+ *
+ * COUNT: how often each case does its thing in a round. THREADS: how many wait at once for the
+ * measure of memory. Other peers, programs of their own, come from the environment:
+ * UTHREAD_BENCH_PEERS holds commands, separated by semicolons, each of which is run as `COMMAND
+ * CASE COUNT` and prints nanoseconds.
+ */
+#include "bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUNDS_MOST 99
+
+static const char *const case_names[BENCH_CASES] = {
+	[BENCH_SWITCH] = "switch",  [BENCH_YIELD] = "yield",     [BENCH_CREATE] = "create-join",
+	[BENCH_COND] = "condition", [BENCH_CHANNEL] = "channel", [BENCH_MUTEX] = "mutex-of-8",
+	[BENCH_SKYNET] = "skynet",
+};
+
+static const struct bench_side *const sides[] = {
+	&bench_side_uthread,
+#if HAVE_BOOST_CONTEXT
+	&bench_side_boost,
+#endif
+	&bench_side_pthread,
+};
+
+#define SIDES (sizeof(sides) / sizeof(sides[0]))
+
+static int compare(const void *a, const void *b)
+{
+	const double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(double *values, unsigned count)
+{
+	qsort(values, count, sizeof(*values), compare);
+	return values[count / 2];
+}
+
+static double run_peer(const char *command, enum bench_case which, unsigned long count)
+{
+	char line[512];
+	double result = -1;
+	FILE *output;
+
+	snprintf(line, sizeof(line), "%s %s %lu", command, case_names[which], count);
+	output = popen(line, "r"); /* NOLINT(cert-env33-c): a command of the user's */
+	if (output == NULL || fscanf(output, "%lf", &result) != 1)
+		result = -1;
+	if (output != NULL)
+		pclose(output);
+	return result;
+}
+
+static void tell(const char *name, double *values, unsigned rounds, double own)
+{
+	const double value = median(values, rounds);
+
+	if (value >= 0)
+		printf("  %-20s %9.1f ns   uthread at %.3f of it\n", name, value, own / value);
+}
+
+static void compare_peers(enum bench_case which, unsigned long count, double own)
+{
+	const char *const given = getenv("UTHREAD_BENCH_PEERS");
+	char *const copy = strdup(given != NULL ? given : "");
+	char *rest = NULL;
+
+	for (char *command = strtok_r(copy, ";", &rest); command != NULL;
+	     command = strtok_r(NULL, ";", &rest)) {
+		double value = run_peer(command, which, count);
+
+		tell(command, &value, 1, own);
+	}
+	free(copy);
+}
+
+static void compare_sides(enum bench_case which, unsigned rounds, unsigned long count)
+{
+	static double values[SIDES][ROUNDS_MOST];
+	double own;
+
+	for (unsigned round = 0; round < rounds; round++)
+		for (unsigned side = 0; side < SIDES; side++)
+			values[side][round] = sides[side]->run(which, count);
+	own = median(values[0], rounds);
+	printf("%-22s %9.1f ns\n", case_names[which], own);
+	for (unsigned side = 1; side < SIDES; side++)
+		tell(sides[side]->name, values[side], rounds, own);
+	compare_peers(which, count, own);
+}
+
+int main(int count, char **arguments)
+{
+	const unsigned rounds = count > 1 ? (unsigned)atoi(arguments[1]) : 7;
+	const unsigned long times = count > 2 ? strtoul(arguments[2], NULL, 10) : 1000000;
+	const unsigned long threads = count > 3 ? strtoul(arguments[3], NULL, 10) : 1000000;
+
+	if (rounds == 0 || rounds > ROUNDS_MOST || times == 0 || threads == 0) {
+		fputs("usage: bench-uthread [ROUNDS [COUNT [THREADS]]]\n", stderr);
+		return 2;
+	}
+	for (int which = 0; which < BENCH_CASES; which++)
+		compare_sides((enum bench_case)which, rounds, times);
+	printf("%lu threads that wait, with guards: %.0f bytes each\n", threads,
+	       bench_memory_uthread(threads));
+	return 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Leaving a stack for another: inline where it is called, because each function to return from
+ * after a switch is one return that the processor foresees wrongly.
+ */
+#ifndef UTHREAD_LEAVE_H
+#define UTHREAD_LEAVE_H
+
+#include "uthread_fibers.h"
+#include "uthread_internal.h"
+#include "uthread_probes.h"
+
+/** From whatever runs on @worker to @thread, or to the worker's own stack. */
+static inline __attribute__((always_inline)) struct uthread_worker *uthread_go(
+	struct uthread_worker *worker, struct uthread_context *from, struct uthread *thread)
+{
+	const unsigned long switches =
+		atomic_load_explicit(&worker->switches, memory_order_relaxed);
+
+	atomic_store_explicit(&worker->switches, switches + 1, memory_order_relaxed);
+	UTHREAD_PROBE_SWITCH(worker->current, thread);
+	worker->current = thread;
+	if (base_unlikely(thread == NULL))
+		return uthread_fiber_switch(from, &worker->base, worker);
+	thread->worker = worker;
+	return uthread_fiber_switch(from, &thread->context, worker);
+}
+
+/**
+ * Leaves @self for whoever comes next; @after says what is to become of it. Returns when it runs
+ * again; its worker may be another then.
+ */
+static inline __attribute__((always_inline)) void uthread_leave(struct uthread *self,
+								enum uthread_after after)
+{
+	struct uthread_worker *worker = self->worker;
+	struct uthread *const next = uthread_pick(worker);
+
+	/* Nobody else wants to run, or the wait is over already. */
+	if (base_unlikely(next == self))
+		return;
+	worker->after = (uint8_t)after;
+	worker->previous = self;
+	self->saved_errno = *worker->errno_location;
+	worker = uthread_go(worker, &self->context, next);
+	*worker->errno_location = self->saved_errno;
+	if (base_unlikely(worker->after != UTHREAD_AFTER_NOTHING))
+		uthread_arrive(worker);
+	while (base_unlikely(worker->inspection != NULL)) {
+		uthread_inspect_self(worker->inspection);
+		worker = uthread_go(worker, &self->context, NULL);
+	}
+}
+
+#endif
