@@ -9,6 +9,8 @@
 
 #include "caps_internal.h"
 
+#define SMALL_BYTES 1024
+
 union control {
 	struct cmsghdr header;
 	char room[CMSG_SPACE(sizeof(int) * CAPS_PACKET_FDS) + CMSG_SPACE(sizeof(struct ucred))];
@@ -23,6 +25,30 @@ void caps_close_fds(int *fds, unsigned count)
 	}
 }
 
+static int send_error(int error)
+{
+	if (error == EPIPE || error == ECONNRESET || error == ENOTCONN)
+		return -ENOTCONN;
+	/* Descriptors of this user that nobody has received are limited; that passes. */
+	return error == EWOULDBLOCK || error == ETOOMANYREFS || error == ENOBUFS ? -EAGAIN : -error;
+}
+
+/* Copying into one piece costs less than to tell the kernel of two. */
+static int send_small(int fd, const struct caps_wire_header *header, const void *data)
+{
+	const size_t length = caps_inline_bytes(header);
+	unsigned char packet[sizeof(*header) + SMALL_BYTES];
+	ssize_t sent;
+
+	memcpy(packet, header, sizeof(*header));
+	if (length != 0)
+		memcpy(packet + sizeof(*header), data, length);
+	do
+		sent = send(fd, packet, sizeof(*header) + length, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (sent < 0 && errno == EINTR);
+	return sent >= 0 ? 0 : send_error(errno);
+}
+
 int caps_packet_send(int fd, const struct caps_wire_header *header, const void *data,
 		     const int *fds, unsigned fd_count)
 {
@@ -32,6 +58,8 @@ int caps_packet_send(int fd, const struct caps_wire_header *header, const void *
 	union control control;
 	ssize_t sent;
 
+	if (fd_count == 0 && parts[1].iov_len <= SMALL_BYTES)
+		return send_small(fd, header, data);
 	if (fd_count != 0) {
 		message.msg_control = &control;
 		message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
@@ -44,12 +72,7 @@ int caps_packet_send(int fd, const struct caps_wire_header *header, const void *
 	do
 		sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (sent < 0 && errno == EINTR);
-	if (sent >= 0)
-		return 0;
-	if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN)
-		return -ENOTCONN;
-	/* Descriptors of this user that nobody has received are limited; that passes. */
-	return errno == EWOULDBLOCK || errno == ETOOMANYREFS || errno == ENOBUFS ? -EAGAIN : -errno;
+	return sent >= 0 ? 0 : send_error(errno);
 }
 
 /* Takes descriptors and credentials out; a hostile packet may have them in any order and number. */
