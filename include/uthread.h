@@ -30,7 +30,9 @@
  *
  * With more than one worker, or with spare workers, a thread that waited may go on in another
  * thread of the kernel: what belongs to that, `__thread` variables above all, may be another then.
- * With one worker and no spare this never happens. `errno` is each thread's own in any case.
+ * With one worker and no spare this never happens. `errno` is each thread's own in any case; but a
+ * compiler may take its address for the same throughout a function, so that, with more workers, one
+ * function should not look at it both before and after a wait.
  */
 #ifndef UTHREAD_H
 #define UTHREAD_H

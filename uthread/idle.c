@@ -3,9 +3,10 @@
  * Workers with nothing to run, and the monitor that calls spare ones.
  *
  * A worker that goes to sleep first says so (`asleep`, `idle_count`) and then looks once more; who
- * gives it work first makes that visible and then looks for sleepers. So one of the two sees the
- * other. The last worker to sleep finds a deadlock: threads are left, and nothing could wake one.
- * It looks twice (`idle_epoch`), as one that was woken meanwhile may have taken what there was.
+ * gives it work first makes that visible (`queued`, `inbox`, `first_wake_ns`) and then looks for
+ * sleepers. All of this is sequentially consistent, so that one of the two sees the other. The last
+ * worker to sleep finds a deadlock: threads are left, and nothing could wake one. It looks twice
+ * (`idle_epoch`), as one that was woken meanwhile may have taken what there was.
  *
  * A spare worker sleeps until the monitor calls it, which it does for each worker that was seen in
  * the same thread for a whole tick while others wait to run. It then takes what it finds from all
@@ -55,8 +56,7 @@ static bool wake(struct uthread_worker *worker)
 
 void uthread_wake_worker(struct uthread_scheduler *scheduler)
 {
-	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&scheduler->idle_count, memory_order_relaxed) == 0)
+	if (atomic_load(&scheduler->idle_count) == 0)
 		return;
 	for (unsigned i = 0; i < scheduler->workers_count; i++)
 		if (wake(&scheduler->workers[i]))
@@ -124,7 +124,6 @@ static void end_deadlock(struct uthread_worker *worker)
 static void begin_rest(struct uthread_worker *worker)
 {
 	atomic_fetch_add(&worker->scheduler->idle_count, 1);
-	atomic_thread_fence(memory_order_seq_cst);
 }
 
 static void end_rest(struct uthread_worker *worker)

@@ -59,13 +59,6 @@ void uthread_buckets_reset(void)
 
 /* ---- queues -------------------------------------------------------------------------------- */
 
-static inline void count_queued(struct uthread_worker *worker, unsigned change)
-{
-	const unsigned before = atomic_load_explicit(&worker->queued, memory_order_relaxed);
-
-	atomic_store_explicit(&worker->queued, before + change, memory_order_relaxed);
-}
-
 void uthread_enqueue(struct uthread_worker *worker, struct uthread *thread,
 		     enum uthread_reason reason)
 {
@@ -75,7 +68,7 @@ void uthread_enqueue(struct uthread_worker *worker, struct uthread *thread,
 	}
 	uthread_lock(&worker->queue_lock);
 	worker->policy->push(worker->queue, &thread->node, reason);
-	count_queued(worker, 1);
+	atomic_fetch_add(&worker->queued, 1);
 	uthread_unlock(&worker->queue_lock);
 	uthread_wake_worker(worker->scheduler);
 }
@@ -90,7 +83,7 @@ static struct uthread *dequeue(struct uthread_worker *worker,
 	uthread_lock(&worker->queue_lock);
 	node = pop(worker->queue);
 	if (node != NULL)
-		count_queued(worker, -1U);
+		atomic_fetch_sub_explicit(&worker->queued, 1, memory_order_relaxed);
 	uthread_unlock(&worker->queue_lock);
 	return node != NULL ? uthread_of(node) : NULL;
 }

@@ -63,13 +63,17 @@ static struct uthread *meld_siblings(struct uthread *first)
 
 static void set_root(struct uthread_scheduler *scheduler, struct uthread *root)
 {
+	const uint64_t first_ns = root != NULL ? root->wake_ns : UTHREAD_NEVER;
+
 	scheduler->timers = root;
 	if (root != NULL) {
 		root->timer_link = &scheduler->timers;
 		root->timer_next = NULL;
 	}
-	atomic_store_explicit(&scheduler->first_wake_ns,
-			      root != NULL ? root->wake_ns : UTHREAD_NEVER, memory_order_relaxed);
+	if (scheduler->solo)
+		atomic_store_explicit(&scheduler->first_wake_ns, first_ns, memory_order_relaxed);
+	else
+		atomic_store(&scheduler->first_wake_ns, first_ns);
 }
 
 static void remove_thread(struct uthread_scheduler *scheduler, struct uthread *thread)
