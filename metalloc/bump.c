@@ -40,6 +40,9 @@ static bool add_group(struct heap *heap)
 		return false;
 	group->allocator = &metalloc_bump;
 	heap_add_group(heap, group, &heap->bump_groups);
+	profile_carved(0, 1);
+	if (metalloc_policy.whole[0])
+		units_prepare(group);
 	heap->bump = (char *)group + HEADER_BYTES;
 	heap->bump_end = (char *)group + UNIT_BYTES;
 	return true;
@@ -91,6 +94,7 @@ void *bump_allocate_measured(struct heap *heap, unsigned class)
 {
 	void *const block = bump_allocate_aligned(heap, class_bytes(class), CLASS_STEP_BYTES);
 
+	heap->classes[class].bumped++;
 	if (block != NULL)
 		tag_of(block)->born = (uint32_t)heap->classes[class].allocated | 1;
 	return block;

@@ -42,6 +42,8 @@ static bool add_group(const struct metalloc_allocator *self, struct heap *heap, 
 	group->list = (intptr_t)((uintptr_t)&metalloc_thread.lists[index] - platform_thread());
 	atomic_store_explicit(&group->owner, platform_thread(), memory_order_relaxed);
 	heap_add_group(heap, group, &class->groups);
+	if (metalloc_policy.whole[index])
+		units_prepare(group);
 	class->carve = (char *)group + first;
 	class->carve_end = class->carve + (UNIT_BYTES - first) / bytes * bytes;
 	return true;

@@ -171,7 +171,9 @@ static inline void *list_pop(struct list *list)
 
 /** The calling thread's heap, made or adopted on its first call; NULL without memory. */
 struct heap *heap_of_thread(void);
-/** Heap and lists take a group of their own class, or of bump. */
+/** Serves each class as the policy has it from now on. */
+void heap_follow_policy(struct heap *heap);
+/** A group becomes the first of its class, or of bump. */
 void heap_add_group(struct heap *heap, struct group *group, struct group **groups);
 /** Takes over what other threads released, and what nobody has any more. */
 void heap_collect(struct heap *heap);
@@ -203,6 +205,9 @@ bool is_zero(const void *block, size_t size_bytes);
 /** A run of units with its header filled in but for what its allocator does; NULL without memory.
  */
 struct group *units_take(size_t units);
+/** Has the pages of a new group at hand before they are touched, if so much is expected to be used.
+ */
+void units_prepare(struct group *group);
 /** Tries to make a run longer where it is. */
 bool units_extend(struct group *group, size_t units);
 void units_give(struct group *group);
@@ -228,6 +233,8 @@ struct policy {
 	bool hardened;
 	/** By class: the allocator to begin with; NULL: bump, until the class recurs. */
 	const struct metalloc_allocator *allocators[CLASS_COUNT];
+	/** By class, 0 for bump: groups fill up, so that their pages are asked for at once. */
+	bool whole[CLASS_COUNT];
 };
 
 extern struct policy metalloc_policy;

@@ -45,12 +45,24 @@ static inline void profile_life(uint32_t allocations)
 	atomic_fetch_add_explicit(&profile_record()->lives[life], 1, memory_order_relaxed);
 }
 
+/** The most memory in use so far; with no lock held, since here a process begins to be recorded. */
+void profile_peak(uint64_t peak_bytes);
 /** @blocks more of that size than before: 1 or -1. */
 void profile_big(size_t size_bytes, int blocks);
 /** Allocations of a class since the last call for it in this thread. */
 void profile_allocated(unsigned class, uint64_t blocks);
 /** A thread has got a heap. */
 void profile_thread(void);
+/**
+ * Who is to make this execution's record lasting, once it has used enough memory to be worth it;
+ * NULL for nobody. Called once, by any thread.
+ */
+extern void (*_Atomic metalloc_begin_record)(void);
+/** From now on counts are written to @record, which is zero, and to which those so far are added.
+ */
+void profile_move(struct record *record);
+/** Counts are this process' own again. */
+void profile_move_back(void);
 /** Reports what the calling thread has counted and not reported. */
 void profile_flush(struct heap *heap);
 

@@ -44,7 +44,7 @@ struct record {
 
 	/** Allocations in each epoch; an epoch lasts epoch_ns, which doubles when there are too
 	 * many. */
-	uint64_t epoch_ns;
+	_Atomic uint64_t epoch_ns;
 	_Atomic uint32_t epochs[RECORD_EPOCHS][RECORD_BANDS];
 };
 

@@ -120,6 +120,16 @@ static void watch_end(struct heap *heap)
 		pthread_setspecific(ends.key, heap);
 }
 
+void heap_follow_policy(struct heap *heap)
+{
+	for (unsigned i = 1; i < CLASS_COUNT; i++) {
+		const struct metalloc_allocator *const chosen = metalloc_policy.allocators[i];
+
+		heap->classes[i].allocator = chosen != NULL ? chosen : &metalloc_bump;
+		heap->classes[i].patient = chosen == &metalloc_bump;
+	}
+}
+
 static struct heap *new_heap(void)
 {
 	struct heap *const heap =
@@ -129,13 +139,9 @@ static struct heap *new_heap(void)
 		return NULL;
 	heap->next = heaps.all;
 	heaps.all = heap;
-	for (unsigned i = 1; i < CLASS_COUNT; i++) {
-		const struct metalloc_allocator *const chosen = metalloc_policy.allocators[i];
-
+	for (unsigned i = 1; i < CLASS_COUNT; i++)
 		heap->lists[i].left = COUNT_PERIOD;
-		heap->classes[i].allocator = chosen != NULL ? chosen : &metalloc_bump;
-		heap->classes[i].patient = chosen == &metalloc_bump;
-	}
+	heap_follow_policy(heap);
 	return heap;
 }
 

@@ -11,8 +11,7 @@
  * Everything here is under `units.lock`, but for the memory of a run that is taken.
  */
 #include "metalloc_internal.h"
-
-#include "base/checked.h"
+#include "profile.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -22,8 +21,6 @@
 #define FIRST_CHUNKS      16u
 #define HUGE_BYTES        (UINT64_C(2) << 20)
 #define KEEP_LEAST_BYTES  (UINT64_C(1) << 20)
-/* Prepared at once where the profile says that it will be used. */
-#define POPULATE_UNITS 4u
 /* Since Linux 5.14; earlier kernels refuse it, which does no harm. */
 #define POPULATE_WRITE 23
 
@@ -46,7 +43,7 @@ static struct {
 	uint64_t peak_bytes;
 	uint64_t mapped_bytes;
 	uint64_t other_bytes;
-	uint64_t populated_bytes;
+	_Atomic uint64_t prepared_bytes;
 	char *own;
 	char *own_end;
 	struct chunk first[FIRST_CHUNKS];
@@ -215,22 +212,24 @@ static bool take(struct chunk *chunk, unsigned first, unsigned count)
 	return written == 0;
 }
 
-/**
- * Asks for pages of a small run at once where the profile expects that they, and what comes after
- * them, are needed: one call is far cheaper than the faults.
- */
-static void populate(char *base, size_t bytes)
+/** One call is far cheaper than the faults that it saves. */
+void units_prepare(struct group *group)
 {
-	if (metalloc_policy.huge || units.populated_bytes + bytes > metalloc_policy.expected_bytes)
+	const size_t bytes = group->units * UNIT_BYTES;
+
+	if (!group->zeroed || metalloc_policy.huge ||
+	    atomic_load_explicit(&units.prepared_bytes, memory_order_relaxed) + bytes >
+		    metalloc_policy.expected_bytes)
 		return;
-	units.populated_bytes += bytes;
-	madvise(base, bytes, POPULATE_WRITE);
+	atomic_fetch_add_explicit(&units.prepared_bytes, bytes, memory_order_relaxed);
+	madvise(group, bytes, POPULATE_WRITE);
 }
 
 struct group *units_take(size_t count)
 {
 	struct group *group = NULL;
 	uint32_t chunk = 0;
+	uint64_t peak_bytes;
 	bool zeroed;
 	int first;
 
@@ -242,9 +241,8 @@ struct group *units_take(size_t count)
 		group = (struct group *)(void *)(units.chunks[chunk].base +
 						 (size_t)first * UNIT_BYTES);
 		zeroed = take(&units.chunks[chunk], (unsigned)first, (unsigned)count);
-		if (zeroed && count <= POPULATE_UNITS)
-			populate((char *)group, count * UNIT_BYTES);
 	}
+	peak_bytes = units.peak_bytes;
 	lock_give(&units.lock);
 	if (group == NULL)
 		return NULL;
@@ -252,6 +250,7 @@ struct group *units_take(size_t count)
 	group->units = (uint32_t)count;
 	group->chunk = chunk;
 	group->zeroed = zeroed;
+	profile_peak(peak_bytes);
 	return group;
 }
 
@@ -341,11 +340,15 @@ void units_usage(struct metalloc_usage *usage)
 
 void units_count(int64_t mapped_bytes, int64_t used_bytes)
 {
+	uint64_t peak_bytes;
+
 	lock_take(&units.lock);
 	units.mapped_bytes += (uint64_t)mapped_bytes;
 	units.other_bytes += (uint64_t)used_bytes;
 	note_peak();
+	peak_bytes = units.peak_bytes;
 	lock_give(&units.lock);
+	profile_peak(peak_bytes);
 }
 
 void units_before_fork(void)

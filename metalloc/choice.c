@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a profile to a choice. Nothing here has any effect on the process.
+ */
+#include "choice.h"
+#include "text.h"
+
+#include "base/bits.h"
+
+/* A class that is asked for less often stays on bump. */
+#define RECURRING_BLOCKS 64u
+#define RECURRING_BYTES  16384u
+/* One in so many blocks is released by another thread: then hand-over is by batches. */
+#define FOREIGN_PART 16u
+/* From here on page faults and the TLB cost more than the memory that huge pages may waste. */
+#define HUGE_FROM_BYTES (UINT64_C(48) << 20)
+/* Blocks without a class that are allocated so often for each that is live are worth keeping. */
+#define CHURN         4u
+#define MOST_KEPT     (UINT64_C(256) << 20)
+#define MOST_EXPECTED (UINT64_C(64) << 30)
+
+static const char names[CHOICE_WAYS][12] = {"open", "bump", "lists", "handover", "bitmap"};
+
+const char *choice_way_name(unsigned way)
+{
+	return names[way & ~CHOICE_WHOLE];
+}
+
+int choice_way_named(const char *name)
+{
+	for (unsigned i = 0; i < CHOICE_WAYS; i++)
+		if (text_equals(names[i], name))
+			return (int)i;
+	return -1;
+}
+
+/** FNV-1a. */
+static uint64_t checksum(const struct choice *choice)
+{
+	const unsigned char *const bytes = (const unsigned char *)choice;
+	uint64_t sum = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < offsetof(struct choice, checksum); i++)
+		sum = (sum ^ bytes[i]) * UINT64_C(0x100000001b3);
+	return sum;
+}
+
+void choice_seal(struct choice *choice)
+{
+	choice->magic = CHOICE_MAGIC;
+	choice->bytes = sizeof(*choice);
+	choice->checksum = checksum(choice);
+}
+
+bool choice_is_valid(const struct choice *choice)
+{
+	if (choice->magic != CHOICE_MAGIC || choice->bytes != sizeof(*choice) ||
+	    choice->checksum != checksum(choice) ||
+	    (choice->flags & ~(uint32_t)(CHOICE_HUGE | CHOICE_HARDENED)) != 0 ||
+	    choice->keep_bytes > MOST_KEPT || choice->expected_bytes > MOST_EXPECTED)
+		return false;
+	for (unsigned i = 0; i < sizeof(choice->ways); i++)
+		if ((choice->ways[i] & ~CHOICE_WHOLE) >= CHOICE_WAYS)
+			return false;
+	return true;
+}
+
+static uint64_t seen(const _Atomic uint64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static bool hands_over(const struct record *merged)
+{
+	uint64_t allocated = 0;
+
+	for (unsigned i = 1; i < CLASS_COUNT; i++)
+		allocated += seen(&merged->allocated[i]);
+	return seen(&merged->foreign) > allocated / FOREIGN_PART && seen(&merged->foreign) > 1000;
+}
+
+static unsigned way_of(const struct record *merged, unsigned class, bool hand_over)
+{
+	const uint64_t blocks = seen(&merged->allocated[class]);
+	const uint64_t carved_bytes = seen(&merged->carved[class]) * class_bytes(class);
+	unsigned way;
+
+	if (blocks == 0)
+		return CHOICE_OPEN;
+	if (blocks < RECURRING_BLOCKS && blocks * class_bytes(class) < RECURRING_BYTES)
+		return CHOICE_BUMP;
+	way = hand_over ? CHOICE_HANDOVER : CHOICE_LISTS;
+	return carved_bytes >= UINT64_C(4) * METALLOC_GROUP_BYTES ? way | CHOICE_WHOLE : way;
+}
+
+/** What blocks without a class need at their peak, if they come and go. */
+static uint64_t churned_bytes(const struct record *merged)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < RECORD_BIG; i++) {
+		const int64_t peak =
+			atomic_load_explicit(&merged->big_peak[i], memory_order_relaxed);
+
+		if (peak > 0 && seen(&merged->big_allocated[i]) > CHURN * (uint64_t)peak)
+			bytes +=
+				(uint64_t)peak * ((METALLOC_MOST_BYTES + 1) * UINT64_C(3) / 2 << i);
+	}
+	return base_min(bytes, base_min(MOST_KEPT, seen(&merged->peak_bytes) / 2));
+}
+
+void choice_make(const struct record *merged, struct choice *choice)
+{
+	const bool hand_over = hands_over(merged);
+
+	*choice = (struct choice){
+		.keep_bytes = churned_bytes(merged),
+		.expected_bytes = base_min(seen(&merged->peak_bytes), MOST_EXPECTED),
+		.flags = seen(&merged->peak_bytes) >= HUGE_FROM_BYTES ? CHOICE_HUGE : 0,
+	};
+	if (seen(&merged->carved[0]) >= 2)
+		choice->ways[0] = CHOICE_WHOLE;
+	for (unsigned i = 1; i < CLASS_COUNT; i++)
+		choice->ways[i] = (uint8_t)way_of(merged, i, hand_over);
+	choice_seal(choice);
+}
