@@ -239,6 +239,8 @@ void uthread_stop(struct uthread_scheduler *scheduler)
 
 static void work(struct uthread_worker *worker)
 {
+	if (worker->spare)
+		uthread_idle(worker);
 	while (!atomic_load(&worker->scheduler->stopping)) {
 		uthread_run_ready(worker);
 		if (!atomic_load(&worker->scheduler->stopping))

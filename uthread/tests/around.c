@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What happens around threads: deadlocks, overflows, forks, signals, wakes from outside, loops of
+ * the program's, workers that are stuck, policies of the program's.
+ */
+#include "uthread_test.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- deadlocks ----------------------------------------------------------------------------- */
+
+static char report[65536];
+static uthread_mutex_t mutexes[2];
+
+static void keep_report(void *context, const char *text)
+{
+	(void)context;
+	snprintf(report, sizeof(report), "%s", text);
+}
+
+static void *lock_both(void *argument)
+{
+	const unsigned first = argument != NULL;
+
+	uthread_mutex_lock(&mutexes[first]);
+	uthread_sleep_ms(2);
+	uthread_mutex_lock(&mutexes[!first]);
+	return NULL;
+}
+
+static void *embrace(void *unused)
+{
+	uthread_attr_t attr;
+	uthread_t threads[2];
+
+	for (uintptr_t i = 0; i < 2; i++) {
+		uthread_mutex_init(&mutexes[i], UTHREAD_MUTEX_NORMAL);
+		uthread_attr_init(&attr);
+		uthread_attr_setname(&attr, i == 0 ? "adam" : "eve");
+		uthread_create(&threads[i], &attr, lock_both, (void *)i);
+	}
+	uthread_join(threads[0], NULL);
+	return unused;
+}
+
+static void check_report(uint32_t workers)
+{
+	const struct uthread_options options = {
+		.size = sizeof(options), .workers = workers, .report = keep_report};
+	void *result = report;
+
+	report[0] = 0;
+	CHECK_INT(uthread_run(&options, embrace, NULL, &result), -EDEADLK);
+	CHECK(result == report);
+	CHECK(strstr(report, "all 3 threads") != NULL);
+	CHECK(strstr(report, "thread 'adam'") != NULL);
+	CHECK(strstr(report, "thread 'eve'") != NULL);
+	CHECK(strstr(report, "waits for mutex") != NULL);
+	CHECK(strstr(report, "which thread 'eve' 0x") != NULL);
+	CHECK(strstr(report, "waits for the end of thread") != NULL);
+	/* Each with its calls: the program's own frames are among them. */
+	CHECK(strstr(report, "uthread-around(") != NULL);
+}
+
+static void test_deadlock_is_reported_with_waits_and_calls(void **state)
+{
+	(void)state;
+	check_report(1);
+	check_report(3);
+}
+
+/* ---- overflows ----------------------------------------------------------------------------- */
+
+static volatile int depth;
+
+static __attribute__((noinline)) int dig(int level)
+{
+	volatile char hole[512];
+
+	hole[0] = (char)level;
+	depth = level;
+	return level == INT_MAX ? 0 : dig(level + 1) + hole[0];
+}
+
+static void *overflow(void *unused)
+{
+	dig(0);
+	return unused;
+}
+
+static volatile int *volatile nothing_there;
+
+static void *touch_nothing(void *unused)
+{
+	*nothing_there = 1;
+	return unused;
+}
+
+static void *start_digger(void *unused)
+{
+	uthread_attr_t attr;
+	uthread_t thread;
+
+	uthread_attr_init(&attr);
+	uthread_attr_setname(&attr, "digger");
+	uthread_create(&thread, &attr, overflow, NULL);
+	uthread_join(thread, NULL);
+	return unused;
+}
+
+/** What this program wrote to standard error when run with that argument, and how it ended. */
+static int run_child(const char *fault, char *text, size_t bytes)
+{
+	int pipe_files[2], status;
+	size_t length = 0;
+	ssize_t got;
+	pid_t child;
+
+	CHECK_INT(pipe(pipe_files), 0);
+	child = fork();
+	if (child == 0) {
+		dup2(pipe_files[1], STDERR_FILENO);
+		execl("/proc/self/exe", "around", fault, NULL);
+		_exit(99);
+	}
+	close(pipe_files[1]);
+	while (length < bytes - 1 &&
+	       (got = read(pipe_files[0], text + length, bytes - 1 - length)) > 0)
+		length += (size_t)got;
+	text[length] = 0;
+	close(pipe_files[0]);
+	CHECK_INT(waitpid(child, &status, 0), child);
+	return status;
+}
+
+/** Without cmocka, which has a handler of its own for this signal. */
+static int commit_fault(const char *fault)
+{
+	const struct uthread_options options = {
+		.size = sizeof(options),
+		.flags = strcmp(fault, "classic-overflow") == 0 ? UTHREAD_CLASSIC_GUARDS : 0,
+	};
+	const struct rlimit none = {0, 0};
+
+	setrlimit(RLIMIT_CORE, &none);
+	return uthread_run(&options, strcmp(fault, "other") == 0 ? touch_nothing : start_digger,
+			   NULL, NULL);
+}
+
+static void check_overflow(const char *fault)
+{
+	static char text[65536];
+	const int status = run_child(fault, text, sizeof(text));
+
+	CHECK(strstr(text, "thread 'digger' ran over the end of its stack of 6") != NULL);
+	if (UNDER_SANITIZER)
+		CHECK(status != 0);
+	else
+		CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+}
+
+static void test_overflow_names_the_thread_and_ends_as_usual(void **state)
+{
+	(void)state;
+	check_overflow("overflow");
+	check_overflow("classic-overflow");
+}
+
+static void test_other_faults_are_not_called_overflows(void **state)
+{
+	static char text[65536];
+
+	(void)state;
+	CHECK(run_child("other", text, sizeof(text)) != 0);
+	CHECK(strstr(text, "ran over") == NULL);
+}
+
+/* ---- limits -------------------------------------------------------------------------------- */
+
+static uthread_sem_t gate;
+
+static void *wait_at_gate(void *unused)
+{
+	uthread_sem_wait(&gate);
+	return unused;
+}
+
+static void *fill_memory(void *argument)
+{
+	static uthread_t threads[20000];
+	unsigned made = 0;
+	int error;
+
+	uthread_sem_init(&gate, 0);
+	while ((error = uthread_create(&threads[made], NULL, wait_at_gate, NULL)) == 0)
+		CHECK(++made < 20000);
+	CHECK_INT(error, -EAGAIN);
+	CHECK(strstr(uthread_error(), "cannot have one more stack of 65536 bytes") != NULL);
+	CHECK(made > 100);
+	for (unsigned i = 0; i < made; i++)
+		CHECK_INT(uthread_sem_post(&gate), 0);
+	for (unsigned i = 0; i < made; i++)
+		CHECK_INT(uthread_join(threads[i], NULL), 0);
+	/* What was refused once works again. */
+	CHECK_INT(uthread_create(&threads[0], NULL, wait_at_gate, NULL), 0);
+	CHECK_INT(uthread_sem_post(&gate), 0);
+	CHECK_INT(uthread_join(threads[0], NULL), 0);
+	return argument;
+}
+
+static void test_no_memory_for_stacks_is_an_error(void **state)
+{
+	struct rlimit before, little;
+
+	(void)state;
+	if (UNDER_SANITIZER)
+		skip();
+	CHECK_INT(getrlimit(RLIMIT_AS, &before), 0);
+	little = before;
+	little.rlim_cur = UINT64_C(300) << 20;
+	CHECK_INT(setrlimit(RLIMIT_AS, &little), 0);
+	test_run(fill_memory);
+	CHECK_INT(setrlimit(RLIMIT_AS, &before), 0);
+}
+
+static void test_options_are_checked(void **state)
+{
+	struct uthread_scheduler *scheduler = NULL;
+	struct uthread_options options = {.size = 4};
+
+	(void)state;
+	CHECK_INT(uthread_run(&options, wait_at_gate, NULL, NULL), -EINVAL);
+	options = (struct uthread_options){.size = sizeof(options), .workers = 1025};
+	CHECK_INT(uthread_run(&options, wait_at_gate, NULL, NULL), -EINVAL);
+	CHECK(strstr(uthread_error(), "1025") != NULL);
+	options = (struct uthread_options){.size = sizeof(options), .stack_bytes = 4096};
+	CHECK_INT(uthread_run(&options, wait_at_gate, NULL, NULL), -EINVAL);
+	options = (struct uthread_options){.size = sizeof(options), .flags = 0x80};
+	CHECK_INT(uthread_run(&options, wait_at_gate, NULL, NULL), -EINVAL);
+	options = (struct uthread_options){.size = sizeof(options), .workers = 2};
+	CHECK_INT(uthread_scheduler_create(&options, &scheduler), -EINVAL);
+	CHECK(scheduler == NULL);
+	uthread_scheduler_destroy(NULL);
+}
+
+/* ---- forks --------------------------------------------------------------------------------- */
+
+static volatile unsigned others;
+
+static void *run_beside(void *unused)
+{
+	for (;;) {
+		others++;
+		if (uthread_yield() != 0 || uthread_testcancel() != 0)
+			return unused;
+	}
+}
+
+static void *fork_and_look(void *argument)
+{
+	uthread_t thread;
+	unsigned seen;
+	int status;
+	pid_t child;
+
+	CHECK_INT(uthread_create(&thread, NULL, run_beside, NULL), 0);
+	CHECK_INT(uthread_sleep_ms(2), 0);
+	child = fork();
+	seen = others;
+	if (child == 0) {
+		uthread_t another;
+
+		/* The child has this thread alone, and can make others. */
+		for (unsigned i = 0; i < 100; i++)
+			uthread_yield();
+		CHECK_INT(others, seen);
+		CHECK_INT(uthread_sem_init(&gate, 1), 0);
+		CHECK_INT(uthread_create(&another, NULL, wait_at_gate, NULL), 0);
+		CHECK_INT(uthread_join(another, NULL), 0);
+		CHECK_INT(uthread_sleep_ms(1), 0);
+		_exit(33);
+	}
+	CHECK_INT(waitpid(child, &status, 0), child);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 33);
+	CHECK_INT(uthread_cancel(thread), 0);
+	CHECK_INT(uthread_join(thread, NULL), 0);
+	return argument;
+}
+
+static void test_child_of_fork_has_the_calling_thread_only(void **state)
+{
+	(void)state;
+	/* ThreadSanitizer follows no switch in the child of a fork. */
+	if (UNDER_THREAD_SANITIZER)
+		skip();
+	test_options.workers = 1;
+	test_run(fork_and_look);
+	if (!UNDER_SANITIZER) {
+		test_options.workers = 3;
+		test_run(fork_and_look);
+	}
+	test_options.workers = 0;
+}
+
+/* ---- signals, wakes from outside ------------------------------------------------------------ */
+
+static struct uthread_parker parker;
+static volatile sig_atomic_t on_stack_of_thread;
+
+static void wake_parked(int number)
+{
+	(void)number;
+	on_stack_of_thread = uthread_self() != 0;
+	uthread_unpark(&parker);
+}
+
+static void *wait_for_signal(void *argument)
+{
+	struct sigaction action = {.sa_handler = wake_parked};
+
+	CHECK_INT(sigaction(SIGUSR1, &action, NULL), 0);
+	CHECK_INT(uthread_parker_init(&parker), 0);
+	for (unsigned i = 0; i < 20; i++) {
+		/* Before it waits, and while it does. */
+		if (i % 2 == 0) {
+			CHECK_INT(raise(SIGUSR1), 0);
+			CHECK_INT(on_stack_of_thread, 1);
+		} else {
+			alarm(0);
+			CHECK_INT(uthread_park(&parker, uthread_deadline(1)), -ETIMEDOUT);
+			kill(getpid(), SIGUSR1);
+		}
+		CHECK_INT(uthread_park(&parker, UTHREAD_NEVER), 0);
+	}
+	return argument;
+}
+
+static void test_signal_handlers_wake_threads(void **state)
+{
+	(void)state;
+	test_run(wait_for_signal);
+}
+
+#define KNOCKS 2000
+
+static pthread_t knocker;
+static unsigned knocks_answered;
+
+static void *knock(void *unused)
+{
+	for (unsigned i = 0; i < KNOCKS; i++) {
+		while (__atomic_load_n(&knocks_answered, __ATOMIC_ACQUIRE) != i)
+			;
+		uthread_unpark(&parker);
+	}
+	return unused;
+}
+
+static void *answer(void *argument)
+{
+	CHECK_INT(uthread_parker_init(&parker), 0);
+	knocks_answered = 0;
+	CHECK_INT(pthread_create(&knocker, NULL, knock, NULL), 0);
+	for (unsigned i = 0; i < KNOCKS; i++) {
+		int result;
+
+		/* Deadlines and wakes cross. */
+		do
+			result = uthread_park(&parker, uthread_deadline(0) + 20000);
+		while (result == -ETIMEDOUT);
+		CHECK_INT(result, 0);
+		__atomic_store_n(&knocks_answered, i + 1, __ATOMIC_RELEASE);
+	}
+	CHECK_INT(pthread_join(knocker, NULL), 0);
+	return argument;
+}
+
+static void test_each_wake_from_outside_arrives_once(void **state)
+{
+	(void)state;
+	test_run(answer);
+	test_options.workers = 3;
+	test_run(answer);
+	test_options.workers = 0;
+}
+
+/* ---- loops of the program's ---------------------------------------------------------------- */
+
+static unsigned steps;
+
+static void *step(void *unused)
+{
+	steps++;
+	uthread_yield();
+	steps++;
+	uthread_sleep_ms(1);
+	steps++;
+	return unused;
+}
+
+static void test_program_turns_a_scheduler_itself(void **state)
+{
+	struct uthread_scheduler *scheduler;
+	struct uthread_turn left;
+
+	(void)state;
+	steps = 0;
+	CHECK_INT(uthread_scheduler_create(NULL, &scheduler), 0);
+	CHECK_INT(uthread_scheduler_spawn(scheduler, NULL, NULL, step, NULL), 0);
+	CHECK_INT(uthread_scheduler_spawn(scheduler, NULL, NULL, step, NULL), 0);
+	CHECK(uthread_turn(scheduler, &left) > 0);
+	CHECK_INT(steps, 4);
+	CHECK_INT(left.threads, 2);
+	CHECK(left.deadline_ns != UTHREAD_NEVER);
+	while (uthread_deadline(0) <= left.deadline_ns + 100000)
+		;
+	CHECK(uthread_turn(scheduler, &left) > 0);
+	CHECK_INT(steps, 6);
+	CHECK_INT(left.threads, 0);
+	CHECK(left.deadline_ns == UTHREAD_NEVER);
+	CHECK_INT(uthread_turn(scheduler, NULL), 0);
+	uthread_scheduler_destroy(scheduler);
+}
+
+/* ---- workers that are stuck ---------------------------------------------------------------- */
+
+static unsigned beside;
+
+static void *hog(void *unused)
+{
+	/* A system call that really blocks, unknown to the library. */
+	while (__atomic_load_n(&beside, __ATOMIC_ACQUIRE) == 0)
+		usleep(1000);
+	return unused;
+}
+
+static void *run_meanwhile(void *unused)
+{
+	__atomic_store_n(&beside, 1, __ATOMIC_RELEASE);
+	return unused;
+}
+
+static void *get_stuck(void *argument)
+{
+	struct uthread_info info;
+	uthread_t threads[2];
+
+	beside = 0;
+	CHECK_INT(uthread_create(&threads[0], NULL, run_meanwhile, NULL), 0);
+	CHECK_INT(uthread_create(&threads[1], NULL, hog, NULL), 0);
+	/* With one worker, only a spare one can let the first go on. */
+	CHECK_INT(uthread_join(threads[1], NULL), 0);
+	CHECK_INT(uthread_join(threads[0], NULL), 0);
+	CHECK_INT(uthread_describe(&info), 0);
+	CHECK(info.stuck > 0);
+	CHECK_INT(info.spare_workers, 1);
+	return argument;
+}
+
+static void test_spare_worker_takes_over_from_one_that_is_stuck(void **state)
+{
+	(void)state;
+	test_options.spare_workers = 1;
+	test_options.tick_ms = 2;
+	test_run(get_stuck);
+	test_options.spare_workers = 0;
+	test_options.tick_ms = 0;
+}
+
+/* ---- policies ------------------------------------------------------------------------------ */
+
+static char order[16];
+
+static void *sign(void *argument)
+{
+	strncat(order, argument, 1);
+	return NULL;
+}
+
+static void create_with(const char *name, int priority, uint64_t deadline_ns)
+{
+	uthread_attr_t attr;
+
+	uthread_attr_init(&attr);
+	uthread_attr_setdetachstate(&attr, UTHREAD_CREATE_DETACHED);
+	uthread_attr_setpriority(&attr, priority);
+	uthread_attr_setdeadline(&attr, deadline_ns);
+	CHECK_INT(uthread_create(NULL, &attr, sign, (void *)(uintptr_t)name), 0);
+}
+
+static void *create_four(void *argument)
+{
+	order[0] = 0;
+	create_with("a", 1, 400);
+	create_with("b", 9, 100);
+	create_with("c", 9, UTHREAD_NEVER);
+	create_with("d", 3, 200);
+	return argument;
+}
+
+static void test_policies_order_threads(void **state)
+{
+	const struct {
+		const struct uthread_policy *policy;
+		const char *order;
+	} cases[] = {
+		{&uthread_policy_fifo, "abcd"},
+		{&uthread_policy_stealing, "dcba"},
+		{&uthread_policy_priority, "bcda"},
+		{&uthread_policy_deadline, "bdac"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		test_options.policy = cases[i].policy;
+		test_run(create_four);
+		CHECK(strcmp(order, cases[i].order) == 0);
+	}
+	test_options.policy = NULL;
+}
+
+int main(int count, char **arguments)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_deadlock_is_reported_with_waits_and_calls),
+		cmocka_unit_test(test_overflow_names_the_thread_and_ends_as_usual),
+		cmocka_unit_test(test_other_faults_are_not_called_overflows),
+		cmocka_unit_test(test_no_memory_for_stacks_is_an_error),
+		cmocka_unit_test(test_options_are_checked),
+		cmocka_unit_test(test_child_of_fork_has_the_calling_thread_only),
+		cmocka_unit_test(test_signal_handlers_wake_threads),
+		cmocka_unit_test(test_each_wake_from_outside_arrives_once),
+		cmocka_unit_test(test_program_turns_a_scheduler_itself),
+		cmocka_unit_test(test_spare_worker_takes_over_from_one_that_is_stuck),
+		cmocka_unit_test(test_policies_order_threads),
+	};
+
+	if (count > 1)
+		return commit_fault(arguments[1]);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
