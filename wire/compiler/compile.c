@@ -94,17 +94,24 @@ bool emit_all(struct compiler *c, struct unit *unit, struct text outputs[WIREC_O
 {
 	if (setjmp(c->stop) != 0)
 		return false;
-	emit_header(c, unit, &outputs[0]);
-	emit_source(c, unit, &outputs[1]);
-	emit_walk(c, unit, &outputs[2]);
+	if (c->caps) {
+		emit_caps_header(c, unit, &outputs[0]);
+		emit_caps_source(c, unit, &outputs[1]);
+		emit_reference(c, unit, &outputs[2]);
+	} else {
+		emit_header(c, unit, &outputs[0]);
+		emit_source(c, unit, &outputs[1]);
+		emit_walk(c, unit, &outputs[2]);
+	}
 	return c->errors == 0;
 }
 
 const char *output_name(struct compiler *c, const struct unit *unit, unsigned index)
 {
-	static const char *const suffixes[WIREC_OUTPUTS] = {".h", ".c", "_walk.c"};
+	static const char *const suffixes[2][WIREC_OUTPUTS] = {{".h", ".c", "_walk.c"},
+							       {"_caps.h", "_caps.c", ".md"}};
 
-	return arena_format(&c->arena, "%s%s", unit->base, suffixes[index]);
+	return arena_format(&c->arena, "%s%s", unit->base, suffixes[c->caps][index]);
 }
 
 void compiler_finish(struct compiler *c)

@@ -126,6 +126,8 @@ void emit_init(struct emit *e);
 void emit_operations(struct emit *e);
 /** What a writer computes from the array that @field counts; @from: "in->" or "in->other.". */
 const char *derived_value(struct emit *e, const char *from, const struct field *field);
+/** A comment from the description, if there is one. */
+void put_doc(struct emit *e, const char *doc);
 /** Notes for each structure whether it has a writer. */
 void find_writers(struct unit *unit);
 

@@ -7,7 +7,7 @@
 
 #include "emit.h"
 
-static void put_doc(struct emit *e, const char *doc)
+void put_doc(struct emit *e, const char *doc)
 {
 	if (doc == NULL)
 		return;

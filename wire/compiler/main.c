@@ -19,6 +19,9 @@ enum {
 	EXIT_FILES = 3
 };
 
+/** Options without a letter of their own. */
+#define OPTION_CAPS 256
+
 /** The largest source that is read. */
 #define MAX_SOURCE_BYTES (64 << 20)
 
@@ -30,8 +33,8 @@ struct options {
 };
 
 static const char usage[] =
-	"usage: wirec [-I DIR]... [--depfile FILE] [--check] -o OUTDIR FILE.wire\n"
-	"       wirec [-I DIR]... --list-outputs FILE.wire\n"
+	"usage: wirec [-I DIR]... [--caps] [--depfile FILE] [--check] -o OUTDIR FILE.wire\n"
+	"       wirec [-I DIR]... [--caps] --list-outputs FILE.wire\n"
 	"       wirec [-I DIR]... --diff OLD.wire NEW.wire\n"
 	"       wirec [-I DIR]... --check-header FILE.h --struct NAME [--as S] [--cc CC] "
 	"FILE.wire\n";
@@ -267,6 +270,7 @@ static void add_folder(struct compiler *c, const char *folder)
 static bool parse_options(struct compiler *c, struct options *options, int argc, char **argv)
 {
 	static const struct option known[] = {
+		{"caps", no_argument, NULL, OPTION_CAPS},
 		{"list-outputs", no_argument, NULL, 'l'},
 		{"depfile", required_argument, NULL, 'd'},
 		{"check", no_argument, NULL, 'c'},
@@ -287,6 +291,9 @@ static bool parse_options(struct compiler *c, struct options *options, int argc,
 			break;
 		case 'o':
 			options->folder = optarg;
+			break;
+		case OPTION_CAPS:
+			c->caps = true;
 			break;
 		case 'l':
 			options->list = true;

@@ -536,6 +536,7 @@ struct compiler {
 	struct text scratch; /* of the lexer */
 	unsigned errors;
 	unsigned depth;
+	bool caps;    /* outputs are those of operations */
 	jmp_buf stop; /* too many mistakes, or a file that cannot be read */
 };
 
@@ -648,6 +649,12 @@ bool emit_all(struct compiler *c, struct unit *unit, struct text outputs[WIREC_O
 void emit_header(struct compiler *c, struct unit *unit, struct text *out);
 void emit_source(struct compiler *c, struct unit *unit, struct text *out);
 void emit_walk(struct compiler *c, struct unit *unit, struct text *out);
+/** With `caps`: the two ends of a connection, and a reference in Markdown. */
+void emit_caps_header(struct compiler *c, struct unit *unit, struct text *out);
+void emit_caps_source(struct compiler *c, struct unit *unit, struct text *out);
+void emit_reference(struct compiler *c, struct unit *unit, struct text *out);
+/** Operations as JSON, without a newline. */
+void describe_json(struct compiler *c, const struct unit *unit, struct text *out);
 
 /* ---- comparisons (diff.c, check_header.c) ---- */
 
