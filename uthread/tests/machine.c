@@ -27,6 +27,7 @@ static unsigned long counter;
 /** Keeps more values alive over switches than a machine has registers to preserve. */
 static void *compute(void *argument)
 {
+	volatile double one = 1, ten = 10;
 	const uint64_t seed = (uintptr_t)argument;
 	uint64_t a = seed, b = seed * 3, c = seed * 5, d = seed * 7, e = seed * 11, f = seed * 13;
 	uint64_t g = seed * 17, h = seed * 19, i = seed * 23, j = seed * 29, k = seed * 31;
@@ -39,6 +40,7 @@ static void *compute(void *argument)
 		CHECK(g == a * 17 && h == a * 19 && i == a * 23 && j == a * 29 && k == a * 31);
 		CHECK(q == p * 3 && r == p * 5 && s == p * 7 && t == p * 11 && u == p * 13);
 		CHECK(v == p * 17 && w == p * 19 && x == p * 23 && y == p * 29);
+		CHECK(fegetround() == FE_TONEAREST && one / ten == 0.1);
 		CHECK(uthread_mutex_lock(&mutex) == 0);
 		counter++;
 		uthread_yield();
@@ -49,10 +51,13 @@ static void *compute(void *argument)
 
 static void *round_down(void *unused)
 {
+	volatile double one = 1, ten = 10;
+
 	CHECK(fesetround(FE_DOWNWARD) == 0);
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		uthread_yield();
-		CHECK(fegetround() == FE_DOWNWARD);
+		/* What is asked for, and what is done. */
+		CHECK(fegetround() == FE_DOWNWARD && one / ten < 0.1);
 	}
 	return unused;
 }
