@@ -22,6 +22,9 @@
 #define WORDS      (UNIT_BYTES / CLASS_STEP_BYTES / 64)
 #define QUARANTINE 512u
 #define PATTERN    0xd5
+/* How many groups are looked at for a free block: so many, and a part of all. */
+#define TRIES      8u
+#define TRIES_PART 16u
 
 struct bits {
 	struct group group;
@@ -111,39 +114,40 @@ static bool is_empty(struct bits *bits)
 	return true;
 }
 
-/** A block of any group; its group becomes the first, so that the next look finds it at once. */
-static void *take_from_any(struct heap *heap, unsigned class, unsigned count)
+/**
+ * A block of a group that is not full, from the last one on that had one. If hardly any group has
+ * one, not all are looked at: a new group then costs less than the search, and little memory.
+ */
+static void *take_from_any(struct heap *heap, unsigned index, unsigned count)
 {
-	struct group **const first = &heap->classes[class].groups, **link = first;
+	struct heap_class *const class = &heap->classes[index];
+	const unsigned tries = TRIES + heap->groups / TRIES_PART;
+	struct group *group = class->cursor != NULL ? class->cursor : class->groups;
 
-	while (*link != NULL) {
-		struct group *const group = *link;
-		struct bits *const bits = (struct bits *)(void *)group;
-		void *const block = take(bits, count);
+	for (unsigned i = 0; i < tries && group != NULL; i++) {
+		void *const block = group->allocator != &metalloc_bitmap
+					    ? NULL
+					    : take((struct bits *)(void *)group, count);
 
-		if (block != NULL) {
-			*link = group->next;
-			group->next = *first;
-			*first = group;
+		class->cursor = group;
+		if (block != NULL)
 			return block;
-		}
-		link = &group->next;
+		group = group->next != NULL ? group->next : class->groups;
 	}
 	return NULL;
 }
 
-/** Gives back groups in which nothing is allocated, but for the first. */
+/** Gives back groups in which nothing is allocated. */
 static void give_empty(struct heap *heap, unsigned class)
 {
 	struct group **link = &heap->classes[class].groups;
 
-	if (*link == NULL)
-		return;
-	link = &(*link)->next;
+	heap->classes[class].cursor = NULL;
 	while (*link != NULL) {
 		struct group *const group = *link;
 
-		if (is_empty((struct bits *)(void *)group)) {
+		if (group->allocator == &metalloc_bitmap &&
+		    is_empty((struct bits *)(void *)group)) {
 			*link = group->next;
 			give_group(heap, group);
 		} else {
@@ -152,21 +156,26 @@ static void give_empty(struct heap *heap, unsigned class)
 	}
 }
 
+void bitmap_give_empty(struct heap *heap)
+{
+	for (unsigned i = 1; i < CLASS_COUNT; i++)
+		if (heap->classes[i].allocator == &metalloc_bitmap)
+			give_empty(heap, i);
+}
+
 static void *bitmap_allocate(const struct metalloc_allocator *self, size_t size_bytes)
 {
 	const unsigned index = class_of_size(size_bytes);
 	struct heap *const heap = metalloc_thread.heap;
-	struct heap_class *const class = &heap->classes[index];
 	const unsigned count = capacity(class_bytes(index));
 	struct bits *bits;
 	void *block;
 
 	(void)self;
-	if (class->bumped++ % 1024 == 1023)
-		give_empty(heap, index);
 	block = take_from_any(heap, index, count);
 	if (block != NULL)
 		return block;
+	heap_sweep_if_grown(heap);
 	bits = add_group(heap, index);
 	if (bits == NULL)
 		return NULL;

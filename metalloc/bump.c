@@ -96,17 +96,14 @@ void *bump_allocate_measured(struct heap *heap, unsigned class)
 
 	heap->classes[class].bumped++;
 	if (block != NULL)
-		tag_of(block)->born = (uint32_t)heap->classes[class].allocated | 1;
+		tag_of(block)->born = (uint32_t)heap_allocated(heap, class) | 1;
 	return block;
 }
 
 /** What was measured tells how many allocations of its class it outlived. */
 static void note_life(const struct heap *heap, unsigned class, struct tag *tag)
 {
-	const struct list *const list = &metalloc_thread.lists[class];
-	const uint64_t now = heap->classes[class].allocated + (uint64_t)(COUNT_PERIOD - list->left);
-
-	profile_life((uint32_t)now - tag->born);
+	profile_life((uint32_t)heap_allocated(heap, class) - tag->born);
 	tag->born = 0;
 }
 

@@ -109,6 +109,14 @@ static uint64_t churned_bytes(const struct record *merged)
 	return base_min(bytes, base_min(MOST_KEPT, seen(&merged->peak_bytes) / 2));
 }
 
+/** Not a program that allocates much and touches little of it. */
+static bool wants_huge_pages(const struct record *merged)
+{
+	const uint64_t peak = seen(&merged->peak_bytes);
+
+	return peak >= HUGE_FROM_BYTES && seen(&merged->resident_bytes) >= peak / 8 * 7;
+}
+
 void choice_make(const struct record *merged, struct choice *choice)
 {
 	const bool hand_over = hands_over(merged);
@@ -116,7 +124,7 @@ void choice_make(const struct record *merged, struct choice *choice)
 	*choice = (struct choice){
 		.keep_bytes = churned_bytes(merged),
 		.expected_bytes = base_min(seen(&merged->peak_bytes), MOST_EXPECTED),
-		.flags = seen(&merged->peak_bytes) >= HUGE_FROM_BYTES ? CHOICE_HUGE : 0,
+		.flags = wants_huge_pages(merged) ? CHOICE_HUGE : 0,
 	};
 	if (seen(&merged->carved[0]) >= 2)
 		choice->ways[0] = CHOICE_WHOLE;

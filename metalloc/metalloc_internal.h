@@ -41,8 +41,11 @@
 #define PAGE_BYTES ((size_t)4096)
 /** In a group of bump, before each block. */
 #define TAG_BYTES 8u
-/** Allocations of a class in one thread between two looks at its counters. */
-#define COUNT_PERIOD 65535
+/** Allocations of a class in one thread between two looks at its counter: a part of those so far.
+ */
+#define COUNT_LEAST 256
+#define COUNT_MOST  65536
+#define COUNT_PART  16
 
 /** What is in a block that is free. */
 struct block {
@@ -98,6 +101,8 @@ static_assert(sizeof(struct group) <= HEADER_BYTES, "a group's header has room")
 struct heap_class {
 	const struct metalloc_allocator *allocator;
 	struct group *groups;
+	/** bitmap: where a free block was found last. */
+	struct group *cursor;
 	/** Of the newest group: what was never handed out. */
 	char *carve;
 	char *carve_end;
@@ -108,8 +113,9 @@ struct heap_class {
 	uint32_t foreign;
 	/** The profile left this class on bump: it may take more before it is promoted. */
 	bool patient;
-	/** Allocations so far, as of the last look at the list's counter. */
+	/** Allocations so far, as of the last look at the list's counter, and where that began. */
 	uint64_t allocated;
+	int64_t period;
 };
 
 /** Foreign blocks on their way to their heap, in batches (handover.c). */
@@ -177,6 +183,8 @@ void heap_follow_policy(struct heap *heap);
 void heap_add_group(struct heap *heap, struct group *group, struct group **groups);
 /** Takes over what other threads released, and what nobody has any more. */
 void heap_collect(struct heap *heap);
+/** Allocations of a class so far. */
+uint64_t heap_allocated(const struct heap *heap, unsigned class);
 /** Pushes a block of this thread's heap onto its list, whatever kind its group is. */
 void heap_take_back(struct heap *heap, struct block *block);
 /** Makes the memory of one heap that has no thread this heap's. */
@@ -213,6 +221,8 @@ bool units_extend(struct group *group, size_t units);
 void units_give(struct group *group);
 /** Lets go of memory that is free, but for @keep_bytes. */
 void units_trim(size_t keep_bytes);
+/** Unmaps chunks of which nothing is in use. */
+void units_unmap(void);
 void units_usage(struct metalloc_usage *usage);
 /** Accounts for memory that did not come from units. */
 void units_count(int64_t mapped_bytes, int64_t used_bytes);
@@ -246,6 +256,9 @@ extern struct policy metalloc_policy;
 
 extern const struct metalloc_allocator metalloc_bump, metalloc_lists, metalloc_handover,
 	metalloc_bitmap, metalloc_big, metalloc_pages;
+
+/** bitmap.c: gives back groups of all classes in which nothing is allocated. */
+void bitmap_give_empty(struct heap *heap);
 
 /** bump.c: a block with an alignment other than of 16; @size_bytes is a class' size. */
 void *bump_allocate_aligned(struct heap *heap, size_t size_bytes, size_t alignment_bytes);

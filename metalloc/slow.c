@@ -15,22 +15,23 @@
 /* How far down a list an aligned block is looked for. */
 #define ALIGNED_TRIES 8u
 
-/** Brings the class' count up to date and starts the next period; whether one had ended. */
-static bool count(struct heap *heap, struct list *list, unsigned class)
+/** Brings the class' count up to date and starts the next period. */
+static void count(struct heap *heap, struct list *list, unsigned index)
 {
-	const bool ended = list->left < 0;
-	const uint64_t more = (uint64_t)(COUNT_PERIOD - list->left);
+	struct heap_class *const class = &heap->classes[index];
+	const uint64_t more = (uint64_t)(class->period - list->left);
 
-	heap->classes[class].allocated += more;
-	list->left = COUNT_PERIOD;
-	profile_allocated(class, more);
-	return ended;
+	class->allocated += more;
+	class->period =
+		(int64_t)base_min(base_max(class->allocated / COUNT_PART, COUNT_LEAST), COUNT_MOST);
+	list->left = class->period;
+	profile_allocated(index, more);
 }
 
 void profile_flush(struct heap *heap)
 {
 	for (unsigned i = 1; i < CLASS_COUNT; i++)
-		if (metalloc_thread.lists[i].left != COUNT_PERIOD)
+		if (metalloc_thread.lists[i].left != heap->classes[i].period)
 			count(heap, &metalloc_thread.lists[i], i);
 }
 
@@ -74,6 +75,7 @@ static void scrape(struct heap *heap)
 	heap_absorb_idle(heap);
 	heap_sweep(heap);
 	pages_let_go();
+	units_unmap();
 }
 
 void *allocate_slowly(size_t size_bytes)

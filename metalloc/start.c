@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct {
@@ -129,6 +130,15 @@ static __attribute__((constructor)) void start(int count, char **arguments, char
 	errno = saved_errno;
 }
 
+/** With huge pages it would tell nothing of what the program touches. */
+static void note_resident(struct record *record)
+{
+	struct rusage usage;
+
+	if (!metalloc_policy.huge && getrusage(RUSAGE_SELF, &usage) == 0)
+		record->resident_bytes = (uint64_t)usage.ru_maxrss * 1024;
+}
+
 static __attribute__((destructor)) void end(void)
 {
 	const int slot = recording.slot;
@@ -136,7 +146,9 @@ static __attribute__((destructor)) void end(void)
 	if (slot < 0)
 		return;
 	recording.slot = -1;
-	profile_flush(metalloc_thread.heap);
+	if (metalloc_thread.heap != NULL)
+		profile_flush(metalloc_thread.heap);
+	note_resident(&recording.store->pages[2 + slot].record);
 	profile_move_back();
 	store_merge(recording.store, (unsigned)slot);
 }

@@ -239,6 +239,8 @@ void store_weigh(struct record *merged, const struct record *run, uint32_t runs)
 	weigh(&merged->threads, &run->threads, weight);
 	weigh(&merged->foreign, &run->foreign, weight);
 	weigh(&merged->peak_bytes, &run->peak_bytes, weight);
+	if (run->resident_bytes != 0)
+		merged->resident_bytes = run->resident_bytes;
 	for (unsigned i = 0; i < CLASS_COUNT; i++) {
 		weigh(&merged->allocated[i], &run->allocated[i], weight);
 		weigh(&merged->carved[i], &run->carved[i], weight);

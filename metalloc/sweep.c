@@ -28,7 +28,8 @@ static unsigned mark_empty(struct group *groups)
 	unsigned empty = 0;
 
 	for (struct group *group = groups; group != NULL; group = group->next) {
-		const bool is_empty = group->found_free == group->carved;
+		const bool is_empty =
+			group->allocator != &metalloc_bitmap && group->found_free == group->carved;
 
 		group->found_free = is_empty ? EMPTY : 0;
 		empty += is_empty;
@@ -91,6 +92,7 @@ static void give_all_empty(struct heap *heap)
 void heap_sweep(struct heap *heap)
 {
 	heap_collect(heap);
+	bitmap_give_empty(heap);
 	count_free();
 	if (mark_all_empty(heap) != 0) {
 		filter_lists();

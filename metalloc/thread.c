@@ -140,7 +140,7 @@ static struct heap *new_heap(void)
 	heap->next = heaps.all;
 	heaps.all = heap;
 	for (unsigned i = 1; i < CLASS_COUNT; i++)
-		heap->lists[i].left = COUNT_PERIOD;
+		heap->lists[i].left = heap->classes[i].period = COUNT_LEAST;
 	heap_follow_policy(heap);
 	return heap;
 }
@@ -182,6 +182,12 @@ void heap_add_group(struct heap *heap, struct group *group, struct group **group
 	group->next = *groups;
 	*groups = group;
 	heap->groups++;
+}
+
+uint64_t heap_allocated(const struct heap *heap, unsigned class)
+{
+	return heap->classes[class].allocated +
+	       (uint64_t)(heap->classes[class].period - metalloc_thread.lists[class].left);
 }
 
 void heap_take_back(struct heap *heap, struct block *block)

@@ -25,9 +25,11 @@
 #define POPULATE_WRITE 23
 
 struct chunk {
+	/** NULL: unmapped, to be used for another. */
 	char *base;
 	uint64_t free;
 	uint64_t written;
+	uint32_t units;
 };
 
 static struct {
@@ -35,6 +37,8 @@ static struct {
 	struct chunk *chunks;
 	uint32_t count;
 	uint32_t capacity;
+	/** Of those counted, how many are none. */
+	uint32_t unmapped;
 	/** No chunk before this one has a free unit. */
 	uint32_t lowest;
 	/** Units in use, and those free that may occupy memory. */
@@ -110,7 +114,8 @@ void *units_for_ourselves(size_t size_bytes)
 	return memory;
 }
 
-static bool room_for_chunk(void)
+/** A chunk that is none, to become one. */
+static struct chunk *spare_chunk(void)
 {
 	struct chunk *more;
 
@@ -118,15 +123,18 @@ static bool room_for_chunk(void)
 		units.chunks = units.first;
 		units.capacity = FIRST_CHUNKS;
 	}
+	for (uint32_t i = 0; units.unmapped != 0 && i < units.count; i++)
+		if (units.chunks[i].base == NULL)
+			return &units.chunks[i];
 	if (units.count < units.capacity)
-		return true;
+		return &units.chunks[units.count];
 	more = own_memory(2 * units.capacity * sizeof(*more));
 	if (more == NULL)
-		return false;
+		return NULL;
 	memcpy(more, units.chunks, units.count * sizeof(*more));
 	units.chunks = more;
 	units.capacity *= 2;
-	return true;
+	return &units.chunks[units.count];
 }
 
 /** The first of @count set bits in a row, or -1. */
@@ -148,8 +156,8 @@ static uint64_t run_mask(unsigned first, unsigned count)
 	return (count == 64 ? ~UINT64_C(0) : (UINT64_C(1) << count) - 1) << first;
 }
 
-/** A chunk of @count units is one from now on; all are free and never written. */
-static bool add_chunk(unsigned count)
+/** Makes a chunk of @count units; all are free and never written. */
+static bool map_chunk(struct chunk *chunk, unsigned count)
 {
 	const size_t bytes = count * UNIT_BYTES;
 	const bool huge = metalloc_policy.huge && bytes % HUGE_BYTES == 0;
@@ -159,24 +167,33 @@ static bool add_chunk(unsigned count)
 		return false;
 	if (huge)
 		madvise(base, bytes, MADV_HUGEPAGE);
-	units.chunks[units.count++] = (struct chunk){.base = base, .free = run_mask(0, count)};
+	if (chunk == &units.chunks[units.count])
+		units.count++;
+	else
+		units.unmapped--;
+	*chunk = (struct chunk){.base = base, .free = run_mask(0, count), .units = count};
 	units.mapped_bytes += bytes;
+	units.lowest = (uint32_t)base_min(units.lowest, (uint64_t)(chunk - units.chunks));
 	return true;
 }
 
-/** As large a chunk as can be had in which a run of @count units fits. */
-static bool grow(unsigned count)
+/** As large a chunk as can be had in which a run of @count units fits; or NULL. */
+static struct chunk *grow(unsigned count)
 {
 	const unsigned usual =
 		units.count == 0 && !metalloc_policy.huge ? FIRST_CHUNK_UNITS : CHUNK_UNITS;
+	struct chunk *const chunk = spare_chunk();
 
-	if (!room_for_chunk())
-		return false;
-	return (count < usual && add_chunk(usual)) || add_chunk(count);
+	if (chunk == NULL)
+		return NULL;
+	return (count < usual && map_chunk(chunk, usual)) || map_chunk(chunk, count) ? chunk : NULL;
 }
 
+/** The first of @count units in a row that are free, and their chunk; or -1. */
 static int find(unsigned count, uint32_t *chunk)
 {
+	const struct chunk *grown;
+
 	for (; units.lowest < units.count && units.chunks[units.lowest].free == 0; units.lowest++)
 		;
 	for (uint32_t i = units.lowest; i < units.count; i++) {
@@ -187,9 +204,10 @@ static int find(unsigned count, uint32_t *chunk)
 			return first;
 		}
 	}
-	if (!grow(count))
+	grown = grow(count);
+	if (grown == NULL)
 		return -1;
-	*chunk = units.count - 1;
+	*chunk = (uint32_t)(grown - units.chunks);
 	return 0;
 }
 
@@ -316,6 +334,23 @@ void units_give(struct group *group)
 	bound = base_max(metalloc_policy.keep_bytes / UNIT_BYTES, units.used / 8);
 	if (units.kept > bound)
 		trim(bound / 2);
+	lock_give(&units.lock);
+}
+
+void units_unmap(void)
+{
+	lock_take(&units.lock);
+	for (uint32_t i = 0; i < units.count; i++) {
+		struct chunk *const chunk = &units.chunks[i];
+
+		if (chunk->base == NULL || chunk->free != run_mask(0, chunk->units) ||
+		    munmap(chunk->base, chunk->units * UNIT_BYTES) != 0)
+			continue;
+		units.kept -= (unsigned)__builtin_popcountll(chunk->written);
+		units.mapped_bytes -= chunk->units * UNIT_BYTES;
+		units.unmapped++;
+		*chunk = (struct chunk){.base = NULL};
+	}
 	lock_give(&units.lock);
 }
 

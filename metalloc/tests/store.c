@@ -304,6 +304,10 @@ static void test_choice_follows_the_profile(void **state)
 	assert_int_equal(choice.flags, 0);
 	merged.foreign = 200000;
 	merged.peak_bytes = UINT64_C(1) << 30;
+	merged.resident_bytes = UINT64_C(1) << 29;
+	choice_make(&merged, &choice);
+	assert_int_equal(choice.flags, 0);
+	merged.resident_bytes = UINT64_C(1) << 30;
 	merged.big_allocated[9] = 1000;
 	merged.big_peak[9] = 2;
 	choice_make(&merged, &choice);

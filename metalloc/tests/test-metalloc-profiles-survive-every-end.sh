@@ -18,7 +18,7 @@ for end in exit _exit kill; do
 	under "$WORKER" small exit >/dev/null
 	check "both executions are merged after $end" shows ' 2 .* learning '
 	check "the allocations are counted after $end" test "$("$METALLOC" profile show "$WORKER" |
-		awk '$1 == 64 { print ($2 > 40000 && $2 < 70000) }')" = 1
+		awk '$1 == 64 { print ($2 > 24000 && $2 < 28500) }')" = 1
 done
 for _ in 1 2 3 4 5 6 7; do
 	under "$WORKER" small exit >/dev/null

@@ -20,7 +20,7 @@
 
 #define LIVE 2000u
 
-static void *volatile blocks[LIVE];
+static void *blocks[LIVE];
 
 static void turn(unsigned count, unsigned least, unsigned most)
 {
@@ -28,10 +28,11 @@ static void turn(unsigned count, unsigned least, unsigned most)
 
 	for (unsigned i = 0; i < count; i++) {
 		const unsigned place = (random = random * 1664525 + 1013904223) >> 8;
+		const size_t bytes = least + (random >> 16) % (most - least);
 
 		free(blocks[place % LIVE]);
-		blocks[place % LIVE] = malloc(least + (random >> 16) % (most - least));
-		*(volatile char *)blocks[place % LIVE] = 1;
+		blocks[place % LIVE] = malloc(bytes);
+		memset(blocks[place % LIVE], 1, bytes);
 	}
 }
 
@@ -59,11 +60,11 @@ static void pingpong(void)
 static void load(const char *name)
 {
 	if (strcmp(name, "small") == 0)
-		turn(1000000, 1, 300);
+		turn(500000, 1, 300);
 	else if (strcmp(name, "big") == 0)
-		turn(20000, 40000, 200000);
+		turn(3000, 40000, 200000);
 	else if (strcmp(name, "mixed") == 0)
-		turn(300000, 1, 20000);
+		turn(50000, 1, 20000);
 	else if (strcmp(name, "keep") == 0)
 		for (unsigned i = 0; i < 100000; i++)
 			*(volatile char *)malloc(1 + i % 200) = 1;
