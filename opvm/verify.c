@@ -27,7 +27,7 @@
 #define WALKED_KEPT    24
 #define WIDENED_MOST   24
 #define STEPS          2000000U
-#define MAX_THRESHOLDS 96
+#define MAX_THRESHOLDS 192
 #define FAR            (1LL << 62)
 
 /* What is marked of an instruction. */
@@ -82,6 +82,14 @@ static void add_threshold(struct opvm_verifier *verifier, uint64_t value)
 		verifier->thresholds[verifier->thresholds_count++] = value;
 }
 
+/** A constant, and what is beside it: where a loop ends by !=, that is as far as it goes. */
+static void add_ends(struct opvm_verifier *verifier, uint64_t value)
+{
+	add_threshold(verifier, value);
+	add_threshold(verifier, value - 1);
+	add_threshold(verifier, value + 1);
+}
+
 /** Ends that loops may have: constants of comparisons and moves, and ends of types. */
 static void collect_thresholds(struct opvm_verifier *verifier)
 {
@@ -100,10 +108,10 @@ static void collect_thresholds(struct opvm_verifier *verifier)
 		if (row == OPVM_SECOND_HALF)
 			continue;
 		if (row == OPVM_OP_LDDW)
-			add_threshold(verifier, opvm_wide(instruction));
+			add_ends(verifier, opvm_wide(instruction));
 		else if (opvm_shapes[row].group == OPVM_GROUP_JUMP_K || row == OPVM_OP_MOV64_K ||
 			 row == OPVM_OP_MOV32_K)
-			add_threshold(verifier, (uint64_t)(int64_t)instruction->immediate);
+			add_ends(verifier, (uint64_t)(int64_t)instruction->immediate);
 	}
 }
 
