@@ -316,7 +316,9 @@ int asys_pending(const struct asys *asys)
 {
 	const int error = asys_check(asys);
 
-	return error != 0 ? error : (int)asys->in_flight;
+	if (error != 0)
+		return error;
+	return (int)(asys->cancelling ? asys->in_flight - asys->commands : asys->in_flight);
 }
 
 int asys_describe(struct asys *asys, struct asys_info *info)

@@ -136,6 +136,16 @@ int asys_reap(struct asys *asys, struct asys_message *completed[], unsigned capa
 	return asys_wait(asys, completed, capacity, 0);
 }
 
+int asys_ready(const struct asys *asys)
+{
+	const int error = asys_check(asys);
+
+	if (error != 0)
+		return error;
+	return (int)(asys->ready_count +
+		     (asys_has_ring(asys) ? io_uring_cq_ready(&asys->ring) : 0));
+}
+
 /* ---- the descriptor ------------------------------------------------------------------------ */
 
 /** Makes the descriptor readable. */

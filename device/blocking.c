@@ -9,6 +9,7 @@
 #include "attrs.h"
 #include "base/error.h"
 #include "device.h"
+#include "run.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -288,7 +289,7 @@ int bdus_blocking_run(const struct bdus_ops *ops, const struct bdus_attrs *attrs
 		.original_attrs = *attrs,
 		.private_data = private_data,
 	};
-	const struct bdus_device_config config = {
+	const struct bdus_run_config config = {
 		.driver = &blocking_driver,
 		.instance = &blocking,
 		.transport = getenv("BDUS_TRANSPORT"),
@@ -302,7 +303,7 @@ int bdus_blocking_run(const struct bdus_ops *ops, const struct bdus_attrs *attrs
 
 	if (result < 0)
 		return result;
-	result = bdus_device_run(&config);
+	result = bdus_run_driver(&config);
 	free(blocking.ctx);
 	return result;
 }

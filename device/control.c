@@ -3,7 +3,7 @@
  * The control socket, both ends of it.
  *
  * On the serving side a peer lives until it has hung up and its flush, if it asked for one, is
- * done.
+ * done. Each has one call in the loop, which waits for what it says next.
  */
 #include "control.h"
 
@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
@@ -35,6 +34,8 @@ struct peer {
 	struct bdus_control *control;
 	struct base_list link;
 	int fd;
+	/** Waits for the peer's next word. */
+	struct bdus_call call;
 	bool flushing;
 	struct bdus_io flush;
 };
@@ -43,8 +44,9 @@ struct bdus_control {
 	struct bdus_queue *queue;
 	void (*stop)(void *opaque);
 	void *opaque;
-	int epoll_fd;
 	int listen_fd;
+	/** Waits for callers. */
+	struct bdus_call call;
 	unsigned peer_count;
 	struct base_list peers;
 	char path[128];
@@ -84,13 +86,10 @@ static int listen_at(const char *path)
 	return fd;
 }
 
-static int watch(struct bdus_control *control, int fd, void *data)
+static int wait_for(struct bdus_control *control, struct bdus_call *call, int fd)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = data};
-
-	if (epoll_ctl(control->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
-		return base_error_errno(errno, "cannot watch the control socket");
-	return 0;
+	asys_prep_poll(&call->message, fd, POLLIN);
+	return bdus_loop_send(bdus_host_loop(control->queue), call);
 }
 
 int bdus_control_create(uint64_t id, struct bdus_control **control)
@@ -100,7 +99,6 @@ int bdus_control_create(uint64_t id, struct bdus_control **control)
 
 	if (made == NULL)
 		return base_error(ENOMEM, "no memory for a control socket");
-	made->epoll_fd = -1;
 	made->listen_fd = -1;
 	base_list_init(&made->peers);
 	result = bdus_registry_control_path(id, made->path, sizeof(made->path));
@@ -114,39 +112,38 @@ int bdus_control_create(uint64_t id, struct bdus_control **control)
 	return 0;
 }
 
-int bdus_control_attach(struct bdus_control *control, int epoll_fd, struct bdus_queue *queue,
-			void (*stop)(void *opaque), void *opaque)
-{
-	control->queue = queue;
-	control->stop = stop;
-	control->opaque = opaque;
-	control->epoll_fd = epoll_fd;
-	return watch(control, control->listen_fd, control);
-}
-
+/** Takes a peer away that has no call in the loop; the flush that it still waits for frees it. */
 static void drop_peer(struct peer *peer)
 {
-	struct bdus_control *const control = peer->control;
-
-	/* Closing alone would not do: a child of the process may have the socket open as well. */
-	if (peer->fd >= 0) {
-		epoll_ctl(control->epoll_fd, EPOLL_CTL_DEL, peer->fd, NULL);
+	if (peer->fd >= 0)
 		close(peer->fd);
-	}
 	peer->fd = -1;
 	if (peer->flushing)
 		return;
 	base_list_remove(&peer->link);
-	control->peer_count--;
+	peer->control->peer_count--;
 	free(peer);
+}
+
+void bdus_control_detach(struct bdus_control *control)
+{
+	if (control == NULL || control->queue == NULL)
+		return;
+	bdus_loop_end_call(bdus_host_loop(control->queue), &control->call);
+	while (!base_list_is_empty(&control->peers)) {
+		struct peer *const peer = base_list_entry(control->peers.next, struct peer, link);
+
+		bdus_loop_end_call(bdus_host_loop(control->queue), &peer->call);
+		peer->flushing = false;
+		drop_peer(peer);
+	}
+	control->queue = NULL;
 }
 
 void bdus_control_destroy(struct bdus_control *control)
 {
 	if (control == NULL)
 		return;
-	while (!base_list_is_empty(&control->peers))
-		drop_peer(base_list_entry(control->peers.next, struct peer, link));
 	if (control->listen_fd >= 0) {
 		close(control->listen_fd);
 		unlink(control->path);
@@ -173,6 +170,8 @@ static void answer(struct peer *peer, int result, const char *message)
 	(void)sent;
 }
 
+static void on_word(struct bdus_call *call);
+
 static void accept_peer(struct bdus_control *control)
 {
 	const int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -181,16 +180,18 @@ static void accept_peer(struct bdus_control *control)
 	if (fd < 0)
 		return;
 	peer = calloc(1, sizeof(*peer));
-	if (peer == NULL || control->peer_count >= MOST_PEERS || !peer_is_allowed(fd) ||
-	    watch(control, fd, peer) < 0) {
+	if (peer == NULL || control->peer_count >= MOST_PEERS || !peer_is_allowed(fd)) {
 		free(peer);
 		close(fd);
 		return;
 	}
 	peer->control = control;
 	peer->fd = fd;
+	peer->call.completed = on_word;
 	base_list_push_back(&control->peers, &peer->link);
 	control->peer_count++;
+	if (wait_for(control, &peer->call, fd) < 0)
+		drop_peer(peer);
 }
 
 static void flush_finished(struct bdus_io *io)
@@ -217,18 +218,8 @@ static void begin_flush(struct peer *peer)
 	bdus_rules_apply(peer->control->queue, &peer->flush);
 }
 
-static void serve_peer(struct peer *peer)
+static void obey(struct peer *peer, const char *command)
 {
-	char command[COMMAND_BYTES];
-	const ssize_t length = recv(peer->fd, command, sizeof(command) - 1, MSG_DONTWAIT);
-
-	if (length < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (length <= 0) {
-		drop_peer(peer);
-		return;
-	}
-	command[length] = '\0';
 	if (strcmp(command, BDUS_CONTROL_FLUSH) == 0) {
 		begin_flush(peer);
 	} else if (strcmp(command, BDUS_CONTROL_STOP) == 0) {
@@ -239,12 +230,42 @@ static void serve_peer(struct peer *peer)
 	}
 }
 
-void bdus_control_handle(struct bdus_control *control, void *event_data)
+static void on_word(struct bdus_call *call)
 {
-	if (event_data == control)
+	struct peer *const peer = base_container_of(call, struct peer, call);
+	char command[COMMAND_BYTES];
+	const ssize_t length = recv(peer->fd, command, sizeof(command) - 1, MSG_DONTWAIT);
+
+	if (length > 0) {
+		command[length] = '\0';
+		obey(peer, command);
+	} else if (length == 0 || (errno != EAGAIN && errno != EINTR)) {
+		drop_peer(peer);
+		return;
+	}
+	if (wait_for(peer->control, call, peer->fd) < 0)
+		drop_peer(peer);
+}
+
+static void on_caller(struct bdus_call *call)
+{
+	struct bdus_control *const control = base_container_of(call, struct bdus_control, call);
+
+	if (call->message.result >= 0)
 		accept_peer(control);
-	else
-		serve_peer(event_data);
+	/* A loop that ends takes no more. */
+	if (call->message.result != -ECANCELED)
+		wait_for(control, call, control->listen_fd);
+}
+
+int bdus_control_attach(struct bdus_control *control, struct bdus_queue *queue,
+			void (*stop)(void *opaque), void *opaque)
+{
+	control->queue = queue;
+	control->stop = stop;
+	control->opaque = opaque;
+	control->call.completed = on_caller;
+	return wait_for(control, &control->call, control->listen_fd);
 }
 
 /* ---- the asking side ----------------------------------------------------------------------- */

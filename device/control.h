@@ -20,17 +20,17 @@ struct bdus_control;
 int bdus_control_create(uint64_t id, struct bdus_control **control);
 
 /**
- * Adds itself to @epoll_fd. `stop` ends the device when asked. From now on everything happens on
- * the owner of @queue, from bdus_control_handle().
+ * Begins to listen, in the loop of @queue and on its thread, where everything happens from now on.
+ * `stop` ends the device when asked.
  */
-int bdus_control_attach(struct bdus_control *control, int epoll_fd, struct bdus_queue *queue,
+int bdus_control_attach(struct bdus_control *control, struct bdus_queue *queue,
 			void (*stop)(void *opaque), void *opaque);
 
-/** No flush may be in flight any more. Takes NULL. */
-void bdus_control_destroy(struct bdus_control *control);
+/** Leaves the loop, or one whose ring is gone. No flush may be in flight any more. Takes NULL. */
+void bdus_control_detach(struct bdus_control *control);
 
-/** Does what is to do for an event of the epoll instance, whose data pointer is @event_data. */
-void bdus_control_handle(struct bdus_control *control, void *event_data);
+/** Detached, or never attached. Takes NULL. */
+void bdus_control_destroy(struct bdus_control *control);
 
 /** The commands. */
 #define BDUS_CONTROL_FLUSH "flush"

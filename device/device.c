@@ -1,126 +1,96 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a device.
+ * The life of a device, which goes on only within calls of who owns it: no thread, no waiting.
  *
- *                open_driver, choose, reserve id
- *                             │ create_device
- *                             ▼
- *                         created ───────── start fails ──────────┐
- *                             │ start_device, become_available    │
- *                             ▼                                   │
- *   signal, bdus destroy,  available                              │
- *   driver's abort, error ────┤ begin_stop                        │
- *                             ▼                                   │
- *                         draining   (fetched requests finish)    │
- *                             │ end_device                        │
- *                             ▼                                   ▼
- *                         destroyed ◀──────────────────── remove_device
+ *                 choose, reserve id
+ *                        │ create_device
+ *                        ▼
+ *                     created ──── a failure ─────────────────────────┐
+ *                        │ bdus_queue_open, bdus_device_start         │
+ *                        │ become_available                           │
+ *                        ▼                                            │
+ *   bdus destroy,     available                                       │
+ *   bdus_device_stop, ───┤ begin_stop                                 │
+ *   abort, an error      ▼                                            │
+ *                     draining   (fetched requests finish)            │
+ *                        │ the queues end and are closed              │
+ *                        ▼                                            ▼
+ *                     destroyed ◀──────────────────── bdus_device_destroy
  *
  *   The process is killed in any state: orphaned. Its record is no longer locked;
  * bdus_manage_destroy() or the next run's sweep removes what is left (manage.c). Replacement and
  * adoption are the other ways out of "orphaned" once a way in can keep a device without its driver.
  *
- * The thread that calls bdus_device_run() is the main thread: it owns queue 0, the transport's
- * control calls, the record and the control socket. Queues from 1 on have a thread each.
- * `stop_requested`, `abort_error` and `queue_failed` are the only things that other threads set,
- * followed by a wake-up.
+ * The main thread of a device is the one that serves queue 0: it owns the transport's control
+ * calls, the record and the control socket. `stop_requested`, `abort_error` and `open_queues` are
+ * the only things that other threads set, the first two followed by a write to `wake_fd`.
  */
 #include "device.h"
 
 #include "attrs.h"
 #include "base/bits.h"
-#include "base/clock.h"
 #include "base/error.h"
-#include "base/thread.h"
 #include "control.h"
-#include "daemonize.h"
 #include "manage.h"
 #include "options.h"
-#include "queue.h"
 #include "registry.h"
-#include "signals.h"
 #include "transports.h"
-#include "workers.h"
 
 #include <errno.h>
-#include <pthread.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/mman.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
-/** After how many busy turns the thread of a queue resets its wake-up. */
-#define TURNS_BETWEEN_DRAINS 64
-/** After how many busy turns the main thread looks at the time, which is a system call here and
- * there. */
-#define TURNS_BETWEEN_LOOKS 16
-/** For how long busy turns may keep the main thread from events other than requests. */
-#define EVENTS_WAIT_NS (UINT64_C(5) * 1000 * 1000)
-#define EVENTS_AT_ONCE 16
-#define WORKER_IDLE_MS 1000
-
-enum thread_orders {
-	ORDERS_NONE,
-	ORDERS_SERVE,
-	ORDERS_LEAVE,
-};
-
-/** A thread that owns a queue from 1 on. */
-struct queue_thread {
+/** A queue and what the device knows of it; belongs to the queue's thread while it is open. */
+struct device_queue {
+	struct bdus_queue queue;
 	struct bdus_device *device;
-	unsigned index;
-	pthread_t thread;
-	int open_result;
-	char open_error[BASE_ERROR_MESSAGE_BYTES];
+	bool open;
+	/** Its loop was made for it, and ends with it. */
+	bool owns_loop;
 };
 
 struct bdus_device {
-	const struct bdus_device_config *config;
+	struct bdus_device_config config;
 	const struct bdus_transport *transport;
 	struct bdus_config *transport_config;
 	struct bdus_transport_device *transport_device;
-	void *instance;
-	bool driver_is_open;
 	struct bdus_device_attrs attrs;
 	uint32_t native_ops;
 	struct bdus_rules rules;
-	struct bdus_workers *workers;
-
-	struct bdus_queue *queues;
-	unsigned queues_ready;
-	struct queue_thread *threads;
-	unsigned thread_count;
-	/** Protects the threads' start: `opened`, `orders`. */
-	pthread_mutex_t start_lock;
-	pthread_cond_t start_changed;
-	unsigned opened;
-	enum thread_orders orders;
+	struct device_queue *queues;
 
 	struct bdus_record *record;
 	struct bdus_device_info info;
 	char runtime_directory[256];
 	struct bdus_control *control;
-	struct bdus_daemon *daemon;
-	int epoll_fd;
-	int signal_slot;
-
-	/** When events are looked at next, however busy the main queue is. */
-	uint64_t next_events_ns;
-	bool is_available;
-	bool is_stopping;
-	/** What the run returns, with its message; the first error counts. */
+	/** Why the device was not made, or ended, with its message; the first error counts. */
 	int result;
 	char message[BASE_ERROR_MESSAGE_BYTES];
 
+	/** Of queue 0, while that is open. */
+	struct bdus_loop *loop;
+	/** Looks after each turn, while the start or a stop is under way. */
+	struct bdus_loop_hook hook;
+	/** Waits for `wake_fd`. */
+	struct bdus_call wake_call;
+	bool is_started;
+	bool is_available;
+	bool is_stopping;
+
+	/* Any thread. */
+	int wake_fd;
+	atomic_uint open_queues;
 	atomic_bool stop_requested;
 	atomic_int abort_error;
-	char abort_what[128];
+	char abort_what[BASE_ERROR_MESSAGE_BYTES];
 };
 
-/** Keeps the first error of the run; returns @result. */
+/** Keeps the first error; returns @result. */
 static int note_result(struct bdus_device *device, int result)
 {
 	if (result < 0 && device->result == 0) {
@@ -128,116 +98,6 @@ static int note_result(struct bdus_device *device, int result)
 		snprintf(device->message, sizeof(device->message), "%s", base_error_message());
 	}
 	return result;
-}
-
-/* ---- the driver ---------------------------------------------------------------------------- */
-
-/** Serves a request on the queue's own thread, where only one callback may run at a time. */
-static void handle_in_place(void *opaque, struct bdus_request *request)
-{
-	struct bdus_device *const device = opaque;
-
-	bdus_complete(request, device->config->driver->handle(device->instance, request));
-}
-
-static int make_top_layer(struct bdus_device *device, struct bdus_layer *top)
-{
-	const struct bdus_driver *const driver = device->config->driver;
-	const struct bdus_workers_policy policy = {
-		.maximum = device->attrs.max_concurrency,
-		.idle_ms = WORKER_IDLE_MS,
-		.fixed = getenv("BDUS_FIXED_WORKERS") != NULL,
-	};
-	int result;
-
-	if (driver->submit != NULL) {
-		*top = (struct bdus_layer){.submit = driver->submit, .instance = device->instance};
-		return 0;
-	}
-	if (policy.maximum == 1) {
-		*top = (struct bdus_layer){.submit = handle_in_place, .instance = device};
-		return 0;
-	}
-	result = bdus_workers_create(&policy, driver->handle, device->instance, &device->workers);
-	*top = (struct bdus_layer){.submit = bdus_workers_submit, .instance = device->workers};
-	return result;
-}
-
-static int check_driver(const struct bdus_driver *driver)
-{
-	if (driver->open == NULL || (driver->submit != NULL) == (driver->handle != NULL))
-		return base_error(EINVAL,
-				  "driver %s: must have `open` and exactly one of `submit` and "
-				  "`handle`",
-				  driver->name);
-	return 0;
-}
-
-/** More queues than processors take memory and threads for nothing, unless somebody asks for them.
- */
-static uint32_t processor_count(void)
-{
-	const long count = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return count > 0 ? (uint32_t)count : 1;
-}
-
-static void apply_overrides(struct bdus_device *device)
-{
-	const struct bdus_device_config *const config = device->config;
-	struct bdus_device_attrs *const attrs = &device->attrs;
-
-	if (config->read_only)
-		attrs->flags |= BDUS_DEVICE_READ_ONLY;
-	if (config->no_partition_scan)
-		attrs->flags |= BDUS_DEVICE_NO_PARTITION_SCAN;
-	if (config->queue_depth != 0)
-		attrs->queue_depth = config->queue_depth;
-	attrs->queues = (uint32_t)base_min(attrs->queues, config->queues != 0 ? config->queues
-									      : processor_count());
-	/* A blocking driver gets its concurrency from workers, which one queue feeds. */
-	if (config->driver->handle != NULL)
-		attrs->queues = 1;
-}
-
-static int open_driver(struct bdus_device *device)
-{
-	const struct bdus_device_config *const config = device->config;
-	struct bdus_config *options = NULL;
-	char owner[96];
-	int result = check_driver(config->driver);
-
-	if (result < 0)
-		return result;
-	snprintf(owner, sizeof(owner), "driver %s", config->driver->name);
-	result = bdus_config_create(owner, config->driver->options, config->driver_options,
-				    config->driver_option_count, &options);
-	if (result < 0)
-		return result;
-	device->attrs.flags = config->read_only ? BDUS_DEVICE_READ_ONLY : 0;
-	result = config->driver->open(options, &device->attrs, &device->instance);
-	bdus_config_destroy(options);
-	if (result < 0)
-		return result;
-	device->driver_is_open = true;
-	apply_overrides(device);
-	result = bdus_attrs_complete(config->driver->name, &device->attrs);
-	if (result < 0)
-		return result;
-	device->native_ops = device->attrs.ops;
-	device->attrs.ops = bdus_rules_effective_ops(device->native_ops, device->attrs.flags);
-	return 0;
-}
-
-static void close_driver(struct bdus_device *device)
-{
-	const struct bdus_driver *const driver = device->config->driver;
-
-	if (!device->driver_is_open)
-		return;
-	device->driver_is_open = false;
-	if (driver->close != NULL)
-		note_result(device, driver->close(device->instance));
 }
 
 /* ---- creating ------------------------------------------------------------------------------ */
@@ -257,7 +117,7 @@ static void fill_info(struct bdus_device *device)
 	info->flags = attrs->flags;
 	info->created_s = (uint64_t)time(NULL);
 	snprintf(info->transport, sizeof(info->transport), "%s", device->transport->name);
-	snprintf(info->driver, sizeof(info->driver), "%s", device->config->driver->name);
+	snprintf(info->driver, sizeof(info->driver), "%s", device->config.driver_name);
 }
 
 static int reserve_id(struct bdus_device *device)
@@ -283,11 +143,22 @@ static void foretell_path(struct bdus_device *device)
 		device->transport->describe(device->transport_device, &device->info);
 }
 
+static int make_queues(struct bdus_device *device)
+{
+	device->queues = calloc(device->attrs.queues, sizeof(device->queues[0]));
+	if (device->queues == NULL)
+		return base_error(ENOMEM, "no memory for %u queues", device->attrs.queues);
+	for (unsigned i = 0; i < device->attrs.queues; i++)
+		device->queues[i].device = device;
+	return 0;
+}
+
 static int create_device(struct bdus_device *device)
 {
+	const struct bdus_device_config *const config = &device->config;
 	const struct bdus_transport_setup setup = {
 		.id = device->info.id,
-		.driver_name = device->config->driver->name,
+		.driver_name = config->driver_name,
 		.runtime_directory = device->runtime_directory,
 		.options = device->transport_config,
 		.attrs = &device->attrs,
@@ -303,69 +174,94 @@ static int create_device(struct bdus_device *device)
 	if (result == 0)
 		result = bdus_rules_init(&device->rules, &device->attrs, device->native_ops);
 	if (result == 0)
+		result = make_queues(device);
+	if (result == 0)
 		result = bdus_control_create(device->info.id, &device->control);
-	if (result == 0 && device->config->created != NULL)
-		result = device->config->created(device->config->opaque, device, &device->attrs,
-						 &device->info);
+	if (result == 0 && config->created != NULL)
+		result = config->created(config->opaque, device);
 	return result;
 }
 
-/* ---- queues -------------------------------------------------------------------------------- */
-
-static int init_queues(struct bdus_device *device)
+static int make(struct bdus_device *device)
 {
-	struct bdus_layer top;
-	int result = make_top_layer(device, &top);
+	const struct bdus_device_config *const config = &device->config;
+	int result = 0;
 
-	if (result < 0)
-		return result;
-	device->queues = aligned_alloc(_Alignof(struct bdus_queue),
-				       device->attrs.queues * sizeof(device->queues[0]));
-	device->threads = calloc(device->attrs.queues, sizeof(device->threads[0]));
-	if (device->queues == NULL || device->threads == NULL)
-		return base_error(ENOMEM, "no memory for %u queues", device->attrs.queues);
-	while (device->queues_ready < device->attrs.queues) {
-		result = bdus_queue_init(&device->queues[device->queues_ready], device->transport,
-					 top, &device->rules);
-		if (result < 0)
-			return result;
-		device->queues[device->queues_ready].serves_in_place =
-			top.submit == handle_in_place;
-		device->queues_ready++;
-	}
+	device->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (device->wake_fd < 0)
+		return base_error_errno(errno, "cannot create an eventfd for a device");
+	result = bdus_transport_choose(config->transport, config->block_device_only,
+				       &device->transport, &device->transport_config);
+	if (result == 0)
+		result = reserve_id(device);
+	if (result == 0)
+		result = create_device(device);
+	return result;
+}
+
+static void tend(struct bdus_loop_hook *hook);
+
+int bdus_device_make(const struct bdus_device_config *config, struct bdus_device **result_device)
+{
+	struct bdus_device *const device = calloc(1, sizeof(*device));
+
+	if (device == NULL)
+		return base_error(ENOMEM, "no memory for a device");
+	device->config = *config;
+	device->config.free_opaque = NULL;
+	device->attrs = *config->attrs;
+	device->native_ops = config->native_ops;
+	device->hook.run = tend;
+	base_list_init(&device->hook.link);
+	bdus_manage_sweep();
+	if (note_result(device, make(device)) < 0)
+		return bdus_device_destroy(device);
+	/* They need not outlive the call. */
+	device->config.attrs = NULL;
+	device->config.transport = NULL;
+	device->config.free_opaque = config->free_opaque;
+	*result_device = device;
 	return 0;
 }
 
-static void finish_queues(struct bdus_device *device)
+void bdus_device_set_top(struct bdus_device *device, struct bdus_layer top)
 {
-	while (device->queues_ready > 0)
-		bdus_queue_finish(&device->queues[--device->queues_ready]);
-	free(device->queues);
-	free(device->threads);
-	bdus_rules_finish(&device->rules);
+	device->config.top = top;
 }
 
-/** Makes queue 0's wake-up include the control socket, and lets signals wake it. */
-static int init_events(struct bdus_device *device)
+const struct bdus_device_attrs *bdus_device_attrs(const struct bdus_device *device)
 {
-	struct bdus_queue *const main_queue = &device->queues[0];
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+	return &device->attrs;
+}
 
-	device->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (device->epoll_fd < 0 ||
-	    epoll_ctl(device->epoll_fd, EPOLL_CTL_ADD, main_queue->event_fd, &event) != 0)
-		return base_error_errno(errno, "cannot set up epoll for the device");
-	main_queue->wake_fd = device->epoll_fd;
-	bdus_signals_set_wake(device->signal_slot, main_queue->event_fd);
-	return 0;
+const struct bdus_device_info *bdus_device_info(const struct bdus_device *device)
+{
+	return &device->info;
+}
+
+int bdus_device_wake_fd(const struct bdus_device *device)
+{
+	return device->wake_fd;
+}
+
+/* ---- from other threads -------------------------------------------------------------------- */
+
+void bdus_device_stop(struct bdus_device *device)
+{
+	const int saved = errno;
+	const uint64_t one = 1;
+	ssize_t written;
+
+	atomic_store(&device->stop_requested, true);
+	/* Fails only when the counter is full, and then the loop is awake. */
+	written = write(device->wake_fd, &one, sizeof(one));
+	(void)written;
+	errno = saved;
 }
 
 static void ask_to_stop(void *opaque)
 {
-	struct bdus_device *const device = opaque;
-
-	atomic_store(&device->stop_requested, true);
-	bdus_queue_wake(&device->queues[0]);
+	bdus_device_stop(opaque);
 }
 
 void bdus_device_abort(struct bdus_device *device, int error, const char *what)
@@ -376,147 +272,185 @@ void bdus_device_abort(struct bdus_device *device, int error, const char *what)
 		return;
 	snprintf(device->abort_what, sizeof(device->abort_what), "%s", what);
 	atomic_store(&device->abort_error, error);
-	ask_to_stop(device);
+	bdus_device_stop(device);
 }
 
-/** Reports that the queue is open, or why not, and waits for orders. */
-static enum thread_orders report_and_wait(struct queue_thread *self)
+static void note_abort(struct bdus_device *device)
 {
-	struct bdus_device *const device = self->device;
-	enum thread_orders orders;
+	const int error = atomic_load(&device->abort_error);
 
-	pthread_mutex_lock(&device->start_lock);
-	device->opened++;
-	pthread_cond_broadcast(&device->start_changed);
-	while (device->orders == ORDERS_NONE)
-		pthread_cond_wait(&device->start_changed, &device->start_lock);
-	orders = device->orders;
-	pthread_mutex_unlock(&device->start_lock);
-	return orders;
+	if (error > 0)
+		note_result(device, base_error(error, "%s", device->abort_what));
 }
 
-static void serve_queue(struct bdus_device *device, struct bdus_queue *queue)
+int bdus_device_failure(struct bdus_device *device)
 {
-	int count;
-
-	do {
-		count = bdus_queue_turn(queue, -1);
-		if (count == 0 || queue->turns % TURNS_BETWEEN_DRAINS == 0)
-			bdus_queue_drain_wake(queue);
-	} while (count >= 0);
-	if (count != -ENODEV)
-		bdus_device_abort(device, -count, base_error_message());
-	bdus_queue_wait_for_own(queue);
+	note_abort(device);
+	return device->result == 0 ? 0 : base_error(-device->result, "%s", device->message);
 }
 
-static void *queue_thread_main(void *argument)
-{
-	struct queue_thread *const self = argument;
-	struct bdus_device *const device = self->device;
-	struct bdus_queue *const queue = &device->queues[self->index];
+/* ---- queues -------------------------------------------------------------------------------- */
 
-	self->open_result = bdus_queue_open(queue, device->transport_device, self->index);
-	if (self->open_result < 0)
-		snprintf(self->open_error, sizeof(self->open_error), "%s", base_error_message());
-	if (report_and_wait(self) == ORDERS_SERVE)
-		serve_queue(device, queue);
-	if (self->open_result == 0)
-		bdus_queue_close(queue);
-	return NULL;
+static struct device_queue *of_queue(struct bdus_queue *queue)
+{
+	return base_container_of(queue, struct device_queue, queue);
 }
 
-static int start_thread(struct bdus_device *device, unsigned index)
+static unsigned index_of(const struct device_queue *queue)
 {
-	struct queue_thread *const thread = &device->threads[index];
-	int error;
-
-	thread->device = device;
-	thread->index = index;
-	error = base_thread_start(&thread->thread, queue_thread_main, thread);
-	if (error != 0)
-		return base_error_errno(error, "cannot start the thread of queue %u", index);
-	device->thread_count++;
-	return 0;
+	return (unsigned)(queue - queue->device->queues);
 }
 
-static int wait_for_threads_to_open(struct bdus_device *device)
+/** No more requests come from a queue. */
+static void queue_ended(struct bdus_queue *queue)
 {
-	pthread_mutex_lock(&device->start_lock);
-	while (device->opened < device->thread_count)
-		pthread_cond_wait(&device->start_changed, &device->start_lock);
-	pthread_mutex_unlock(&device->start_lock);
-	for (unsigned i = 1; i <= device->thread_count; i++) {
-		if (device->threads[i].open_result < 0)
-			return base_error(-device->threads[i].open_result, "%s",
-					  device->threads[i].open_error);
+	struct device_queue *const ended = of_queue(queue);
+	struct bdus_device *const device = ended->device;
+
+	if (queue->result != -ENODEV)
+		bdus_device_abort(device, -queue->result, queue->message);
+	else if (index_of(ended) == 0)
+		bdus_device_stop(device);
+	/* Nobody may process the loop once more for the wake-up. */
+	if (index_of(ended) == 0 && base_list_is_empty(&device->hook.link))
+		bdus_loop_add_hook(device->loop, &device->hook);
+}
+
+static void begin_stop(struct bdus_device *device);
+
+/** Queue 0's loop no longer does the device's work; so there must be none left to do. */
+static void leave_loop(struct bdus_device *device)
+{
+	if (device->is_started && !device->is_stopping)
+		begin_stop(device);
+	bdus_control_detach(device->control);
+	bdus_loop_end_call(device->loop, &device->wake_call);
+	bdus_loop_remove_hook(&device->hook);
+	device->loop = NULL;
+}
+
+static void note_closed(struct device_queue *closed)
+{
+	if (index_of(closed) == 0)
+		leave_loop(closed->device);
+	closed->open = false;
+	atomic_fetch_sub(&closed->device->open_queues, 1);
+}
+
+static void queue_forced(struct bdus_queue *queue)
+{
+	note_closed(of_queue(queue));
+}
+
+static int open_in_loop(struct device_queue *opened, struct bdus_loop *loop)
+{
+	struct bdus_device *const device = opened->device;
+	const struct bdus_queue_setup setup = {
+		.transport = device->transport,
+		.device = device->transport_device,
+		.index = index_of(opened),
+		.top = device->config.top,
+		.rules = &device->rules,
+		.ended = queue_ended,
+		.forced = queue_forced,
+	};
+	int result;
+
+	/* The transport may complete a call of queue 0 at once. */
+	if (setup.index == 0)
+		device->loop = loop;
+	result = bdus_queue_start(&opened->queue, loop, &setup);
+	if (result < 0) {
+		if (setup.index == 0)
+			device->loop = NULL;
+		return result;
 	}
+	opened->open = true;
+	atomic_fetch_add(&device->open_queues, 1);
 	return 0;
 }
 
-static int open_queues(struct bdus_device *device)
+int bdus_queue_open(struct bdus_device *device, unsigned index, struct bdus_loop *loop,
+		    struct bdus_queue **queue)
 {
+	struct bdus_loop *own = NULL;
+	struct device_queue *opened;
 	int result = 0;
 
-	for (unsigned i = 1; i < device->attrs.queues && result == 0; i++)
-		result = start_thread(device, i);
+	if (index >= device->attrs.queues)
+		return base_error(EINVAL, "queue %u of device %llu, which has %u", index,
+				  (unsigned long long)device->info.id, device->attrs.queues);
+	opened = &device->queues[index];
+	if (opened->open)
+		return base_error(EBUSY, "queue %u of device %llu is open already", index,
+				  (unsigned long long)device->info.id);
+	if (loop == NULL)
+		result = bdus_loop_create(NULL, &own);
 	if (result == 0)
-		result = bdus_queue_open(&device->queues[0], device->transport_device, 0);
-	if (result == 0)
-		result = wait_for_threads_to_open(device);
-	return result;
-}
-
-/** Gives all queue threads their orders. */
-static void order_threads(struct bdus_device *device, enum thread_orders orders)
-{
-	pthread_mutex_lock(&device->start_lock);
-	device->orders = orders;
-	pthread_cond_broadcast(&device->start_changed);
-	pthread_mutex_unlock(&device->start_lock);
-}
-
-static void join_threads(struct bdus_device *device)
-{
-	for (unsigned i = 1; i <= device->thread_count; i++)
-		pthread_join(device->threads[i].thread, NULL);
-	device->thread_count = 0;
-}
-
-/* ---- serving ------------------------------------------------------------------------------- */
-
-static int announce(struct bdus_device *device)
-{
-	const struct bdus_device_config *const config = device->config;
-	int result = 0;
-
-	device->info.state = BDUS_STATE_AVAILABLE;
-	device->transport->describe(device->transport_device, &device->info);
-	if (device->transport->makes_block_device)
-		result = bdus_registry_link(&device->info);
-	if (result == 0)
-		result = bdus_registry_write(device->record, &device->info);
-	if (result < 0 || config->available == NULL)
+		result = open_in_loop(opened, loop != NULL ? loop : own);
+	if (result < 0) {
+		bdus_loop_destroy(own);
 		return result;
-	if (device->workers != NULL)
-		bdus_workers_pause(device->workers);
-	result = config->available(&device->info, config->opaque);
-	if (device->workers != NULL)
-		bdus_workers_resume(device->workers);
-	return result;
+	}
+	opened->owns_loop = own != NULL;
+	*queue = &opened->queue;
+	return 0;
 }
 
-static int become_available(struct bdus_device *device)
+struct bdus_loop *bdus_queue_loop(struct bdus_queue *queue)
 {
-	int result = device->transport->start_result(device->transport_device);
-
-	if (result <= 0)
-		return result;
-	device->is_available = true;
-	result = announce(device);
-	if (result == 0 && device->daemon != NULL)
-		result = bdus_daemon_ready(device->daemon);
-	return result;
+	return queue->loop;
 }
+
+int bdus_queue_fd(struct bdus_queue *queue)
+{
+	return bdus_loop_fd(queue->loop);
+}
+
+int bdus_queue_process(struct bdus_queue *queue, int timeout_ms)
+{
+	return bdus_loop_process(queue->loop, timeout_ms);
+}
+
+int bdus_queue_result(const struct bdus_queue *queue)
+{
+	return queue->in_flight != 0 ? 0 : queue->result;
+}
+
+const char *bdus_queue_message(const struct bdus_queue *queue)
+{
+	return queue->message;
+}
+
+static int refuse_to_close(const struct device_queue *queue)
+{
+	return base_error(EBUSY,
+			  "queue %u of device %llu is being served: stop the device and go on "
+			  "until the queue has ended",
+			  index_of(queue), (unsigned long long)queue->device->info.id);
+}
+
+int bdus_queue_close(struct bdus_queue *queue)
+{
+	struct device_queue *const closed = queue != NULL ? of_queue(queue) : NULL;
+
+	if (closed == NULL || !closed->open)
+		return 0;
+	if (queue->loop->in_turn)
+		return base_error(EBUSY, "a queue cannot be closed from within its loop");
+	if (closed->owns_loop) {
+		bdus_loop_destroy(queue->loop);
+		return 0;
+	}
+	if (bdus_queue_result(queue) != -ENODEV)
+		return refuse_to_close(closed);
+	bdus_queue_end(queue);
+	note_closed(closed);
+	queue->loop = NULL;
+	return 0;
+}
+
+/* ---- starting and stopping ----------------------------------------------------------------- */
 
 /** Tells other processes that the device ends; see needs_a_signal() in manage.c. */
 static void record_end(struct bdus_device *device)
@@ -528,215 +462,155 @@ static void record_end(struct bdus_device *device)
 
 static void begin_stop(struct bdus_device *device)
 {
-	int result;
-
 	device->is_stopping = true;
+	bdus_loop_remove_hook(&device->hook);
+	note_abort(device);
 	record_end(device);
 	bdus_registry_unlink(&device->info);
-	result = device->transport->stop(device->transport_device);
-	note_result(device, result);
-	for (unsigned i = 0; i < device->attrs.queues; i++)
-		bdus_queue_wake(&device->queues[i]);
+	note_result(device, device->transport->stop(device->transport_device));
+	if (device->config.stopping != NULL)
+		device->config.stopping(device->config.opaque, device->result);
 }
 
-static void handle_events(struct bdus_device *device)
+static int announce(struct bdus_device *device)
 {
-	struct epoll_event events[EVENTS_AT_ONCE];
-	const int count = epoll_wait(device->epoll_fd, events, EVENTS_AT_ONCE, 0);
+	const struct bdus_device_config *const config = &device->config;
+	int result = 0;
 
-	for (int i = 0; i < count; i++) {
-		if (events[i].data.ptr == NULL)
-			bdus_queue_drain_wake(&device->queues[0]);
-		else
-			bdus_control_handle(device->control, events[i].data.ptr);
-	}
-	if (bdus_signals_came(device->signal_slot))
-		atomic_store(&device->stop_requested, true);
+	device->info.state = BDUS_STATE_AVAILABLE;
+	device->transport->describe(device->transport_device, &device->info);
+	if (device->transport->makes_block_device)
+		result = bdus_registry_link(&device->info);
+	if (result == 0)
+		result = bdus_registry_write(device->record, &device->info);
+	if (result == 0 && config->available != NULL)
+		result = config->available(config->opaque, &device->info);
+	return result;
 }
 
-/** The time of the last tick of the kernel's clock, which costs next to nothing to read. */
-static uint64_t coarse_now_ns(void)
+static int become_available(struct bdus_device *device)
 {
-	struct timespec now;
+	const int result = device->transport->start_result(device->transport_device);
 
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+	if (result <= 0)
+		return result;
+	device->is_available = true;
+	bdus_loop_remove_hook(&device->hook);
+	return announce(device);
 }
 
-static void look_at_events(struct bdus_device *device, bool woken)
+/** Between two turns of queue 0's loop. */
+static void look_around(struct bdus_device *device)
 {
-	const uint64_t now = coarse_now_ns();
-
-	if (!woken && now < device->next_events_ns)
-		return;
-	device->next_events_ns = now + EVENTS_WAIT_NS;
-	handle_events(device);
-}
-
-/** What happens between two turns of queue 0. */
-static void look_around(struct bdus_device *device, bool woken)
-{
-	if (woken || device->queues[0].turns % TURNS_BETWEEN_LOOKS == 0)
-		look_at_events(device, woken);
-	if (base_unlikely(!device->is_available && !device->is_stopping) &&
+	if (!device->is_available && !device->is_stopping &&
 	    note_result(device, become_available(device)) < 0)
 		atomic_store(&device->stop_requested, true);
-	if (base_unlikely(atomic_load_explicit(&device->stop_requested, memory_order_acquire)) &&
+	if (atomic_load_explicit(&device->stop_requested, memory_order_acquire) &&
 	    !device->is_stopping)
 		begin_stop(device);
 }
 
-static void serve_main_queue(struct bdus_device *device)
+static void tend(struct bdus_loop_hook *hook)
 {
-	struct bdus_queue *const queue = &device->queues[0];
-	/* A way in may be available from the start, and then has nothing to wake the first turn. */
-	int timeout_ms = 0;
-	int count;
+	struct bdus_device *const device = base_container_of(hook, struct bdus_device, hook);
 
-	for (;;) {
-		count = bdus_queue_turn(queue, timeout_ms);
-		if (count < 0)
-			break;
-		look_around(device, count == 0);
-		timeout_ms = -1;
-		if (device->workers != NULL && bdus_workers_tick(device->workers))
-			timeout_ms = BDUS_WORKERS_TICK_MS;
-	}
-	if (count != -ENODEV)
-		note_result(device, count);
-	if (!device->is_stopping)
-		begin_stop(device);
-	bdus_queue_wait_for_own(queue);
+	look_around(device);
+	if (device->is_stopping)
+		bdus_loop_remove_hook(hook);
 }
 
-static int start_device(struct bdus_device *device)
+static int wait_for_wake(struct bdus_device *device)
 {
-	int result = init_queues(device);
+	asys_prep_poll(&device->wake_call.message, device->wake_fd, POLLIN);
+	return bdus_loop_send(device->loop, &device->wake_call);
+}
 
+static void on_wake(struct bdus_call *call)
+{
+	struct bdus_device *const device = base_container_of(call, struct bdus_device, wake_call);
+	uint64_t count;
+	ssize_t got;
+
+	if (device->loop == NULL || call->message.result < 0)
+		return;
+	got = read(device->wake_fd, &count, sizeof(count));
+	(void)got;
+	wait_for_wake(device);
+	look_around(device);
+}
+
+static int start(struct bdus_device *device)
+{
+	int result;
+
+	device->wake_call.completed = on_wake;
+	result = wait_for_wake(device);
 	if (result == 0)
-		result = init_events(device);
-	if (result == 0)
-		result = bdus_control_attach(device->control, device->epoll_fd, &device->queues[0],
-					     ask_to_stop, device);
-	if (result == 0)
-		result = open_queues(device);
+		result = bdus_control_attach(device->control, &device->queues[0].queue, ask_to_stop,
+					     device);
 	if (result == 0)
 		result = device->transport->start(device->transport_device);
 	return result;
 }
 
-static void note_abort(struct bdus_device *device)
+int bdus_device_start(struct bdus_device *device)
 {
-	const int error = atomic_load(&device->abort_error);
+	const unsigned open = atomic_load(&device->open_queues);
 
-	if (error > 0)
-		note_result(device, base_error(error, "%s", device->abort_what));
-}
-
-static void serve(struct bdus_device *device)
-{
-	const int result = note_result(device, start_device(device));
-
-	if (result < 0) {
-		order_threads(device, ORDERS_LEAVE);
-	} else {
-		order_threads(device, ORDERS_SERVE);
-		serve_main_queue(device);
-	}
-	join_threads(device);
-	note_abort(device);
-	if (device->queues_ready > 0 && device->queues[0].transport_queue != NULL)
-		bdus_queue_close(&device->queues[0]);
+	if (device->is_started)
+		return base_error(EALREADY, "device %llu was started before",
+				  (unsigned long long)device->info.id);
+	if (open != device->attrs.queues)
+		return base_error(EINVAL,
+				  "%u of the %u queues of device %llu are open: all have "
+				  "to be",
+				  open, device->attrs.queues, (unsigned long long)device->info.id);
+	device->is_started = true;
+	bdus_loop_add_hook(device->loop, &device->hook);
+	/* There may be nothing to wake the first turn. */
+	bdus_loop_wake(device->loop);
+	if (note_result(device, start(device)) == 0)
+		return 0;
+	begin_stop(device);
+	return base_error(-device->result, "%s", device->message);
 }
 
 /* ---- ending -------------------------------------------------------------------------------- */
 
-static void end_device(struct bdus_device *device)
+static void unmake(struct bdus_device *device)
 {
-	record_end(device);
+	if (device->transport != NULL)
+		record_end(device);
+	note_abort(device);
 	bdus_control_destroy(device->control);
-	bdus_signals_set_wake(device->signal_slot, -1);
-	if (device->epoll_fd >= 0)
-		close(device->epoll_fd);
-	/* Whoever completed the last request may still be about to wake its queue. */
-	bdus_workers_destroy(device->workers);
-	close_driver(device);
-	finish_queues(device);
+	bdus_rules_finish(&device->rules);
+	free(device->queues);
 	if (device->transport_device != NULL)
 		note_result(device, device->transport->destroy(device->transport_device));
 	if (device->record != NULL)
 		bdus_registry_unlink(&device->info);
 	bdus_registry_release(device->record);
 	bdus_config_destroy(device->transport_config);
-	bdus_signals_forget(device->signal_slot);
+	if (device->wake_fd >= 0)
+		close(device->wake_fd);
+	if (device->config.free_opaque != NULL)
+		device->config.free_opaque(device->config.opaque);
 }
 
-static int lock_memory(void)
+int bdus_device_destroy(struct bdus_device *device)
 {
-	if (mlockall(MCL_CURRENT) != 0 || mlockall(MCL_FUTURE | MCL_ONFAULT) != 0)
-		return base_error_errno(errno,
-					"cannot lock memory; raise the limit of locked memory "
-					"(ulimit -l) or run as root");
-	return 0;
-}
-
-/** Everything up to the point where the transport has made the device. */
-static int prepare(struct bdus_device *device)
-{
-	const struct bdus_device_config *const config = device->config;
-	int result = config->lock_memory ? lock_memory() : 0;
-
-	if (result == 0)
-		result = open_driver(device);
-	if (result == 0)
-		result = bdus_transport_choose(config->transport, config->block_device_only,
-					       &device->transport, &device->transport_config);
-	if (result == 0)
-		result = reserve_id(device);
-	if (result == 0)
-		result = create_device(device);
-	return result;
-}
-
-static int run_here(const struct bdus_device_config *config, struct bdus_daemon *daemon)
-{
-	struct bdus_device device = {
-		.config = config,
-		.daemon = daemon,
-		.instance = config->instance,
-		.epoll_fd = -1,
-		.signal_slot = bdus_signals_watch(),
-		.start_lock = PTHREAD_MUTEX_INITIALIZER,
-		.start_changed = PTHREAD_COND_INITIALIZER,
-	};
-
-	bdus_manage_sweep();
-	if (note_result(&device, prepare(&device)) == 0)
-		serve(&device);
-	end_device(&device);
-	if (device.result < 0)
-		base_error(-device.result, "%s", device.message);
-	return device.result;
-}
-
-int bdus_device_run(const struct bdus_device_config *config)
-{
-	struct bdus_daemon *daemon = NULL;
 	int result;
 
-	if (config->daemonize) {
-		result = bdus_daemon_fork(&daemon);
-		if (result < 0)
-			return result;
-	}
-	result = run_here(config, daemon);
-	if (daemon != NULL && bdus_daemon_is_waited_for(daemon)) {
-		if (result == 0)
-			result = base_error(ECANCELED, "the device was ended by a signal before it "
-						       "was available");
-		bdus_daemon_failed(daemon, result);
-		_exit(EXIT_FAILURE);
-	}
-	bdus_daemon_destroy(daemon);
+	if (device == NULL)
+		return 0;
+	if (atomic_load(&device->open_queues) != 0)
+		return base_error(EBUSY, "%u queues of device %llu are still open",
+				  atomic_load(&device->open_queues),
+				  (unsigned long long)device->info.id);
+	unmake(device);
+	result = device->result;
+	if (result < 0)
+		base_error(-result, "%s", device->message);
+	free(device);
 	return result;
 }

@@ -1,49 +1,56 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One device served by this process, from the choice of a way in to its end.
+ * One device served by this process, as the engine's own files make and use it; programs see the
+ * same objects through include/bdus/async.h.
  */
 #ifndef DEVICE_DEVICE_H
 #define DEVICE_DEVICE_H
 
-#include <bdus/manage.h>
+#include "queue.h"
 
-struct bdus_device;
+#include <bdus/async.h>
 
-/** What bdus_device_run() works from; see struct bdus_run_options for fields of the same name. */
+/** What a device is made of. Texts and attributes are only read while it is being made. */
 struct bdus_device_config {
-	const struct bdus_driver *driver;
-	/** What the driver's instance is before `open` sets it; for drivers inside the library. */
-	void *instance;
-	const char *const *driver_options;
-	unsigned driver_option_count;
+	const char *driver_name;
+	/** Where requests go; may be set later by bdus_device_set_top(). */
+	struct bdus_layer top;
+	/** Complete, with the operations that clients may use, and those that the driver takes. */
+	const struct bdus_device_attrs *attrs;
+	uint32_t native_ops;
 	const char *transport;
 	/** "auto" takes only ways in that make a block special file. */
 	bool block_device_only;
-	uint32_t queues;
-	uint32_t queue_depth;
-	bool read_only;
-	bool no_partition_scan;
-	bool lock_memory;
-	bool daemonize;
-
-	/**
-	 * Called once limits are settled, before any request, on the main thread; @attrs and @info
-	 * stay valid until `close`. An error ends the run. NULL for none.
-	 */
-	int (*created)(void *opaque, struct bdus_device *device,
-		       const struct bdus_device_attrs *attrs, const struct bdus_device_info *info);
-	/** Called once clients can reach the device, with no request in a driver's `handle`. */
-	int (*available)(const struct bdus_device_info *info, void *opaque);
+	/** Called once limits are settled; an error unmakes the device. NULL for none. */
+	int (*created)(void *opaque, struct bdus_device *device);
+	/** Clients can reach the device; an error ends it. NULL for none. */
+	int (*available)(void *opaque, const struct bdus_device_info *info);
+	/** The end begins, for this reason. NULL for none. */
+	void (*stopping)(void *opaque, int result);
 	void *opaque;
+	/** Frees `opaque` when a device that was made is destroyed. NULL for none. */
+	void (*free_opaque)(void *opaque);
 };
 
-/** The life of a device: creates, serves and removes it. Returns as bdus_manage_run() does. */
-int bdus_device_run(const struct bdus_device_config *config);
+int bdus_device_make(const struct bdus_device_config *config, struct bdus_device **device);
+
+/** Where requests go. Before any queue is open. */
+void bdus_device_set_top(struct bdus_device *device, struct bdus_layer top);
 
 /**
- * Ends the device as if it had been asked to, with -@error as the result of the run and @what as
- * its message. Any thread; the first call counts.
+ * Ends the device as if it had been asked to, with -@error as its result and @what as the message.
+ * Any thread; the first call counts.
  */
 void bdus_device_abort(struct bdus_device *device, int error, const char *what);
+
+/** What the device has failed with so far, with its message; 0 for nothing. Once no queue is open.
+ */
+int bdus_device_failure(struct bdus_device *device);
+
+/** An eventfd that wakes the loop of queue 0 when it is written to. Belongs to the device. */
+int bdus_device_wake_fd(const struct bdus_device *device);
+
+/** The sentence to what bdus_queue_result() says. */
+const char *bdus_queue_message(const struct bdus_queue *queue);
 
 #endif

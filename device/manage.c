@@ -11,8 +11,8 @@
 #include "base/cond.h"
 #include "base/error.h"
 #include "control.h"
-#include "device.h"
 #include "registry.h"
+#include "run.h"
 #include "transports.h"
 #include "wait.h"
 
@@ -41,14 +41,14 @@ const char *bdus_manage_error(void)
 
 int bdus_manage_run(const struct bdus_run_options *options)
 {
-	struct bdus_device_config config;
+	struct bdus_run_config config;
 
 	if (options->size < sizeof(*options) || options->driver == NULL)
 		return base_error(EINVAL,
 				  "bdus_manage_run: size is %zu: must be at least %zu, with a "
 				  "driver",
 				  options->size, sizeof(*options));
-	config = (struct bdus_device_config){
+	config = (struct bdus_run_config){
 		.driver = options->driver,
 		.driver_options = options->driver_options,
 		.driver_option_count = options->driver_option_count,
@@ -62,7 +62,7 @@ int bdus_manage_run(const struct bdus_run_options *options)
 		.available = options->available,
 		.opaque = options->opaque,
 	};
-	return bdus_device_run(&config);
+	return bdus_run_driver(&config);
 }
 
 /* ---- listing ------------------------------------------------------------------------------- */

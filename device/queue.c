@@ -1,57 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loop of a queue: commit, fetch, submit, and the completions that come back, from its own
- * thread or from others.
- *
- * Other threads push onto `remote` and wake the owner only when it sleeps: the owner sets
- * `sleeping` and then looks at `remote` once more, they push and then look at `sleeping`; with both
- * in one total order, one of the two sees the other.
+ * A queue between its transport and the top layer: fetch, submit, and the completions that come
+ * back, from the loop's thread or from others, and commit.
  */
 #include "queue.h"
 
 #include "base/bits.h"
-#include "base/clock.h"
-#include "base/error.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include <string.h>
 
-/** What is long for a turn of a driver that is served in place. */
-#define LONG_TURN_NS (UINT64_C(2) * 1000 * 1000)
+/* ---- life ---------------------------------------------------------------------------------- */
 
-int bdus_queue_init(struct bdus_queue *queue, const struct bdus_transport *transport,
-		    struct bdus_layer top, const struct bdus_rules *rules)
+int bdus_queue_start(struct bdus_queue *queue, struct bdus_loop *loop,
+		     const struct bdus_queue_setup *setup)
 {
-	const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int result;
 
-	if (fd < 0)
-		return base_error_errno(errno, "cannot create an eventfd for a queue");
 	*queue = (struct bdus_queue){
-		.transport = transport,
-		.top = top,
-		.rules = *rules,
-		.event_fd = fd,
-		.wake_fd = fd,
-		.owner = pthread_self(),
-		.batch = BDUS_BATCH,
+		.loop = loop,
+		.transport = setup->transport,
+		.top = setup->top,
+		.rules = *setup->rules,
+		.ended = setup->ended,
+		.forced = setup->forced,
 	};
-	return 0;
-}
-
-void bdus_queue_finish(struct bdus_queue *queue)
-{
-	close(queue->event_fd);
-	bdus_plans_free(queue);
-}
-
-int bdus_queue_open(struct bdus_queue *queue, struct bdus_transport_device *device, unsigned index)
-{
-	queue->owner = pthread_self();
-	return queue->transport->open_queue(device, index, queue->wake_fd, &queue->transport_queue);
+	base_list_init(&queue->ready_link);
+	base_list_init(&queue->dirty_link);
+	base_list_push_back(&loop->queues, &queue->link);
+	result = queue->transport->open_queue(setup->device, setup->index, queue,
+					      &queue->transport_queue);
+	if (result < 0) {
+		base_list_remove(&queue->ready_link);
+		base_list_remove(&queue->link);
+	}
+	return result;
 }
 
 /** Says which request broke the rule and ends the process: the driver is wrong. */
@@ -63,7 +48,7 @@ static void die_of_driver_bug(const struct bdus_io *io, const char *what)
 	abort();
 }
 
-void bdus_queue_close(struct bdus_queue *queue)
+void bdus_queue_end(struct bdus_queue *queue)
 {
 	if (BDUS_DEBUG_CHECKS && queue->in_flight != 0) {
 		fprintf(stderr, "bdus: %u requests were never completed\n", queue->in_flight);
@@ -71,35 +56,66 @@ void bdus_queue_close(struct bdus_queue *queue)
 	}
 	queue->transport->close_queue(queue->transport_queue);
 	queue->transport_queue = NULL;
+	base_list_remove(&queue->ready_link);
+	base_list_remove(&queue->dirty_link);
+	base_list_remove(&queue->link);
+	bdus_plans_free(queue);
 }
 
-void bdus_queue_wake(struct bdus_queue *queue)
+void bdus_queue_close_by_force(struct bdus_queue *queue)
 {
-	const int saved = errno;
-	const uint64_t one = 1;
-	/* Fails only when the counter is full, and then the owner is awake. */
-	const ssize_t written = write(queue->event_fd, &one, sizeof(one));
-
-	(void)written;
-	errno = saved;
+	queue->in_flight = 0;
+	bdus_queue_end(queue);
+	if (queue->result == 0)
+		queue->result = -ECANCELED;
+	if (queue->forced != NULL)
+		queue->forced(queue);
+	queue->loop = NULL;
 }
 
-void bdus_queue_drain_wake(struct bdus_queue *queue)
+/** Notes why no more requests will come. */
+static void note_end(struct bdus_queue *queue, int result)
 {
-	uint64_t count;
-	const ssize_t got = read(queue->event_fd, &count, sizeof(count));
-
-	(void)got;
+	if (queue->result != 0)
+		return;
+	queue->result = result;
+	snprintf(queue->message, sizeof(queue->message), "%s", base_error_message());
+	if (queue->ended != NULL)
+		queue->ended(queue);
 }
 
-static void commit_done(struct bdus_queue *queue)
+struct bdus_loop *bdus_host_loop(struct bdus_queue *host)
+{
+	return host->loop;
+}
+
+void bdus_host_make_ready(struct bdus_queue *host)
+{
+	if (base_list_is_empty(&host->ready_link))
+		base_list_push_back(&host->loop->ready, &host->ready_link);
+}
+
+/* ---- the way up ---------------------------------------------------------------------------- */
+
+void bdus_queue_commit(struct bdus_queue *queue)
 {
 	const unsigned count = queue->done_count;
 
 	if (count == 0)
 		return;
 	queue->done_count = 0;
+	/* A transport that failed has nobody left to tell. */
+	if (base_unlikely(queue->result != 0 && queue->result != -ENODEV))
+		return;
 	queue->transport->commit(queue->transport_queue, queue->done, count);
+}
+
+/** The loop commits in its next turn. Outside of one, its descriptor asks for that. */
+static void make_dirty(struct bdus_queue *queue)
+{
+	base_list_push_back(&queue->loop->dirty, &queue->dirty_link);
+	if (base_unlikely(!queue->loop->in_turn))
+		bdus_loop_wake(queue->loop);
 }
 
 /** Brings a completed request to whoever made it. Owner only. */
@@ -111,8 +127,10 @@ static inline void bring_back(struct bdus_queue *queue, struct bdus_io *io)
 		return;
 	}
 	if (base_unlikely(queue->done_count == BDUS_BATCH))
-		commit_done(queue);
+		bdus_queue_commit(queue);
 	queue->done[queue->done_count++] = io;
+	if (base_list_is_empty(&queue->dirty_link))
+		make_dirty(queue);
 }
 
 /** What clients may be told of a driver's failure: errors that block devices have names for. */
@@ -149,7 +167,7 @@ void bdus_complete(struct bdus_request *request, int result)
 	struct bdus_io *const io = base_container_of(request, struct bdus_io, request);
 	struct bdus_queue *const queue = io->queue;
 
-	if (BDUS_DEBUG_CHECKS && !pthread_equal(queue->owner, pthread_self()))
+	if (BDUS_DEBUG_CHECKS && !pthread_equal(queue->loop->owner, pthread_self()))
 		die_of_driver_bug(io, "bdus_complete() outside the queue's thread");
 	if (base_unlikely(!take_result(io, result)))
 		return;
@@ -160,42 +178,54 @@ void bdus_complete(struct bdus_request *request, int result)
 void bdus_complete_from_any_thread(struct bdus_request *request, int result)
 {
 	struct bdus_io *const io = base_container_of(request, struct bdus_io, request);
-	struct bdus_queue *const queue = io->queue;
-	struct bdus_io *head = atomic_load_explicit(&queue->remote, memory_order_relaxed);
 
-	if (base_unlikely(!take_result(io, result)))
-		return;
-	do
-		io->next = head;
-	while (!atomic_compare_exchange_weak(&queue->remote, &head, io));
-	if (atomic_load(&queue->sleeping) && atomic_exchange(&queue->sleeping, false))
-		bdus_queue_wake(queue);
+	if (base_likely(take_result(io, result)))
+		bdus_loop_push_remote(io->queue->loop, io);
 }
 
-/** Takes over what other threads completed, in the order in which they did. */
-static void take_remote(struct bdus_queue *queue)
+void bdus_queue_take_back(struct bdus_io *io)
 {
-	struct bdus_io *last_first;
-	struct bdus_io *ordered = NULL;
-
-	if (atomic_load_explicit(&queue->remote, memory_order_relaxed) == NULL)
-		return;
-	last_first = atomic_exchange_explicit(&queue->remote, NULL, memory_order_acquire);
-	while (last_first != NULL) {
-		struct bdus_io *const next = last_first->next;
-
-		last_first->next = ordered;
-		ordered = last_first;
-		last_first = next;
-	}
-	while (ordered != NULL) {
-		struct bdus_io *const next = ordered->next;
-
-		queue->in_flight--;
-		bring_back(queue, ordered);
-		ordered = next;
-	}
+	io->queue->in_flight--;
+	bring_back(io->queue, io);
 }
+
+struct bdus_queue *bdus_request_queue(const struct bdus_request *request)
+{
+	return base_container_of(request, const struct bdus_io, request)->queue;
+}
+
+/* ---- payloads ------------------------------------------------------------------------------ */
+
+/** Copies to or from a payload that only the kernel can reach. */
+static int copy_payload(struct bdus_request *request, uint64_t skip_bytes, void *memory,
+			size_t length_bytes)
+{
+	struct bdus_io *const io = base_container_of(request, struct bdus_io, request);
+	struct bdus_queue *const queue = io->queue;
+
+	return queue->transport->copy_payload(queue->transport_queue, io, skip_bytes, memory,
+					      length_bytes);
+}
+
+int bdus_payload_get(struct bdus_request *request, uint64_t skip_bytes, void *to,
+		     size_t length_bytes)
+{
+	if (request->payload_buffer != 0)
+		return copy_payload(request, skip_bytes, to, length_bytes);
+	memcpy(to, (const char *)request->data + skip_bytes, length_bytes);
+	return 0;
+}
+
+int bdus_payload_put(struct bdus_request *request, uint64_t skip_bytes, const void *from,
+		     size_t length_bytes)
+{
+	if (request->payload_buffer != 0)
+		return copy_payload(request, skip_bytes, (void *)(uintptr_t)from, length_bytes);
+	memcpy((char *)request->data + skip_bytes, from, length_bytes);
+	return 0;
+}
+
+/* ---- the way down -------------------------------------------------------------------------- */
 
 void bdus_queue_pass(struct bdus_queue *queue, struct bdus_io *io)
 {
@@ -211,65 +241,19 @@ void bdus_queue_refuse(struct bdus_queue *queue, struct bdus_io *io, int result)
 	bring_back(queue, io);
 }
 
-void bdus_queue_wait_for_own(struct bdus_queue *queue)
-{
-	for (;;) {
-		struct pollfd wake = {.fd = queue->event_fd, .events = POLLIN};
-
-		take_remote(queue);
-		if (queue->in_flight == 0)
-			return;
-		atomic_store(&queue->sleeping, true);
-		if (atomic_load(&queue->remote) == NULL)
-			poll(&wake, 1, -1);
-		atomic_store(&queue->sleeping, false);
-		bdus_queue_drain_wake(queue);
-	}
-}
-
-/**
- * Whether the turn's length matters: a driver that is served in place keeps the results of a batch
- * from their clients for as long as it works on the rest. A clock is not free everywhere.
- */
-static inline bool is_timed(const struct bdus_queue *queue, unsigned count)
-{
-	return queue->serves_in_place && (count > 1 || queue->batch < BDUS_BATCH);
-}
-
-/** Fetch less where a turn took long, and more again where it did not. */
-static void adapt_batch(struct bdus_queue *queue, unsigned count, uint64_t took_ns)
-{
-	if (took_ns > LONG_TURN_NS)
-		queue->batch = (unsigned)base_max(count / 2, 1);
-	else if (took_ns < LONG_TURN_NS / 4)
-		queue->batch = (unsigned)base_min((uint64_t)queue->batch * 2, BDUS_BATCH);
-}
-
-static void submit_batch(struct bdus_queue *queue, struct bdus_io **batch, unsigned count)
-{
-	const bool timed = is_timed(queue, count);
-	const uint64_t started = timed ? base_now_ns() : 0;
-
-	for (unsigned i = 0; i < count; i++)
-		bdus_rules_apply(queue, batch[i]);
-	if (timed)
-		adapt_batch(queue, count, base_now_ns() - started);
-}
-
-int bdus_queue_turn(struct bdus_queue *queue, int timeout_ms)
+unsigned bdus_queue_fetch(struct bdus_queue *queue, unsigned capacity)
 {
 	struct bdus_io *batch[BDUS_BATCH];
 	int count;
 
-	take_remote(queue);
-	commit_done(queue);
-	atomic_store(&queue->sleeping, true);
-	if (atomic_load(&queue->remote) != NULL)
-		timeout_ms = 0;
-	count = queue->transport->fetch(queue->transport_queue, batch, queue->batch, timeout_ms);
-	atomic_store_explicit(&queue->sleeping, false, memory_order_relaxed);
-	if (count > 0)
-		submit_batch(queue, batch, (unsigned)count);
-	queue->turns++;
-	return count;
+	if (base_unlikely(queue->result != 0))
+		return 0;
+	count = queue->transport->fetch(queue->transport_queue, batch, capacity);
+	if (base_unlikely(count < 0)) {
+		note_end(queue, count);
+		return 0;
+	}
+	for (int i = 0; i < count; i++)
+		bdus_rules_apply(queue, batch[i]);
+	return (unsigned)count;
 }

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A queue: the way of requests between one transport queue and the top layer. Everything in it
- * belongs to the thread that opened it, except `remote` and `sleeping`, through which other threads
- * hand in completions, and `event_fd`, by which they wake the owner.
+ * belongs to the thread of its loop; other threads hand in completions through the loop.
  */
 #ifndef DEVICE_QUEUE_H
 #define DEVICE_QUEUE_H
 
+#include "base/error.h"
 #include "device/transport.h"
+#include "loop.h"
 #include "split.h"
-
-#include <pthread.h>
-#include <stdatomic.h>
 
 /** A layer that takes requests: a filter or the driver. */
 struct bdus_layer {
@@ -26,61 +24,65 @@ enum bdus_io_state {
 };
 
 struct bdus_queue {
+	struct bdus_loop *loop;
 	const struct bdus_transport *transport;
 	struct bdus_transport_queue *transport_queue;
 	struct bdus_layer top;
 	struct bdus_rules rules;
-	pthread_t owner;
 	/** Requests given to the top layer and not completed yet. */
 	unsigned in_flight;
-	unsigned turns;
-	/** Most requests that one turn fetches. */
-	unsigned batch;
-	/** Requests are served within `submit` and may take long there: keep turns short. */
-	bool serves_in_place;
-	/** The fd that the transport watches: event_fd, or one that includes it. */
-	int wake_fd;
-	int event_fd;
+	/** 0, -ENODEV, or what it failed with, and the sentence to it. */
+	int result;
+	char message[BASE_ERROR_MESSAGE_BYTES];
+	/** Called once, when `result` is set. */
+	void (*ended)(struct bdus_queue *queue);
+	/** Called when the queue is closed by its loop's end. */
+	void (*forced)(struct bdus_queue *queue);
+	struct bdus_plan *free_plans;
+	/** In the loop's `queues`, `ready` and `dirty`. */
+	struct base_list link;
+	struct base_list ready_link;
+	struct base_list dirty_link;
+
 	/** Completed, not yet committed. */
 	unsigned done_count;
 	struct bdus_io *done[BDUS_BATCH];
-	struct bdus_plan *free_plans;
-
-	/** Completions from other threads, last first. */
-	_Alignas(64) _Atomic(struct bdus_io *) remote;
-	/** Set while the owner waits, or is about to, and would not look at `remote`. */
-	atomic_bool sleeping;
 };
 
-/** Prepares @queue; its event_fd is created here, wake_fd starts as the same. */
-int bdus_queue_init(struct bdus_queue *queue, const struct bdus_transport *transport,
-		    struct bdus_layer top, const struct bdus_rules *rules);
-void bdus_queue_finish(struct bdus_queue *queue);
+/** What a queue is made of. */
+struct bdus_queue_setup {
+	const struct bdus_transport *transport;
+	struct bdus_transport_device *device;
+	unsigned index;
+	struct bdus_layer top;
+	const struct bdus_rules *rules;
+	void (*ended)(struct bdus_queue *queue);
+	void (*forced)(struct bdus_queue *queue);
+};
 
-/** Opens the transport's side; the calling thread becomes the owner. */
-int bdus_queue_open(struct bdus_queue *queue, struct bdus_transport_device *device, unsigned index);
-void bdus_queue_close(struct bdus_queue *queue);
+/** Opens a queue in @loop, by the loop's thread. On failure there is nothing to close. */
+int bdus_queue_start(struct bdus_queue *queue, struct bdus_loop *loop,
+		     const struct bdus_queue_setup *setup);
 
-/**
- * One turn of the owner's loop: commits what is done, fetches a batch (waiting at most @timeout_ms)
- * and submits it. Returns the number fetched, 0 when woken or timed out, -ENODEV at the end, or the
- * transport's error.
- */
-int bdus_queue_turn(struct bdus_queue *queue, int timeout_ms);
+/** Takes the queue out of its loop and closes the transport's side. */
+void bdus_queue_end(struct bdus_queue *queue);
 
-/** After -ENODEV: waits until the engine's own requests are done. Owner only. */
-void bdus_queue_wait_for_own(struct bdus_queue *queue);
+/** The same for a queue whose loop's ring is gone, whatever it has in flight. */
+void bdus_queue_close_by_force(struct bdus_queue *queue);
 
-/** Makes the owner's wait return. Any thread, and signal handlers. */
-void bdus_queue_wake(struct bdus_queue *queue);
+/** Fetches up to @capacity requests and submits them; returns how many there were. For loop.c. */
+unsigned bdus_queue_fetch(struct bdus_queue *queue, unsigned capacity);
 
-/** Resets the wake-up. Owner only. */
-void bdus_queue_drain_wake(struct bdus_queue *queue);
+/** Gives the transport what is done. For loop.c. */
+void bdus_queue_commit(struct bdus_queue *queue);
 
-/** Hands @io to the top layer as it is. Owner only; for split.c. */
+/** Takes over a request that another thread completed. For loop.c. */
+void bdus_queue_take_back(struct bdus_io *io);
+
+/** Hands @io to the top layer as it is; for split.c. */
 void bdus_queue_pass(struct bdus_queue *queue, struct bdus_io *io);
 
-/** Ends @io with @result before it reached a layer. Owner only; for split.c. */
+/** Ends @io with @result before it reached a layer; for split.c. */
 void bdus_queue_refuse(struct bdus_queue *queue, struct bdus_io *io, int result);
 
 #endif

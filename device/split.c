@@ -157,6 +157,16 @@ static void plan_end(struct bdus_queue *queue, struct bdus_plan *plan, int resul
 	bdus_queue_refuse(queue, whole, result);
 }
 
+/** Makes @piece a part of @whole, payload included. */
+static void prepare_part(struct bdus_io *piece, const struct bdus_request *whole, unsigned flags,
+			 uint64_t skip_bytes, uint64_t length_bytes)
+{
+	bdus_io_prepare(piece, whole->op, flags, whole->offset_bytes + skip_bytes, length_bytes,
+			whole->data ? (char *)whole->data + skip_bytes : NULL);
+	piece->request.payload_buffer = whole->payload_buffer;
+	piece->request.payload_offset_bytes = whole->payload_offset_bytes + skip_bytes;
+}
+
 /** Makes the next piece; false when the whole request is done. */
 static bool plan_next_piece(struct bdus_queue *queue, struct bdus_plan *plan)
 {
@@ -181,8 +191,7 @@ static bool plan_next_piece(struct bdus_queue *queue, struct bdus_plan *plan)
 		bdus_io_prepare(&plan->piece, BDUS_OP_WRITE, flags & BDUS_REQUEST_FUA, offset,
 				plan->piece_bytes, queue->rules.zeros);
 	else
-		bdus_io_prepare(&plan->piece, whole->op, flags, offset, plan->piece_bytes,
-				whole->data ? (char *)whole->data + plan->done_bytes : NULL);
+		prepare_part(&plan->piece, whole, flags, plan->done_bytes, plan->piece_bytes);
 	return true;
 }
 

@@ -176,7 +176,9 @@ enum asys_close_how {
  */
 int asys_close(struct asys *asys, enum asys_close_how how);
 
-/** Messages sent and not yet reaped. Those that asys did not yet see of asys_post() do not count.
+/**
+ * Messages sent and not yet reaped. Those that asys did not yet see of asys_post() do not count;
+ * nor, after asys_close() with ASYS_CLOSE_CANCEL, those of ASYS_URING_CMD, which nobody can cancel.
  */
 int asys_pending(const struct asys *asys);
 
@@ -227,6 +229,9 @@ int asys_post(struct asys *asys, struct asys_message *const messages[], unsigned
 
 /** Stores up to @capacity completed messages at @completed without waiting; returns how many. */
 int asys_reap(struct asys *asys, struct asys_message *completed[], unsigned capacity);
+
+/** How many completed messages asys_reap() would give without a system call. */
+int asys_ready(const struct asys *asys);
 
 /**
  * As asys_reap(), but waits until there is at least one, at most @timeout_ms (-1: for ever).

@@ -944,6 +944,7 @@ static void test_a_post_wakes_an_owner_that_waits_for_ever(void **state)
 		;
 	assert_ptr_equal(completed, &message);
 	pthread_join(poster.thread, NULL);
+	assert_int_equal(asys_ready(*state), 0);
 }
 
 static void *wake_later(void *argument)

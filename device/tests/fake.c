@@ -5,7 +5,6 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,12 +15,12 @@
 /** The transport knows its queue by this; the tests use one at a time. */
 static struct fake *current;
 
-static int fake_open_queue(struct bdus_transport_device *device, unsigned index, int wake_fd,
-			   struct bdus_transport_queue **queue)
+static int fake_open_queue(struct bdus_transport_device *device, unsigned index,
+			   struct bdus_queue *host, struct bdus_transport_queue **queue)
 {
 	(void)device;
 	(void)index;
-	(void)wake_fd;
+	(void)host;
 	*queue = NULL;
 	return 0;
 }
@@ -31,10 +30,8 @@ static void fake_close_queue(struct bdus_transport_queue *queue)
 	(void)queue;
 }
 
-static int fake_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity,
-		      int timeout_ms)
+static int fake_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity)
 {
-	struct pollfd wake = {.fd = current->queue.wake_fd, .events = POLLIN};
 	unsigned count = 0;
 
 	(void)queue;
@@ -43,8 +40,8 @@ static int fake_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, 
 	current->fetch_count -= count;
 	memmove(current->to_fetch, current->to_fetch + count,
 		current->fetch_count * sizeof(current->to_fetch[0]));
-	if (count == 0 && poll(&wake, 1, timeout_ms) > 0)
-		bdus_queue_drain_wake(&current->queue);
+	if (current->fetch_count != 0)
+		bdus_host_make_ready(&current->queue);
 	return (int)count;
 }
 
@@ -80,6 +77,11 @@ static void fake_submit(void *instance, struct bdus_request *request)
 		fake->pending[slot] = request;
 }
 
+static const struct bdus_loop_options not_polled = {
+	.size = sizeof(not_polled),
+	.flags = BDUS_LOOP_NOT_POLLED,
+};
+
 void fake_init_over(struct fake *fake, struct bdus_device_attrs attrs, uint32_t native_ops,
 		    struct bdus_layer layer)
 {
@@ -87,8 +89,12 @@ void fake_init_over(struct fake *fake, struct bdus_device_attrs attrs, uint32_t 
 	assert_int_equal(bdus_attrs_complete("fake", &attrs), 0);
 	attrs.ops = bdus_rules_effective_ops(native_ops, attrs.flags);
 	assert_int_equal(bdus_rules_init(&fake->rules, &attrs, native_ops), 0);
-	assert_int_equal(bdus_queue_init(&fake->queue, &fake_transport, layer, &fake->rules), 0);
-	assert_int_equal(bdus_queue_open(&fake->queue, NULL, 0), 0);
+	assert_int_equal(bdus_loop_create(&not_polled, &fake->loop), 0);
+	assert_int_equal(bdus_queue_start(&fake->queue, fake->loop,
+					  &(struct bdus_queue_setup){.transport = &fake_transport,
+								     .top = layer,
+								     .rules = &fake->rules}),
+			 0);
 	current = fake;
 }
 
@@ -101,8 +107,8 @@ void fake_init(struct fake *fake, struct bdus_device_attrs attrs, uint32_t nativ
 
 void fake_finish(struct fake *fake)
 {
-	bdus_queue_close(&fake->queue);
-	bdus_queue_finish(&fake->queue);
+	bdus_queue_end(&fake->queue);
+	bdus_loop_destroy(fake->loop);
 	bdus_rules_finish(&fake->rules);
 }
 
@@ -118,8 +124,9 @@ void fake_issue(struct fake *fake, struct bdus_io *io, enum bdus_op op, unsigned
 	io->request.extent_capacity = capacity;
 	io->result = 1;
 	fake->to_fetch[fake->fetch_count++] = io;
-	assert_int_equal(bdus_queue_turn(&fake->queue, 0), 1);
-	bdus_queue_turn(&fake->queue, 0);
+	bdus_host_make_ready(&fake->queue);
+	assert_int_equal(bdus_loop_turn(fake->loop, 0), 1);
+	bdus_loop_turn(fake->loop, 0);
 }
 
 void fake_answer(struct fake *fake, unsigned index, int result)
@@ -130,7 +137,7 @@ void fake_answer(struct fake *fake, unsigned index, int result)
 	assert_non_null(request);
 	fake->pending[index] = NULL;
 	bdus_complete(request, result);
-	bdus_queue_turn(&fake->queue, 0);
+	bdus_loop_turn(fake->loop, 0);
 }
 
 void fake_wait(struct fake *fake, unsigned count)
@@ -140,6 +147,6 @@ void fake_wait(struct fake *fake, unsigned count)
 	while (fake->commit_count < count) {
 		if (base_remaining_ms(deadline) == 0)
 			fail_msg("only %u of %u requests came back", fake->commit_count, count);
-		bdus_queue_turn(&fake->queue, 10);
+		bdus_loop_turn(fake->loop, 10);
 	}
 }

@@ -11,6 +11,7 @@
 #define FAKE_REQUESTS_MAX 512
 
 struct fake {
+	struct bdus_loop *loop;
 	struct bdus_queue queue;
 	struct bdus_rules rules;
 
@@ -38,7 +39,7 @@ void fake_init_over(struct fake *fake, struct bdus_device_attrs attrs, uint32_t 
 		    struct bdus_layer layer);
 void fake_finish(struct fake *fake);
 
-/** Hands a request out and runs one turn of the queue. */
+/** Hands a request out and runs one turn of the loop. */
 void fake_issue(struct fake *fake, struct bdus_io *io, enum bdus_op op, unsigned flags,
 		uint64_t offset, uint64_t length, void *data);
 

@@ -83,9 +83,9 @@ static void a_completion_wakes_a_queue_that_sleeps(void **state)
 	fake_issue(&fake, &ios[0], BDUS_OP_READ, 0, 0, 512, payload);
 	assert_int_equal(pthread_create(&thread, NULL, complete_late, fake.pending[0]), 0);
 	/* Without the wake-up this would not return. */
-	assert_int_equal(bdus_queue_turn(&fake.queue, -1), 0);
+	assert_int_equal(bdus_loop_turn(fake.loop, -1), 0);
 	pthread_join(thread, NULL);
-	bdus_queue_turn(&fake.queue, 0);
+	bdus_loop_turn(fake.loop, 0);
 	assert_int_equal(fake.commit_count, 1);
 	fake_finish(&fake);
 }
@@ -102,7 +102,7 @@ static void a_piece_completed_elsewhere_lets_the_next_one_go(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, complete_late, fake.pending[0]), 0);
 	pthread_join(thread, NULL);
 	assert_int_equal(fake.seen_count, 1);
-	bdus_queue_turn(&fake.queue, 0);
+	bdus_loop_turn(fake.loop, 0);
 	assert_int_equal(fake.seen_count, 2);
 	bdus_complete_from_any_thread(fake.pending[1], 0);
 	fake_wait(&fake, 1);
@@ -122,8 +122,9 @@ static void more_requests_than_a_batch_are_committed_in_batches(void **state)
 			bdus_io_prepare(&many[i], BDUS_OP_READ, 0, 0, 512, payload);
 			fake.to_fetch[fake.fetch_count++] = &many[i];
 		}
+		bdus_host_make_ready(&fake.queue);
 		fake.at_once = true;
-		assert_int_equal(bdus_queue_turn(&fake.queue, 0), BDUS_BATCH);
+		assert_int_equal(bdus_loop_turn(fake.loop, 0), BDUS_BATCH);
 	}
 	fake_wait(&fake, 3 * BDUS_BATCH);
 	fake_finish(&fake);
@@ -148,7 +149,7 @@ static void complete_twice_from_any_thread(void)
 static void complete_never(void)
 {
 	fake_issue(&fake, &ios[0], BDUS_OP_READ, 0, 0, 512, payload);
-	bdus_queue_close(&fake.queue);
+	bdus_queue_end(&fake.queue);
 }
 
 /** What a child that does @wrong says before it ends; it must end by abort(). */
@@ -197,7 +198,7 @@ static void completing_twice_counts_once_where_it_is_not_checked(void **state)
 	fake_init(&fake, plain, READ_WRITE);
 	complete_twice();
 	fake_wait(&fake, 1);
-	bdus_queue_turn(&fake.queue, 0);
+	bdus_loop_turn(fake.loop, 0);
 	assert_int_equal(fake.commit_count, 1);
 	fake_finish(&fake);
 }

@@ -132,7 +132,7 @@ static void turn_until_inside(unsigned count)
 		if (base_remaining_ms(deadline) == 0)
 			fail_msg("%u of %u calls are in progress", inside(), count);
 		bdus_workers_tick(workers);
-		bdus_queue_turn(&fake.queue, BDUS_WORKERS_TICK_MS);
+		bdus_loop_turn(fake.loop, BDUS_WORKERS_TICK_MS);
 	}
 }
 
@@ -145,7 +145,7 @@ static void turn_until_committed(unsigned count)
 		if (base_remaining_ms(deadline) == 0)
 			fail_msg("%u of %u requests came back", fake.commit_count, count);
 		bdus_workers_tick(workers);
-		bdus_queue_turn(&fake.queue, BDUS_WORKERS_TICK_MS);
+		bdus_loop_turn(fake.loop, BDUS_WORKERS_TICK_MS);
 	}
 }
 
@@ -329,7 +329,7 @@ static void a_paused_pool_runs_nothing_until_resumed(void **state)
 		issue(i);
 	for (unsigned i = 0; i < 20; i++) {
 		bdus_workers_tick(workers);
-		bdus_queue_turn(&fake.queue, 1);
+		bdus_loop_turn(fake.loop, 1);
 	}
 	assert_int_equal(inside(), 0);
 	bdus_workers_resume(workers);

@@ -89,6 +89,11 @@ enum {
 	BDUS_DEVICE_ROTATIONAL = 1 << 2,
 	/** The kernel must not look for a partition table. */
 	BDUS_DEVICE_NO_PARTITION_SCAN = 1 << 3,
+	/**
+	 * The driver uses payloads only by the functions bdus_payload_…() of bdus/async.h, so that
+	 * a way in that can do so need not copy them into memory of this process.
+	 */
+	BDUS_DEVICE_ANY_PAYLOAD = 1 << 5,
 	/** Write zeros is always fast, so that BDUS_REQUEST_FAST_ONLY never fails. */
 	BDUS_DEVICE_FAST_ZERO = 1 << 4,
 };

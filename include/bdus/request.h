@@ -89,7 +89,12 @@ struct bdus_request {
 	uint8_t reserved_8;
 	/** BDUS_REQUEST_*. */
 	uint16_t flags;
-	uint32_t reserved_32;
+	/**
+	 * 0 when the payload is memory at `data`; else 1 + the index, in the ring of the queue's
+	 * loop, of the registered buffer that is the payload, and `data` is NULL. Only for drivers
+	 * with BDUS_DEVICE_ANY_PAYLOAD; see bdus_payload_prep_read() in bdus/async.h.
+	 */
+	uint32_t payload_buffer;
 	/** Where the range starts; a multiple of the logical block size. */
 	uint64_t offset_bytes;
 	/** Length of the range, not 0 but for a flush; a multiple of the logical block size. */
@@ -97,8 +102,7 @@ struct bdus_request {
 	/**
 	 * The payload of a read or write: `length_bytes` bytes, aligned to a page unless the layer
 	 * above split the request. Belongs to BDUS; usable until completion. With
-	 * BDUS_REQUEST_MAY_LEND a driver may change it. Zero copy transports will offer other forms
-	 * of payload in their own calls; a driver that asks for none gets memory here.
+	 * BDUS_REQUEST_MAY_LEND a driver may change it.
 	 */
 	void *data;
 	/** For BDUS_OP_EXTENTS: where the answer goes, its room, and how much of it was used. */
@@ -108,6 +112,8 @@ struct bdus_request {
 	/** For the driver that holds the request; BDUS neither reads nor changes it. Starts NULL.
 	 */
 	void *driver_data;
+	/** Of a payload in a registered buffer: where it starts there, in bytes. */
+	uint64_t payload_offset_bytes;
 };
 
 /**

@@ -30,7 +30,7 @@ static int set_listener_events(struct bdus_transport_queue *queue, int operation
 		struct epoll_event event = {.events = events, .data.ptr = watch};
 
 		*watch = (struct nbd_watch){NBD_SOURCE_LISTENER, device->listeners.fds[i]};
-		if (epoll_ctl(queue->waiter.epoll_fd, operation, watch->fd, &event) != 0)
+		if (epoll_ctl(queue->epoll_fd, operation, watch->fd, &event) != 0)
 			return base_error_errno(errno, "cannot watch a listening socket");
 	}
 	return 0;

@@ -76,7 +76,7 @@ void nbd_connection_adopt(struct nbd_connection *connection, struct bdus_transpo
 	nbd_handshake_init(connection->handshake, &device->export);
 	connection->buffer = bdus_pool_get(queue->pool, NBD_RECEIVE_BYTES);
 	if (connection->buffer == NULL ||
-	    epoll_ctl(queue->waiter.epoll_fd, EPOLL_CTL_ADD, connection->socket.fd, &event) != 0)
+	    epoll_ctl(queue->epoll_fd, EPOLL_CTL_ADD, connection->socket.fd, &event) != 0)
 		nbd_connection_kill(connection);
 	else
 		nbd_connection_event(connection, EPOLLIN);
@@ -107,7 +107,7 @@ void nbd_connection_kill(struct nbd_connection *connection)
 	leave_lists(connection);
 	base_list_remove(&connection->link);
 	base_list_push_back(&queue->dead, &connection->link);
-	epoll_ctl(queue->waiter.epoll_fd, EPOLL_CTL_DEL, connection->socket.fd, NULL);
+	epoll_ctl(queue->epoll_fd, EPOLL_CTL_DEL, connection->socket.fd, NULL);
 	close(connection->socket.fd);
 	connection->socket.fd = -1;
 	drop_incoming(connection);

@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define DEFAULT_HOST "127.0.0.1"
 
@@ -196,6 +198,28 @@ static int check_carried(const struct bdus_transport_setup *setup)
 	return 0;
 }
 
+static int make_events(struct bdus_transport_device *device)
+{
+	device->event_fds = calloc(device->queue_count, sizeof(int));
+	if (device->event_fds == NULL)
+		return base_error(ENOMEM, "out of memory for %u queues", device->queue_count);
+	memset(device->event_fds, -1, device->queue_count * sizeof(int));
+	for (unsigned i = 0; i < device->queue_count; i++) {
+		device->event_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (device->event_fds[i] < 0)
+			return base_error_errno(errno, "cannot create an eventfd");
+	}
+	return 0;
+}
+
+static void close_events(struct bdus_transport_device *device)
+{
+	for (unsigned i = 0; device->event_fds != NULL && i < device->queue_count; i++)
+		if (device->event_fds[i] >= 0)
+			close(device->event_fds[i]);
+	free(device->event_fds);
+}
+
 static int set_up(struct bdus_transport_device *device, const struct bdus_transport_setup *setup)
 {
 	char uri[sizeof(((struct bdus_device_info *)NULL)->path)];
@@ -212,6 +236,9 @@ static int set_up(struct bdus_transport_device *device, const struct bdus_transp
 	device->queues = calloc(device->queue_count, sizeof(struct bdus_transport_queue *));
 	if (device->queues == NULL)
 		return base_error(ENOMEM, "out of memory for %u queues", device->queue_count);
+	error = make_events(device);
+	if (error != 0)
+		return error;
 	device->max_connections = (unsigned)bdus_config_number(setup->options, "max-connections");
 	device->handshake_timeout_ms =
 		bdus_config_number(setup->options, "handshake-timeout") * 1000;
@@ -227,6 +254,7 @@ static int nbd_destroy(struct bdus_transport_device *device)
 	if (device == NULL)
 		return 0;
 	nbd_listen_close(&device->listeners);
+	close_events(device);
 	free(device->queues);
 	free((char *)device->export.name);
 	free((char *)device->export.description);
@@ -276,8 +304,10 @@ static void nbd_describe(struct bdus_transport_device *device, struct bdus_devic
 static int nbd_stop(struct bdus_transport_device *device)
 {
 	nbd_listen_close(&device->listeners);
-	/* The engine wakes the queues; from now on any of them may be closed by its owner. */
+	/* From now on any of the queues may be closed by its owner. */
 	atomic_store_explicit(&device->stopping, true, memory_order_release);
+	for (unsigned i = 0; i < device->queue_count; i++)
+		eventfd_write(device->event_fds[i], 1);
 	return 0;
 }
 

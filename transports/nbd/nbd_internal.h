@@ -17,7 +17,6 @@
 #include "export.h"
 #include "listen.h"
 #include "reply.h"
-#include "wait.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -43,7 +42,6 @@ struct nbd_handshake;
 
 /** What an event of a queue's epoll is about. */
 enum nbd_source {
-	NBD_SOURCE_WAKE,
 	NBD_SOURCE_INBOX,
 	NBD_SOURCE_LISTENER,
 	NBD_SOURCE_CONNECTION,
@@ -137,9 +135,17 @@ struct nbd_batch {
 struct bdus_transport_queue {
 	struct bdus_transport_device *device;
 	unsigned index;
-	struct nbd_waiter waiter;
-	struct nbd_watch wake;
-	/** An event fd. Any thread: wakes the queue for its inbox or for `stopping`. */
+	struct bdus_queue *host;
+	struct bdus_loop *loop;
+	/** The sockets; one call waits for it. */
+	int epoll_fd;
+	struct bdus_call events_call;
+	/** For the next deadline, which is at `timer_ns`; UINT64_MAX while it is not armed. */
+	struct bdus_call timer_call;
+	uint64_t timer_ns;
+	struct bdus_call idle_call;
+	bool idle_check_armed;
+	/** The device's event fd for this queue. Any thread: for its inbox or for `stopping`. */
 	struct nbd_watch event;
 	struct bdus_pool *pool;
 	struct nbd_request *free_requests;
@@ -154,7 +160,7 @@ struct bdus_transport_queue {
 	/** With replies that can be sent. */
 	struct base_list unsent;
 	unsigned in_engine;
-	/** Requests were served since the pool was last trimmed. */
+	/** Requests came since the last idle check. */
 	bool busy;
 	bool stopping;
 	uint64_t stop_deadline_ns;
@@ -177,6 +183,8 @@ struct bdus_transport_device {
 	uint64_t busy_poll_ns;
 	unsigned queue_depth;
 	unsigned queue_count;
+	/** One for each queue; they live as long as the device. Any thread may write. */
+	int *event_fds;
 	/** Filled by the queues' owners before start(). */
 	struct bdus_transport_queue **queues;
 	/** Any thread. */
@@ -233,13 +241,14 @@ bool nbd_connection_send_handshake(struct nbd_connection *connection);
 /** Frees the replies in line. */
 void nbd_connection_drop_replies(struct nbd_connection *connection);
 
-/* ---- queue.c: the event loop --------------------------------------------------------------- */
+/* ---- queue.c: events and turns --------------------------------------------------------------- */
 
-int nbd_queue_open(struct bdus_transport_device *device, unsigned index, int wake_fd,
+int nbd_queue_open(struct bdus_transport_device *device, unsigned index, struct bdus_queue *host,
 		   struct bdus_transport_queue **queue);
 void nbd_queue_close(struct bdus_transport_queue *queue);
-int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity,
-		    int timeout_ms);
+int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity);
+/** Begins to watch for a quiet while, after which memory is given back. */
+void nbd_queue_check_idle(struct bdus_transport_queue *queue);
 void nbd_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const *ios,
 		      unsigned count);
 /** Any thread. */

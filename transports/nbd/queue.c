@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The event loop of one queue, driven by the engine's calls to fetch and commit. One turn: send the
- * replies that are ready, wait for events, take requests from the connections that have input.
+ * One queue, driven by the engine's loop: commit sends the replies that are ready, events of the
+ * sockets put connections in line, fetch takes requests from those that have input.
  *
  * Sockets are watched edge-triggered. A connection that may have input is in `ready` until its
  * socket was seen empty, so that under load no event is needed to go on reading; one that may not
@@ -12,6 +12,7 @@
 #include "nbd_internal.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -30,7 +31,7 @@ static int watch(const struct bdus_transport_queue *queue, struct nbd_watch *wat
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = watched};
 
-	if (epoll_ctl(queue->waiter.epoll_fd, EPOLL_CTL_ADD, watched->fd, &event) != 0)
+	if (epoll_ctl(queue->epoll_fd, EPOLL_CTL_ADD, watched->fd, &event) != 0)
 		return base_error_errno(errno, "cannot watch an event fd");
 	return 0;
 }
@@ -45,24 +46,31 @@ static void init_lists(struct bdus_transport_queue *queue)
 	base_list_init(&queue->inbox);
 }
 
+static int watch_events(struct bdus_transport_queue *queue)
+{
+	asys_prep_poll(&queue->events_call.message, queue->epoll_fd, POLLIN);
+	return bdus_loop_send(queue->loop, &queue->events_call);
+}
+
 static int open_resources(struct bdus_transport_queue *queue)
 {
 	int error;
 
-	queue->event.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (queue->event.fd < 0)
-		return base_error_errno(errno, "cannot create an eventfd");
-	queue->waiter.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (queue->waiter.epoll_fd < 0)
+	queue->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (queue->epoll_fd < 0)
 		return base_error_errno(errno, "cannot create an epoll");
 	queue->pool = bdus_pool_create(KEEP_BYTES);
 	if (queue->pool == NULL)
 		return base_error(ENOMEM, "out of memory for a queue's pool");
-	error = watch(queue, &queue->wake);
-	return error != 0 ? error : watch(queue, &queue->event);
+	error = watch(queue, &queue->event);
+	return error != 0 ? error : watch_events(queue);
 }
 
-int nbd_queue_open(struct bdus_transport_device *device, unsigned index, int wake_fd,
+static void on_events(struct bdus_call *call);
+static void on_timer(struct bdus_call *call);
+static void on_idle_check(struct bdus_call *call);
+
+int nbd_queue_open(struct bdus_transport_device *device, unsigned index, struct bdus_queue *host,
 		   struct bdus_transport_queue **queue)
 {
 	struct bdus_transport_queue *const opened = calloc(1, sizeof(*opened));
@@ -72,9 +80,14 @@ int nbd_queue_open(struct bdus_transport_device *device, unsigned index, int wak
 		return base_error(ENOMEM, "out of memory for queue %u", index);
 	opened->device = device;
 	opened->index = index;
-	opened->waiter = (struct nbd_waiter){-1, device->busy_poll_ns, 0};
-	opened->wake = (struct nbd_watch){NBD_SOURCE_WAKE, wake_fd};
-	opened->event = (struct nbd_watch){NBD_SOURCE_INBOX, -1};
+	opened->host = host;
+	opened->loop = bdus_host_loop(host);
+	opened->timer_ns = UINT64_MAX;
+	opened->idle_call.completed = on_idle_check;
+	opened->epoll_fd = -1;
+	opened->events_call.completed = on_events;
+	opened->timer_call.completed = on_timer;
+	opened->event = (struct nbd_watch){NBD_SOURCE_INBOX, device->event_fds[index]};
 	init_lists(opened);
 	pthread_mutex_init(&opened->inbox_lock, NULL);
 	error = open_resources(opened);
@@ -82,6 +95,7 @@ int nbd_queue_open(struct bdus_transport_device *device, unsigned index, int wak
 		nbd_queue_close(opened);
 		return error;
 	}
+	bdus_loop_allow_polling(opened->loop, device->busy_poll_ns);
 	device->queues[index] = opened;
 	*queue = opened;
 	return 0;
@@ -111,15 +125,16 @@ void nbd_queue_close(struct bdus_transport_queue *queue)
 	if (queue == NULL)
 		return;
 	queue->stopping = true;
+	bdus_loop_end_call(queue->loop, &queue->events_call);
+	bdus_loop_end_call(queue->loop, &queue->timer_call);
+	bdus_loop_end_call(queue->loop, &queue->idle_call);
 	nbd_queue_take_inbox(queue);
 	kill_all(queue);
 	reap_dead(queue);
 	nbd_request_free_slabs(queue);
 	bdus_pool_destroy(queue->pool);
-	if (queue->waiter.epoll_fd >= 0)
-		close(queue->waiter.epoll_fd);
-	if (queue->event.fd >= 0)
-		close(queue->event.fd);
+	if (queue->epoll_fd >= 0)
+		close(queue->epoll_fd);
 	pthread_mutex_destroy(&queue->inbox_lock);
 	queue->device->queues[queue->index] = NULL;
 	free(queue);
@@ -195,15 +210,53 @@ static void expire(struct bdus_transport_queue *queue)
 		kill_all(queue);
 }
 
-/** Shortens @timeout_ms (negative: none) to what is left until @deadline_ns. */
-static int shorten(int timeout_ms, uint64_t deadline_ns)
+/** Has the loop wake the queue when the next thing is due. */
+static void arm_timer(struct bdus_transport_queue *queue)
 {
-	const int left_ms = base_remaining_ms(deadline_ns);
+	const uint64_t when_ns = next_deadline_ns(queue);
 
-	return timeout_ms >= 0 && timeout_ms < left_ms ? timeout_ms : left_ms;
+	if (when_ns >= queue->timer_ns)
+		return;
+	/* One that was armed for later comes back, and then finds nothing due. */
+	if (queue->timer_ns != UINT64_MAX) {
+		bdus_loop_cancel(queue->loop, &queue->timer_call);
+		return;
+	}
+	asys_prep_timeout(&queue->timer_call.message, when_ns);
+	if (bdus_loop_send(queue->loop, &queue->timer_call) == 0)
+		queue->timer_ns = when_ns;
 }
 
-/* ---- the loop ------------------------------------------------------------------------------ */
+static void on_timer(struct bdus_call *call)
+{
+	struct bdus_transport_queue *const queue =
+		base_container_of(call, struct bdus_transport_queue, timer_call);
+
+	queue->timer_ns = UINT64_MAX;
+	bdus_host_make_ready(queue->host);
+}
+
+/** After a quiet while the memory of past requests goes back to the system. */
+static void on_idle_check(struct bdus_call *call)
+{
+	struct bdus_transport_queue *const queue =
+		base_container_of(call, struct bdus_transport_queue, idle_call);
+
+	queue->idle_check_armed = false;
+	if (!queue->busy && queue->in_engine == 0)
+		bdus_pool_trim(queue->pool);
+	else
+		nbd_queue_check_idle(queue);
+}
+
+void nbd_queue_check_idle(struct bdus_transport_queue *queue)
+{
+	queue->busy = false;
+	asys_prep_timeout(&queue->idle_call.message, base_deadline_ns(TRIM_MS));
+	queue->idle_check_armed = bdus_loop_send(queue->loop, &queue->idle_call) == 0;
+}
+
+/* ---- events -------------------------------------------------------------------------------- */
 
 static void handle_event(struct bdus_transport_queue *queue, const struct epoll_event *event)
 {
@@ -211,9 +264,6 @@ static void handle_event(struct bdus_transport_queue *queue, const struct epoll_
 	eventfd_t count;
 
 	switch (watched->source) {
-	case NBD_SOURCE_WAKE:
-		/* The engine reads it. */
-		break;
 	case NBD_SOURCE_INBOX:
 		eventfd_read(watched->fd, &count);
 		nbd_queue_take_inbox(queue);
@@ -228,34 +278,18 @@ static void handle_event(struct bdus_transport_queue *queue, const struct epoll_
 	}
 }
 
-/** After a quiet while the memory of past requests goes back to the system. */
-static bool may_trim(const struct bdus_transport_queue *queue, int timeout_ms)
+static void on_events(struct bdus_call *call)
 {
-	return queue->busy && queue->in_engine == 0 && (timeout_ms < 0 || timeout_ms > TRIM_MS);
-}
-
-static int wait_for_events(struct bdus_transport_queue *queue, int timeout_ms)
-{
-	const uint64_t deadline_ns = next_deadline_ns(queue);
+	struct bdus_transport_queue *const queue =
+		base_container_of(call, struct bdus_transport_queue, events_call);
 	struct epoll_event events[EVENTS];
-	bool trim;
-	int count;
+	const int count = epoll_wait(queue->epoll_fd, events, EVENTS, 0);
 
-	if (deadline_ns != UINT64_MAX)
-		timeout_ms = shorten(timeout_ms, deadline_ns);
-	trim = may_trim(queue, timeout_ms);
-	/* With requests in the engine, the processor is needed to complete them. */
-	count = nbd_wait(&queue->waiter, events, EVENTS, trim ? TRIM_MS : timeout_ms,
-			 queue->in_engine == 0);
-	if (count < 0)
-		return errno == EINTR ? 0 : base_error_errno(errno, "cannot wait for clients");
-	if (count == 0 && trim) {
-		bdus_pool_trim(queue->pool);
-		queue->busy = false;
-	}
 	for (int i = 0; i < count; i++)
 		handle_event(queue, &events[i]);
-	return 0;
+	bdus_host_make_ready(queue->host);
+	/* A loop that ends takes no more. */
+	watch_events(queue);
 }
 
 static void send_unsent(struct bdus_transport_queue *queue)
@@ -278,8 +312,11 @@ static void take_requests(struct bdus_transport_queue *queue, struct nbd_batch *
 		nbd_connection_receive(base_list_entry(element, struct nbd_connection, ready_link),
 				       batch);
 	}
-	if (batch->count != 0)
-		queue->busy = true;
+	if (batch->count == 0)
+		return;
+	queue->busy = true;
+	if (!queue->idle_check_armed)
+		nbd_queue_check_idle(queue);
 }
 
 /** What else has to be done from time to time. */
@@ -294,11 +331,9 @@ static void tend(struct bdus_transport_queue *queue)
 		reap_dead(queue);
 }
 
-int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity,
-		    int timeout_ms)
+int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity)
 {
 	struct nbd_batch batch = {.ios = ios};
-	int error;
 
 	send_unsent(queue);
 	tend(queue);
@@ -306,28 +341,36 @@ int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, un
 		return -ENODEV;
 	batch.capacity =
 		(unsigned)base_min(capacity, queue->device->queue_depth - queue->in_engine);
-	if (batch.capacity != 0 && !base_list_is_empty(&queue->ready))
-		timeout_ms = 0;
-	error = wait_for_events(queue, timeout_ms);
-	if (error != 0)
-		return error;
 	take_requests(queue, &batch);
+	/* What was refused is answered already. */
+	send_unsent(queue);
+	if (batch.capacity > batch.count && !base_list_is_empty(&queue->ready))
+		bdus_host_make_ready(queue->host);
+	arm_timer(queue);
 	return (int)batch.count;
+}
+
+static void take_back(struct bdus_transport_queue *queue, struct bdus_io *io)
+{
+	struct nbd_request *const request = base_container_of(io, struct nbd_request, io);
+	struct nbd_connection *const connection = request->connection;
+
+	queue->in_engine--;
+	connection->in_engine--;
+	if (base_likely(connection->state != NBD_CONNECTION_DEAD))
+		nbd_connection_answer(connection, request, io->result);
+	else
+		nbd_request_put(request);
 }
 
 void nbd_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const *ios,
 		      unsigned count)
 {
-	for (unsigned i = 0; i < count; i++) {
-		struct nbd_request *const request =
-			base_container_of(ios[i], struct nbd_request, io);
-		struct nbd_connection *const connection = request->connection;
-
-		queue->in_engine--;
-		connection->in_engine--;
-		if (base_likely(connection->state != NBD_CONNECTION_DEAD))
-			nbd_connection_answer(connection, request, ios[i]->result);
-		else
-			nbd_request_put(request);
-	}
+	for (unsigned i = 0; i < count; i++)
+		take_back(queue, ios[i]);
+	send_unsent(queue);
+	/* There may be room for requests that waited, and connections that have ended. */
+	if (!base_list_is_empty(&queue->ready) || !base_list_is_empty(&queue->dead) ||
+	    queue->stopping)
+		bdus_host_make_ready(queue->host);
 }

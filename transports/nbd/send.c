@@ -27,7 +27,7 @@ static void watch_output(struct nbd_connection *connection, bool watch)
 		return;
 	connection->watches_output = watch;
 	/* Cannot fail for a descriptor that is in the set: no memory is needed. */
-	epoll_ctl(connection->queue->waiter.epoll_fd, EPOLL_CTL_MOD, connection->socket.fd, &event);
+	epoll_ctl(connection->queue->epoll_fd, EPOLL_CTL_MOD, connection->socket.fd, &event);
 }
 
 /** Sends; 0 when the socket took nothing. A broken connection is killed, which is an error. */

@@ -560,8 +560,10 @@ static unsigned issue_some(struct bdus_transport_queue *queue, struct bdus_io **
 
 /* ---- a queue ------------------------------------------------------------------------------- */
 
-static int sim_open_queue(struct bdus_transport_device *device, unsigned index, int wake_fd,
-			  struct bdus_transport_queue **made)
+static void on_look(struct bdus_call *call);
+
+static int sim_open_queue(struct bdus_transport_device *device, unsigned index,
+			  struct bdus_queue *host, struct bdus_transport_queue **made)
 {
 	struct sim_world *const world = device->world;
 	struct bdus_transport_queue *queue;
@@ -579,7 +581,8 @@ static int sim_open_queue(struct bdus_transport_device *device, unsigned index, 
 		return base_error(ENOMEM, "no memory for a simulated queue");
 	queue->device = device;
 	queue->index = index;
-	queue->wake_fd = wake_fd;
+	queue->host = host;
+	queue->look_again.completed = on_look;
 	queue->owner = pthread_self();
 	queue->quota = device->operations / device->attrs.queues;
 	queue->wanted = device->attrs.queue_depth;
@@ -595,6 +598,7 @@ static int sim_open_queue(struct bdus_transport_device *device, unsigned index, 
 	world->queues++;
 	pthread_mutex_unlock(&world->lock);
 	owned_queue = queue;
+	bdus_host_make_ready(host);
 	*made = queue;
 	return 0;
 }
@@ -632,6 +636,7 @@ static void sim_close_queue(struct bdus_transport_queue *queue)
 		return;
 	device = queue->device;
 	expect(device->world, owned_queue == queue, "close_queue() outside its owner");
+	bdus_loop_end_call(bdus_host_loop(queue->host), &queue->look_again);
 	expect(device->world, queue->in_flight == 0 || queue->failed,
 	       "close_queue() with requests in flight");
 	expect(device->world, queue->gone || queue->failed || !queue->fetched,
@@ -686,12 +691,22 @@ static int fetch_now(struct bdus_transport_queue *queue, struct bdus_io **ios, u
 	return result;
 }
 
-/** Whether the engine woke the queue within @timeout_ms. */
-static bool wait_for_wake(const struct bdus_transport_queue *queue, int timeout_ms)
+/** Clients that wait for others look again soon. */
+static void look_again_later(struct bdus_transport_queue *queue)
 {
-	struct pollfd descriptor = {.fd = queue->wake_fd, .events = POLLIN};
+	if (queue->looks_again)
+		return;
+	asys_prep_timeout(&queue->look_again.message, base_deadline_ns(LOOK_AGAIN_MS));
+	queue->looks_again = bdus_loop_send(bdus_host_loop(queue->host), &queue->look_again) == 0;
+}
 
-	return poll(&descriptor, 1, timeout_ms) != 0;
+static void on_look(struct bdus_call *call)
+{
+	struct bdus_transport_queue *const queue =
+		base_container_of(call, struct bdus_transport_queue, look_again);
+
+	queue->looks_again = false;
+	bdus_host_make_ready(queue->host);
 }
 
 static bool check_fetch(struct bdus_transport_queue *queue, unsigned capacity)
@@ -705,27 +720,20 @@ static bool check_fetch(struct bdus_transport_queue *queue, unsigned capacity)
 	return !queue->gone && !queue->failed;
 }
 
-static int sim_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity,
-		     int timeout_ms)
+static int sim_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity)
 {
-	const uint64_t deadline_ns =
-		timeout_ms < 0 ? UINT64_MAX : base_deadline_ns((uint64_t)timeout_ms);
 	int result;
 
 	if (!check_fetch(queue, capacity))
 		return -ENODEV;
-	/* While start-up is under way, queue 0 must let the engine ask for its result. */
-	if (queue->index == 0 && !queue->device->world->available)
-		timeout_ms = 0;
-	for (;;) {
-		result = fetch_now(queue, ios, capacity);
-		if (result != 0 || timeout_ms == 0 || base_now_ns() >= deadline_ns)
-			break;
-		if (wait_for_wake(queue, LOOK_AGAIN_MS))
-			break;
-	}
+	result = fetch_now(queue, ios, capacity);
 	if (result == -ENODEV)
 		queue->gone = true;
+	/* While start-up is under way, queue 0 must let the engine ask for its result. */
+	else if (result > 0 || (queue->index == 0 && !queue->device->world->available))
+		bdus_host_make_ready(queue->host);
+	else if (result == 0)
+		look_again_later(queue);
 	return result;
 }
 
@@ -758,6 +766,8 @@ static void sim_commit(struct bdus_transport_queue *queue, struct bdus_io *const
 	for (unsigned i = 0; i < count; i++)
 		take_back(queue, ios[i]);
 	pthread_mutex_unlock(&world->lock);
+	/* Answers let the client go on. */
+	bdus_host_make_ready(queue->host);
 }
 
 extern const struct bdus_transport bdus_transport_sim;

@@ -73,7 +73,9 @@ enum sim_phase {
 struct bdus_transport_queue {
 	struct bdus_transport_device *device;
 	unsigned index;
-	int wake_fd;
+	struct bdus_queue *host;
+	struct bdus_call look_again;
+	bool looks_again;
 	pthread_t owner;
 	enum sim_phase phase;
 	/** What is asked for; drawn from nothing but the seed and the queue's index. */

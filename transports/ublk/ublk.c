@@ -11,7 +11,7 @@
  *	destroy     DEL_DEV                                    (nothing is left)
  *
  * START_DEV and STOP_DEV end only when requests have been served, by the same thread perhaps that
- * issued them. They are therefore errands: begun here, run by a child, watched by queue 0.
+ * issued them. They are therefore errands: begun here, run by a child, watched in queue 0's loop.
  *
  * When the process dies, the kernel ends the requests with errors and removes /dev/ublkbN by
  *itself; /dev/ublkcN stays, with our tag in it, until somebody removes it.
@@ -24,6 +24,7 @@
 #include <bdus/driver.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -307,26 +308,76 @@ static struct ublk_command make_command(const struct bdus_transport_device *devi
 	};
 }
 
+/* The engine asks for the start's result after the turn that this makes. */
+static void on_start_news(struct bdus_call *call)
+{
+	(void)call;
+}
+
+static void on_stop_ended(struct bdus_call *call)
+{
+	struct bdus_transport_device *const device =
+		base_container_of(call, struct bdus_transport_device, stop_watch);
+	int result;
+
+	/* -ENODEV: somebody removed it, which ends the queues. */
+	if (ublk_errand_wait(device->stop, 0, &result) == 0 || result >= 0 || result == -ENODEV ||
+	    !device->main_queue)
+		return;
+	ublk_queue_fail(device->main_queue,
+			base_error_errno(-result, "ublk: the kernel failed STOP_DEV of device %u",
+					 device->number));
+}
+
+/* Begins @command, whose end completes @watch. */
+static int begin_errand(struct bdus_transport_device *device, struct ublk_errand *errand,
+			const struct ublk_command *command, struct bdus_call *watch)
+{
+	const int result = ublk_errand_begin(errand, command);
+
+	if (result < 0 || !device->main_queue)
+		return result;
+	asys_prep_poll(&watch->message, ublk_errand_fd(errand), POLLHUP);
+	return bdus_loop_send(ublk_queue_loop(device->main_queue), watch);
+}
+
 static int ublk_start(struct bdus_transport_device *device)
 {
 	const struct ublk_command command =
 		make_command(device, UBLK_ABI_CTRL_START_DEV, (uint64_t)getpid());
-	const int result = ublk_errand_begin(device->start, &command);
+	int result;
 
+	device->start_watch.completed = on_start_news;
+	device->start_timer.completed = on_start_news;
+	result = begin_errand(device, device->start, &command, &device->start_watch);
 	if (result < 0)
 		return result;
 	device->start_deadline_ns = base_deadline_ns(UBLK_COMMAND_TIMEOUT_MS);
-	device->watched = device->start;
-	return 0;
+	asys_prep_timeout(&device->start_timer.message, device->start_deadline_ns);
+	return bdus_loop_send(ublk_queue_loop(device->main_queue), &device->start_timer);
 }
 
 static void forget_start(struct bdus_transport_device *device)
 {
-	if (device->watched == device->start)
-		device->watched = NULL;
+	if (device->main_queue) {
+		struct bdus_loop *const loop = ublk_queue_loop(device->main_queue);
+
+		bdus_loop_cancel(loop, &device->start_timer);
+		bdus_loop_cancel(loop, &device->start_watch);
+	}
 	ublk_errand_destroy(device->start);
 	device->start = NULL;
 	device->start_deadline_ns = 0;
+}
+
+void ublk_device_leave_loop(struct bdus_transport_device *device)
+{
+	struct bdus_loop *const loop = ublk_queue_loop(device->main_queue);
+
+	device->main_queue = NULL;
+	bdus_loop_end_call(loop, &device->start_timer);
+	bdus_loop_end_call(loop, &device->start_watch);
+	bdus_loop_end_call(loop, &device->stop_watch);
 }
 
 static int ublk_start_result(struct bdus_transport_device *device)
@@ -354,27 +405,9 @@ static int ublk_start_result(struct bdus_transport_device *device)
 static int ublk_stop(struct bdus_transport_device *device)
 {
 	const struct ublk_command command = make_command(device, UBLK_ABI_CTRL_STOP_DEV, 0);
-	const int result = ublk_errand_begin(device->stop, &command);
 
-	if (result == 0)
-		device->watched = device->stop;
-	return result;
-}
-
-int ublk_device_on_errand(struct bdus_transport_device *device)
-{
-	struct ublk_errand *const errand = device->watched;
-	int result;
-
-	if (!errand || ublk_errand_wait(errand, 0, &result) == 0)
-		return 0;
-	device->watched = NULL;
-	/* start_result() tells of START_DEV. -ENODEV: somebody removed it, which ends the queues.
-	 */
-	if (errand == device->start || result >= 0 || result == -ENODEV)
-		return 0;
-	return base_error_errno(-result, "ublk: the kernel failed STOP_DEV of device %u",
-				device->number);
+	device->stop_watch.completed = on_stop_ended;
+	return begin_errand(device, device->stop, &command, &device->stop_watch);
 }
 
 static void ublk_describe(struct bdus_transport_device *device, struct bdus_device_info *info)

@@ -5,7 +5,7 @@
  *	ublk.c       the ops table; a device's life
  *	control.c    commands on /dev/ublk-control, each with a time limit
  *	errand.c     those that wait for requests, in a child
- *	queue.c      the way of requests: one ring a queue
+ *	queue.c      the way of requests
  *	translate.c  kernel structures to ours and back; pure functions
  *	probe.c      what this machine and this user can do
  *	find.c       devices that exist, seen from other processes
@@ -172,23 +172,29 @@ struct bdus_transport_device {
 	unsigned queues;
 	unsigned depth;
 	struct ublk_limits limits;
-	/** The errand that queue 0 watches. Owned, like all that makes commands, by the main
-	 * thread. */
-	struct ublk_errand *watched;
+	/** Queue 0 while it is open, in whose loop the errands are watched. */
+	struct bdus_transport_queue *main_queue;
 	/** Until when START_DEV must have ended; 0 when it is not under way. */
 	uint64_t start_deadline_ns;
+	/** Calls of queue 0's loop: for the ends of the errands, and for that deadline. */
+	struct bdus_call start_watch;
+	struct bdus_call stop_watch;
+	struct bdus_call start_timer;
 };
 
-int ublk_queue_open(struct bdus_transport_device *device, unsigned index, int wake_fd,
+int ublk_queue_open(struct bdus_transport_device *device, unsigned index, struct bdus_queue *host,
 		    struct bdus_transport_queue **queue);
-int ublk_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity,
-		     int timeout_ms);
+int ublk_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity);
 void ublk_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const *ios,
 		       unsigned count);
 void ublk_queue_close(struct bdus_transport_queue *queue);
 
-/** For queue 0: the watched errand has something to say. An error ends the device. */
-int ublk_device_on_errand(struct bdus_transport_device *device);
+struct bdus_loop *ublk_queue_loop(struct bdus_transport_queue *queue);
+/** Has the queue fail with @result and the last message. */
+void ublk_queue_fail(struct bdus_transport_queue *queue, int result);
+
+/** Queue 0 is being closed: nothing of the device stays in its loop. */
+void ublk_device_leave_loop(struct bdus_transport_device *device);
 
 /* ---- probe.c ------------------------------------------------------------------------------- */
 

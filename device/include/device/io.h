@@ -50,6 +50,7 @@ static inline void bdus_io_prepare(struct bdus_io *io, enum bdus_op op, unsigned
 	io->request.offset_bytes = offset_bytes;
 	io->request.length_bytes = length_bytes;
 	io->request.data = data;
+	io->request.payload_buffer = 0;
 	io->request.driver_data = NULL;
 }
 

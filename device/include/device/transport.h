@@ -3,29 +3,32 @@
  * The contract between the engine and a way in. A transport is one table of functions; it is named
  * in transports/table.c and nowhere else.
  *
- * Life of a device, with the thread that each call is made on ("main" is the thread that called
- * bdus_manage_run() or bdus_run(); it also owns queue 0):
+ * Life of a device, with the thread that each call is made on ("main" is the thread that creates
+ * the device; it also serves queue 0):
  *
  *	probe                       any thread, no device
  *	create                      main
- *	open_queue (each queue)     the thread that owns the queue from then on
+ *	open_queue (each queue)     the thread whose loop serves the queue from then on
  *	start                       main, once every queue is open
- *	fetch / commit              the queue's owner, until fetch returns -ENODEV
- *	start_result                main, after start and each fetch of queue 0, until it
+ *	fetch / commit              the loop's thread, until fetch fails
+ *	start_result                main, after start and each turn of queue 0's loop, until it
  *	                            returns non-zero
  *	stop                        main, at most once
- *	close_queue (each queue)    the queue's owner, after -ENODEV, or when start-up failed
+ *	close_queue (each queue)    the loop's thread, after fetch failed or before start; or,
+ *	                            whatever is in flight, when the loop's ring is gone
  *	destroy                     main, after every queue was closed
  *
  * scan, identify, flush and remove are called from other processes than the one that serves.
  *
  * Functions return 0 or a positive count, or a negative errno after base_error(). None of them may
- * wait without a limit, but for fetch with a negative timeout.
+ * wait without a limit, and those of a queue not at all: what a queue waits for are calls that it
+ * sends in its loop (device/loop.h), whose completions say bdus_host_make_ready().
  */
 #ifndef DEVICE_TRANSPORT_H
 #define DEVICE_TRANSPORT_H
 
 #include "device/io.h"
+#include "device/loop.h"
 
 #include <bdus/manage.h>
 
@@ -75,20 +78,17 @@ struct bdus_transport {
 	int (*create)(const struct bdus_transport_setup *setup,
 		      struct bdus_transport_device **device);
 
-	/**
-	 * Opens queue @index of attrs->queues. fetch() on it must return (0 is enough) whenever
-	 * @wake_fd is readable; the engine reads it. The fd stays the engine's. Required.
-	 */
-	int (*open_queue)(struct bdus_transport_device *device, unsigned index, int wake_fd,
-			  struct bdus_transport_queue **queue);
+	/** Opens queue @index of attrs->queues in the loop of @host. Required. */
+	int (*open_queue)(struct bdus_transport_device *device, unsigned index,
+			  struct bdus_queue *host, struct bdus_transport_queue **queue);
 
 	/** Begins to make the device available; requests may arrive from now on. Required. */
 	int (*start)(struct bdus_transport_device *device);
 
 	/**
 	 * 1 once clients can reach the device, 0 while that is under way, else why not. Asked
-	 * right after start(); when it would say something new later, fetch() on queue 0 must
-	 * return. Required.
+	 * right after start(); when it would say something new later, a call of queue 0 must
+	 * complete. Required.
 	 */
 	int (*start_result)(struct bdus_transport_device *device);
 
@@ -97,24 +97,33 @@ struct bdus_transport {
 	void (*describe)(struct bdus_transport_device *device, struct bdus_device_info *info);
 
 	/**
-	 * Waits for requests, at most @timeout_ms (negative: no limit, 0: not at all), and stores
-	 * up to @capacity (at least 1) of them. Also makes everything committed before visible to
-	 * clients, before it waits. Returns their number; 0 on timeout or when woken; -ENODEV when
-	 * no request will come any more and every fetched one was committed; any other error ends
-	 * the device. Required.
+	 * Stores up to @capacity (at least 1) requests that have arrived, without waiting. Called
+	 * once after each bdus_host_make_ready(), which it calls itself when there are more than
+	 * fit. Returns their number; -ENODEV when no request will come any more and every fetched
+	 * one was committed; any other error ends the device. Required.
 	 */
-	int (*fetch)(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity,
-		     int timeout_ms);
+	int (*fetch)(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity);
 
-	/** Takes back @count (at most BDUS_BATCH) completed requests with their results. Required.
+	/**
+	 * Takes back @count (at most BDUS_BATCH) completed requests with their results, and sends
+	 * to clients what it can without waiting, or prepares it for the loop's next system call.
+	 * Required.
 	 */
 	void (*commit)(struct bdus_transport_queue *queue, struct bdus_io *const *ios,
 		       unsigned count);
 
 	/**
+	 * Copies between memory and the payload of @io, whose `payload_buffer` is set and tells
+	 * which of the transport's requests it is a part of: to @memory for a write, from it for a
+	 * read. Required where such payloads are made.
+	 */
+	int (*copy_payload)(struct bdus_transport_queue *queue, struct bdus_io *io,
+			    uint64_t skip_bytes, void *memory, size_t length_bytes);
+
+	/**
 	 * Begins to end the device: no new client requests, those in flight are finished. Every
-	 * queue's fetch then comes to return -ENODEV. The engine wakes every queue after this call
-	 * and goes on fetching and committing. Required.
+	 * queue then becomes ready, from its own thread, and its fetch comes to return -ENODEV.
+	 * Required.
 	 */
 	int (*stop)(struct bdus_transport_device *device);
 

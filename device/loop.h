@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the engine's own files know of a loop, beyond what transports do.
+ */
+#ifndef DEVICE_INTERNAL_LOOP_H
+#define DEVICE_INTERNAL_LOOP_H
+
+#include "base/list.h"
+#include "device/io.h"
+#include "device/loop.h"
+
+#include <asys.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/** Something that is looked at after each turn, for as long as it is in the loop's list. */
+struct bdus_loop_hook {
+	struct base_list link;
+	void (*run)(struct bdus_loop_hook *hook);
+};
+
+struct bdus_loop {
+	struct asys *asys;
+	pthread_t owner;
+	uint32_t flags;
+	/** Within a turn: callbacks run, and nothing may be closed. */
+	bool in_turn;
+	/** Requests are served within `submit` and may take long there: keep turns short. */
+	bool serves_in_place;
+	/** Most requests that one turn fetches. */
+	unsigned batch;
+	/** How often bdus_loop_process() was called. */
+	unsigned turns;
+
+	struct base_list queues;
+	/** Queues whose transport has something to hand over, and those with results to commit. */
+	struct base_list ready;
+	struct base_list dirty;
+	struct base_list hooks;
+	/** Completed calls that bdus_loop_end_call() came upon. */
+	struct asys_message *stashed;
+	struct asys_message **stashed_end;
+
+	/** Busy polling: the most allowed, and how long pays off at present. */
+	uint64_t most_awake_ns;
+	uint64_t awake_ns;
+
+	unsigned files;
+	bool *file_used;
+	unsigned buffers;
+	bool *buffer_used;
+
+	/** Completions from other threads, last first. */
+	_Alignas(64) _Atomic(struct bdus_io *) remote;
+	/** Set while the owner waits, is about to, or is outside, and would not look at `remote`.
+	 */
+	atomic_bool sleeping;
+};
+
+void bdus_loop_add_hook(struct bdus_loop *loop, struct bdus_loop_hook *hook);
+/** Takes one that is in no list. */
+void bdus_loop_remove_hook(struct bdus_loop_hook *hook);
+
+/** Hands in a completion. Any thread. */
+void bdus_loop_push_remote(struct bdus_loop *loop, struct bdus_io *io);
+
+/** One turn, which leaves what it committed to the next one's system call. */
+int bdus_loop_turn(struct bdus_loop *loop, int timeout_ms);
+
+#endif

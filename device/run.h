@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Running a driver to its device's end: what bdus_manage_run() and bdus_run() have in common.
+ */
+#ifndef DEVICE_RUN_H
+#define DEVICE_RUN_H
+
+#include <bdus/manage.h>
+
+struct bdus_device;
+
+/** What bdus_run_driver() works from; see struct bdus_run_options for fields of the same name. */
+struct bdus_run_config {
+	const struct bdus_driver *driver;
+	/** What the driver's instance is before `open` sets it; for drivers inside the library. */
+	void *instance;
+	const char *const *driver_options;
+	unsigned driver_option_count;
+	const char *transport;
+	/** "auto" takes only ways in that make a block special file. */
+	bool block_device_only;
+	uint32_t queues;
+	uint32_t queue_depth;
+	bool read_only;
+	bool no_partition_scan;
+	bool lock_memory;
+	bool daemonize;
+
+	/**
+	 * Called once limits are settled, before any request, on the main thread; @attrs and @info
+	 * stay valid until `close`. An error ends the run. NULL for none.
+	 */
+	int (*created)(void *opaque, struct bdus_device *device,
+		       const struct bdus_device_attrs *attrs, const struct bdus_device_info *info);
+	/** Called once clients can reach the device, with no request in a driver's `handle`. */
+	int (*available)(const struct bdus_device_info *info, void *opaque);
+	void *opaque;
+};
+
+/** The life of a device: creates, serves and removes it. Returns as bdus_manage_run() does. */
+int bdus_run_driver(const struct bdus_run_config *config);
+
+#endif
