@@ -55,6 +55,8 @@ struct bdus_transport_queue {
 	/* The kernel's requests, by tag; read-only. */
 	const struct ublk_abi_io_desc *descriptors;
 	size_t descriptors_bytes;
+	/* First of the ring's buffers that hold payloads, by tag; -1 where those are memory. */
+	int first_buffer;
 	/* Payloads, by tag. Never touched memory takes no room. */
 	uint8_t *payloads;
 	size_t payload_stride;
@@ -127,6 +129,12 @@ static int map_payloads(struct bdus_transport_queue *queue)
 
 static void on_command(struct bdus_call *call);
 
+/* Where the kernel shall put the pages of the tag's next request: see ublk_auto_buf_reg. */
+static uint64_t buffer_of(const struct bdus_transport_queue *queue, unsigned tag)
+{
+	return queue->first_buffer < 0 ? 0 : (unsigned)queue->first_buffer + tag;
+}
+
 /* Sends the tag's command; what the loop does not take comes back never. */
 static void send_command(struct bdus_transport_queue *queue, uint32_t number, unsigned tag,
 			 int32_t result)
@@ -135,7 +143,7 @@ static void send_command(struct bdus_transport_queue *queue, uint32_t number, un
 
 	ublk_abi_io_cmd_set_result(&slot->body, result);
 	asys_prep_uring_cmd(&slot->call.message, queue->file, number, &slot->body,
-			    sizeof(slot->body), 0);
+			    sizeof(slot->body), buffer_of(queue, tag));
 	slot->call.message.flags = ASYS_FIXED_FILE;
 	if (base_unlikely(bdus_loop_send(queue->loop, &slot->call) < 0))
 		queue->retired++;
@@ -151,7 +159,8 @@ static void init_slots(struct bdus_transport_queue *queue)
 		slot->call.completed = on_command;
 		ublk_abi_io_cmd_set_queue_id(&slot->body, (uint16_t)queue->index);
 		ublk_abi_io_cmd_set_tag(&slot->body, (uint16_t)tag);
-		ublk_abi_io_cmd_set_addr(&slot->body, (uintptr_t)payload_of(queue, tag));
+		if (queue->first_buffer < 0)
+			ublk_abi_io_cmd_set_addr(&slot->body, (uintptr_t)payload_of(queue, tag));
 	}
 }
 
@@ -192,6 +201,12 @@ static int fetch_all(struct bdus_transport_queue *queue)
 	return result;
 }
 
+static int reserve_buffers(struct bdus_transport_queue *queue)
+{
+	queue->first_buffer = bdus_loop_add_buffers(queue->loop, queue->depth);
+	return queue->first_buffer < 0 ? queue->first_buffer : 0;
+}
+
 static int check_ring(struct bdus_transport_queue *queue)
 {
 	const int result = bdus_loop_ring_error(queue->loop);
@@ -219,7 +234,7 @@ static int open_queue(struct bdus_transport_queue *queue)
 		return queue->file;
 	result = map_descriptors(queue);
 	if (result == 0)
-		result = map_payloads(queue);
+		result = queue->device->zero_copy ? reserve_buffers(queue) : map_payloads(queue);
 	if (result < 0)
 		return result;
 	init_slots(queue);
@@ -243,6 +258,7 @@ int ublk_queue_open(struct bdus_transport_device *device, unsigned index, struct
 	queue->host = host;
 	queue->loop = bdus_host_loop(host);
 	queue->file = -1;
+	queue->first_buffer = -1;
 	queue->idle_call.completed = on_idle_check;
 	queue->commit_number = ublk_control_is_encoded(device->control)
 				       ? (uint32_t)UBLK_ENCODE_IO(UBLK_ABI_IO_COMMIT_AND_FETCH)
@@ -266,6 +282,8 @@ void ublk_queue_close(struct bdus_transport_queue *queue)
 		ublk_device_leave_loop(queue->device);
 	bdus_loop_end_call(queue->loop, &queue->idle_call);
 	bdus_loop_remove_file(queue->loop, queue->file);
+	if (queue->first_buffer >= 0)
+		bdus_loop_remove_buffers(queue->loop, (unsigned)queue->first_buffer, queue->depth);
 	if (queue->descriptors)
 		munmap((void *)(uintptr_t)queue->descriptors, queue->descriptors_bytes);
 	if (queue->payloads)
@@ -321,6 +339,17 @@ static void commit_result(struct bdus_transport_queue *queue, unsigned tag, int3
 	send_command(queue, queue->commit_number, tag, result);
 }
 
+/* The payload is in the ring, and not for this process to see. */
+static void refer_to_buffer(struct bdus_transport_queue *queue, unsigned tag,
+			    struct bdus_request *request)
+{
+	if (request->op != BDUS_OP_READ && request->op != BDUS_OP_WRITE)
+		return;
+	request->data = NULL;
+	request->payload_buffer = (unsigned)queue->first_buffer + tag + 1;
+	request->payload_offset_bytes = 0;
+}
+
 /* A tag's command is back: with a request, or because there will be none. */
 static void on_command(struct bdus_call *call)
 {
@@ -337,6 +366,8 @@ static void on_command(struct bdus_call *call)
 		commit_result(queue, tag, -EIO);
 		return;
 	}
+	if (queue->first_buffer >= 0)
+		refer_to_buffer(queue, tag, &slot->io.request);
 	queue->arrived[queue->arrived_count++] = &slot->io;
 	tell(queue);
 }
@@ -349,7 +380,11 @@ static void on_idle_check(struct bdus_call *call)
 		base_container_of(call, struct bdus_transport_queue, idle_call);
 
 	queue->idle_check_armed = false;
-	queue->trim_due = !queue->busy;
+	if (queue->busy) {
+		arm_idle_check(queue);
+		return;
+	}
+	queue->trim_due = true;
 	tell(queue);
 }
 
@@ -398,6 +433,23 @@ int ublk_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, u
 			arm_idle_check(queue);
 	}
 	return (int)take_arrived(queue, ios, capacity);
+}
+
+/* Reading the character device at the place that stands for a request reads its pages. */
+int ublk_queue_copy_payload(struct bdus_transport_queue *queue, struct bdus_io *io,
+			    uint64_t skip_bytes, void *memory, size_t length_bytes)
+{
+	const struct bdus_request *const request = &io->request;
+	const uint64_t tag = request->payload_buffer - 1 - (unsigned)queue->first_buffer;
+	const uint64_t place =
+		UBLK_ABI_COPY_START + ((uint64_t)queue->index << UBLK_ABI_COPY_QUEUE_SHIFT) +
+		(tag << UBLK_ABI_COPY_TAG_SHIFT) + request->payload_offset_bytes + skip_bytes;
+	const int fd = queue->device->char_fd;
+	const ssize_t done = request->op == BDUS_OP_WRITE
+				     ? pread(fd, memory, length_bytes, (off_t)place)
+				     : pwrite(fd, memory, length_bytes, (off_t)place);
+
+	return done == (ssize_t)length_bytes ? 0 : -EIO;
 }
 
 void ublk_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const *ios,

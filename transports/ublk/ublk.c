@@ -45,6 +45,13 @@ static const struct bdus_option ublk_options[] = {
 		.help = "make a device that its owner can manage without CAP_SYS_ADMIN (default: "
 			"when that is lacking)",
 	},
+	{
+		.key = "zero-copy",
+		.kind = BDUS_OPTION_BOOL,
+		.fallback = "yes",
+		.help = "let drivers that can do so move data without copying it, where the kernel "
+			"can (Linux 6.16)",
+	},
 	{.key = NULL},
 };
 
@@ -75,6 +82,20 @@ static int choose_privilege(const struct bdus_transport_setup *setup,
 }
 
 /*
+ * Pages of clients show up in the ring's table of buffers by themselves, and what a driver has to
+ * see for once is copied by reading and writing the character device.
+ */
+#define ZERO_COPY_FLAGS (UBLK_ABI_F_AUTO_BUFFER | UBLK_ABI_F_USER_COPY)
+
+static bool may_avoid_copies(const struct bdus_transport_setup *setup,
+			     const struct bdus_transport_device *device)
+{
+	return (setup->attrs->flags & BDUS_DEVICE_ANY_PAYLOAD) && !device->unprivileged &&
+	       bdus_config_bool(setup->options, "zero-copy") &&
+	       (ublk_control_features(device->control) & ZERO_COPY_FLAGS) == ZERO_COPY_FLAGS;
+}
+
+/*
  * Since UBLK_F_NO_AUTO_PART_SCAN the kernel can be told not to look for partitions. Before, it
  * looks exactly when all queues were fetched by threads with CAP_SYS_ADMIN, to protect itself from
  * the partition tables of ordinary users; so there the queues lay that down while they fetch.
@@ -90,6 +111,8 @@ static uint64_t wanted_flags(const struct bdus_transport_setup *setup,
 		flags |= UBLK_ABI_F_UNPRIVILEGED;
 	if (no_scan && (features & UBLK_ABI_F_NO_PARTITION_SCAN))
 		flags |= UBLK_ABI_F_NO_PARTITION_SCAN;
+	if (may_avoid_copies(setup, device))
+		flags |= ZERO_COPY_FLAGS;
 	device->hide_privilege =
 		no_scan && !device->unprivileged && !(flags & UBLK_ABI_F_NO_PARTITION_SCAN);
 	return flags;
@@ -128,8 +151,9 @@ static int add_numbered_device(struct bdus_transport_device *device, uint64_t id
 static int check_echo(const struct bdus_transport_device *device, uint64_t asked,
 		      const struct ublk_abi_dev_info *info)
 {
-	const uint64_t missing = asked & ~ublk_abi_dev_info_flags(info) &
-				 (UBLK_ABI_F_UNPRIVILEGED | UBLK_ABI_F_NO_PARTITION_SCAN);
+	const uint64_t missing =
+		asked & ~ublk_abi_dev_info_flags(info) &
+		(UBLK_ABI_F_UNPRIVILEGED | UBLK_ABI_F_NO_PARTITION_SCAN | ZERO_COPY_FLAGS);
 
 	if (missing != 0)
 		return base_error(EOPNOTSUPP,
@@ -169,6 +193,7 @@ static int add(const struct bdus_transport_setup *setup, struct bdus_transport_d
 	result = check_echo(device, flags, &info);
 	if (result < 0)
 		return result;
+	device->zero_copy = (flags & ZERO_COPY_FLAGS) != 0;
 	device->may_trim = (ublk_abi_dev_info_flags(&info) & UBLK_ABI_F_COMPLETE_IN_TASK) != 0;
 	attrs->queues = (uint32_t)base_min(attrs->queues, ublk_abi_dev_info_nr_hw_queues(&info));
 	attrs->queue_depth =
@@ -480,6 +505,7 @@ const struct bdus_transport bdus_transport_ublk = {
 	.describe = ublk_describe,
 	.fetch = ublk_queue_fetch,
 	.commit = ublk_queue_commit,
+	.copy_payload = ublk_queue_copy_payload,
 	.stop = ublk_stop,
 	.close_queue = ublk_queue_close,
 	.destroy = ublk_destroy,

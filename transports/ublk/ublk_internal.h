@@ -167,6 +167,8 @@ struct bdus_transport_device {
 	bool unprivileged;
 	/** Queues must fetch without CAP_SYS_ADMIN, which keeps older kernels from scanning. */
 	bool hide_privilege;
+	/** Payloads are buffers of the ring rather than memory. */
+	bool zero_copy;
 	/** The kernel hands over requests only within our own waiting calls. */
 	bool may_trim;
 	unsigned queues;
@@ -187,6 +189,8 @@ int ublk_queue_open(struct bdus_transport_device *device, unsigned index, struct
 int ublk_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity);
 void ublk_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const *ios,
 		       unsigned count);
+int ublk_queue_copy_payload(struct bdus_transport_queue *queue, struct bdus_io *io,
+			    uint64_t skip_bytes, void *memory, size_t length_bytes);
 void ublk_queue_close(struct bdus_transport_queue *queue);
 
 struct bdus_loop *ublk_queue_loop(struct bdus_transport_queue *queue);
