@@ -3,7 +3,7 @@
  * Threads that release what others allocated, that end with blocks alive, that fork, and thousands
  * of them. With ThreadSanitizer this is the proof of the hand-over.
  *
- * usage: metalloc-threads WAY
+ * usage: metalloc-threads WAY [ROUNDS]
  */
 #include "entry.h"
 #include "ways.h"
@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #define THREADS 4u
-#define ROUNDS  60000u
 #define PLACES  256u
 
+static unsigned rounds = 60000;
 static unsigned char *_Atomic places[PLACES];
 
 /** Each block says how large it is, in its first and last bytes. */
@@ -46,7 +46,7 @@ static void *exchange(void *argument)
 {
 	uint64_t random = (uintptr_t)argument * 7919 + 1;
 
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	for (unsigned i = 0; i < rounds; i++) {
 		unsigned char *mine;
 
 		random = random * 6364136223846793005u + 1442695040888963407u;
@@ -70,7 +70,7 @@ static void run(void *(*function)(void *), unsigned count)
 static void *produce(void *argument)
 {
 	(void)argument;
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	for (unsigned i = 0; i < rounds; i++) {
 		unsigned char *const block = make(512), *expected = NULL;
 
 		while (!atomic_compare_exchange_weak(&places[i % PLACES], &expected, block)) {
@@ -84,7 +84,7 @@ static void *produce(void *argument)
 static void *consume(void *argument)
 {
 	(void)argument;
-	for (unsigned i = 0; i < ROUNDS; i++) {
+	for (unsigned i = 0; i < rounds; i++) {
 		unsigned char *block;
 
 		while ((block = atomic_exchange(&places[i % PLACES], NULL)) == NULL)
@@ -133,7 +133,7 @@ static void check_thousands_one_after_the_other(void)
 {
 	struct metalloc_usage usage;
 
-	for (unsigned i = 0; i < 2000; i++)
+	for (unsigned i = 0; i < rounds / 30; i++)
 		run(leave_some, 1);
 	metalloc_usage(&usage);
 	CHECK(usage.used_bytes < 64u << 20);
@@ -175,7 +175,7 @@ static void check_forks(void)
 
 	for (uintptr_t i = 0; i < 2; i++)
 		pthread_create(&threads[i], NULL, exchange, (void *)i);
-	for (unsigned i = 0; i < 20; i++) {
+	for (unsigned i = 0; i < rounds / 3000; i++) {
 		const pid_t child = fork();
 		int status;
 
@@ -195,6 +195,8 @@ int main(int count, char **arguments)
 {
 	CHECK(count > 1);
 	choose_way(arguments[1]);
+	if (count > 2)
+		rounds = (unsigned)strtoul(arguments[2], NULL, 10);
 	unmake(make(100));
 	run(exchange, THREADS);
 	clear_places();
