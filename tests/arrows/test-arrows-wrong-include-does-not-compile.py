@@ -22,6 +22,7 @@ import tempfile
 MAY_INCLUDE = {
     "base": {"base"},
     "asys": {"public", "base"},
+    "metalloc": {"public", "base"},
     "opvm": {"public", "base"},
     "uthread": {"public", "base"},
     "caps": {"public", "base"},
