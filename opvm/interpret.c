@@ -117,12 +117,93 @@ struct frame {
 #define BODY_BACK(name, opcode, selector, selected, form, group, operation, bits, text) \
 	BACK_##group(name, operation, bits)
 
+/* ---- two in one ---------------------------------------------------------------------------- */
+
+#define VALUE_ALU_K(operation, bits) \
+	opvm_compute(OPVM_DO_##operation, bits, DST, (uint64_t)op->immediate)
+#define VALUE_ALU_X(operation, bits) opvm_compute(OPVM_DO_##operation, bits, DST, SRC)
+#define VALUE_LOAD(operation, bits)  opvm_load(bits, false, SRC + (uint64_t)(int64_t)op->offset)
+
+#define SECOND_K (uint64_t) op[1].immediate
+#define SECOND_X r[op[1].src]
+
+/* The second of a chain: dst is that of the first, and the other operand something else. */
+#define CHAIN_ALU(operation, bits, operand)                            \
+	DST = opvm_compute(OPVM_DO_##operation, bits, value, operand); \
+	NEXT(2);
+#define CHAIN_ALU_K(operation, bits) CHAIN_ALU(operation, bits, SECOND_K)
+#define CHAIN_ALU_X(operation, bits) CHAIN_ALU(operation, bits, SECOND_X)
+#define CHAIN_LOAD(operation, bits)                                            \
+	DST = opvm_load(bits, false, value + (uint64_t)(int64_t)op[1].offset); \
+	NEXT(2);
+#define CHAIN_JUMP(operation, bits, operand, charge)                  \
+	DST = value;                                                  \
+	if (!opvm_compare(OPVM_DO_##operation, bits, value, operand)) \
+		NEXT(2);                                              \
+	charge;                                                       \
+	NEXT(2 + op[1].offset);
+#define CHAIN_JUMP_K(operation, bits) CHAIN_JUMP(operation, bits, SECOND_K, (void)0)
+#define CHAIN_JUMP_X(operation, bits) CHAIN_JUMP(operation, bits, SECOND_X, (void)0)
+#define CHAIN_BACK_K(operation, bits) \
+	CHAIN_JUMP(operation, bits, SECOND_K, CHARGE(-(int64_t)op[1].offset))
+#define CHAIN_BACK_X(operation, bits) \
+	CHAIN_JUMP(operation, bits, SECOND_X, CHARGE(-(int64_t)op[1].offset))
+
+/* The second of any other pair. */
+#define PAIR_ALU(operation, bits, operand)                                             \
+	DST = value;                                                                   \
+	r[op[1].dst] = opvm_compute(OPVM_DO_##operation, bits, r[op[1].dst], operand); \
+	NEXT(2);
+#define PAIR_ALU_K(operation, bits) PAIR_ALU(operation, bits, SECOND_K)
+#define PAIR_ALU_X(operation, bits) PAIR_ALU(operation, bits, SECOND_X)
+#define PAIR_LOAD(operation, bits)                                                         \
+	DST = value;                                                                       \
+	r[op[1].dst] = opvm_load(bits, false, SECOND_X + (uint64_t)(int64_t)op[1].offset); \
+	NEXT(2);
+#define PAIR_JUMP(operation, bits, operand, charge)                          \
+	DST = value;                                                         \
+	if (!opvm_compare(OPVM_DO_##operation, bits, r[op[1].dst], operand)) \
+		NEXT(2);                                                     \
+	charge;                                                              \
+	NEXT(2 + op[1].offset);
+#define PAIR_JUMP_K(operation, bits) PAIR_JUMP(operation, bits, SECOND_K, (void)0)
+#define PAIR_JUMP_X(operation, bits) PAIR_JUMP(operation, bits, SECOND_X, (void)0)
+#define PAIR_BACK_K(operation, bits) \
+	PAIR_JUMP(operation, bits, SECOND_K, CHARGE(-(int64_t)op[1].offset))
+#define PAIR_BACK_X(operation, bits) \
+	PAIR_JUMP(operation, bits, SECOND_X, CHARGE(-(int64_t)op[1].offset))
+
+#define FUSED_BODY(first, second, group, operation, bits) \
+	FUSED_BODY_(OPVM_BRACKETS first, second, group, operation, bits)
+#define FUSED_BODY_(...) FUSED_BODY__(__VA_ARGS__)
+#define FUSED_BODY__(first, kind, operation1, bits1, second, group, operation, bits) \
+	chain_##first##_##second:                                                    \
+	{                                                                            \
+		const uint64_t value = VALUE_##kind(operation1, bits1);              \
+                                                                                     \
+		CHAIN_##group(operation, bits)                                       \
+	}                                                                            \
+	pair_##first##_##second:                                                     \
+	{                                                                            \
+		const uint64_t value = VALUE_##kind(operation1, bits1);              \
+                                                                                     \
+		PAIR_##group(operation, bits)                                        \
+	}
+#define FUSED_BODIES(...) OPVM_FUSE_SECOND(FUSED_BODY, (__VA_ARGS__))
+
+#define FUSED_LABEL(first, second, ...) FUSED_LABEL_(OPVM_BRACKETS first, second)
+#define FUSED_LABEL_(...)               FUSED_LABEL__(__VA_ARGS__)
+#define FUSED_LABEL__(first, kind, operation, bits, second)           \
+	[OPVM_CHAIN_##first##_##second] = &&chain_##first##_##second, \
+	[OPVM_PAIR_##first##_##second] = &&pair_##first##_##second,
+#define FUSED_LABELS(...) OPVM_FUSE_SECOND(FUSED_LABEL, (__VA_ARGS__))
+
 int opvm_interpret_on(const struct opvm_program *program, void *context, uint64_t fuel,
 		      uint64_t *result, void *stack_end)
 {
 	static const void *const labels[OPVM_CODES] = {
-		OPVM_OPCODES(LABEL, LABEL) OPVM_OPCODES(LABEL_BACK, LABEL_BACK)[OPVM_TRAP] =
-			&&trap};
+		OPVM_OPCODES(LABEL, LABEL) OPVM_OPCODES(LABEL_BACK, LABEL_BACK)
+			OPVM_FUSE_FIRST(FUSED_LABELS)[OPVM_TRAP] = &&trap};
 	struct frame frames[OPVM_MAX_FRAMES - 1];
 	const struct opvm_operation *op = &program->operations[program->entry];
 	int64_t left = fuel > INT64_MAX ? INT64_MAX : (int64_t)fuel;
@@ -135,6 +216,7 @@ int opvm_interpret_on(const struct opvm_program *program, void *context, uint64_
 
 	OPVM_OPCODES(BODY, BODY)
 	OPVM_OPCODES(BODY_BACK, BODY_BACK)
+	OPVM_FUSE_FIRST(FUSED_BODIES)
 
 call_HELPER:
 call_BTF:

@@ -6,14 +6,30 @@
 #define OPVM_INTERPRET_H
 
 #include "compute.h"
+#include "fuse.h"
 
 enum opvm_code {
 	/** Added to the row of a jump that goes backwards. */
 	OPVM_BACKWARDS = 256,
 	/** Where verification says that nothing comes. */
 	OPVM_TRAP = 512,
-	OPVM_CODES
+	OPVM_LAST_PLAIN = OPVM_TRAP,
+
+/* Two operations in one: chains and pairs by turns. */
+#define OPVM_FUSED_CODE(first, second, ...) OPVM_FUSED_CODE_(OPVM_BRACKETS first, second)
+#define OPVM_FUSED_CODE_(...)               OPVM_FUSED_CODE__(__VA_ARGS__)
+#define OPVM_FUSED_CODE__(first, kind, operation, bits, second) \
+	OPVM_CHAIN_##first##_##second, OPVM_PAIR_##first##_##second,
+#define OPVM_FUSED_CODES(...) OPVM_FUSE_SECOND(OPVM_FUSED_CODE, (__VA_ARGS__))
+	OPVM_FUSE_FIRST(OPVM_FUSED_CODES) OPVM_CODES
+#undef OPVM_FUSED_CODES
 };
+
+/** The code of the operation alone, of one that is perhaps fused with the next. */
+uint16_t opvm_plain_code(uint16_t code);
+
+/** Fuses what can be, for the interpreter. */
+void opvm_fuse(struct opvm_program *program);
 
 /** opvm_interpret() on a stack of the caller's that ends at @stack_end, aligned to 8 bytes. */
 int opvm_interpret_on(const struct opvm_program *program, void *context, uint64_t fuel,

@@ -120,5 +120,6 @@ int opvm_lower(const struct opvm_environment *environment, const struct opvm_sou
 	lowering.longest_function = longest_function(facts, source->count);
 	for (uint32_t at = 0; at < source->count; at++)
 		lower_one(&lowering, at, &program->operations[at]);
+	opvm_fuse(program);
 	return 0;
 }

@@ -209,7 +209,7 @@ static bool run_jump(struct machine *machine, const struct opvm_operation *op,
 				     shape->group == OPVM_GROUP_JUMP_K ? (uint64_t)op->immediate
 								       : machine->r[op->src]);
 	}
-	if (taken && op->code >= OPVM_BACKWARDS)
+	if (taken && op->code >= OPVM_BACKWARDS && op->code < OPVM_TRAP)
 		machine->left += op->offset;
 	machine->at += 1 + (taken ? (uint32_t)op->offset : 0);
 	return true;
@@ -240,7 +240,7 @@ static bool step(struct machine *machine)
 
 	if (machine->at >= machine->checked->program->operations_count || op->code == OPVM_TRAP)
 		return violate(machine, "an instruction that should never be reached");
-	shape = &opvm_shapes[op->code & 255];
+	shape = &opvm_shapes[opvm_plain_code(op->code) & (OPVM_BACKWARDS - 1)];
 	if (!uses_defined(machine, op, shape))
 		return false;
 	switch (shape->group) {
