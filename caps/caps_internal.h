@@ -85,8 +85,31 @@ void caps_close_fds(int *fds, unsigned count);
 
 /** A descriptor of new sealed memory with this content. */
 int caps_memory_copy(const void *data, uint64_t length);
+/**
+ * A payload in memory, mapped. Messages hold it, and so does the connection that it came by, in
+ * case that it comes again.
+ */
+struct caps_mapping {
+	atomic_uint holders;
+	dev_t device;
+	ino_t inode;
+	uint64_t length;
+	void *data;
+};
+
+/** Of one connection, so that what a peer does to it is only its own affair. */
+#define CAPS_RECENT 2
+struct caps_recent {
+	struct caps_mapping *mappings[CAPS_RECENT];
+	unsigned next;
+};
+
 /** Maps @length bytes of sealed memory, read-only. -EBADMSG with a message where it is not that. */
-int caps_memory_map(int fd, uint64_t length, void **mapping);
+int caps_memory_map(struct caps_recent *recent, int fd, uint64_t length,
+		    struct caps_mapping **mapping);
+/** Takes NULL. */
+void caps_mapping_release(struct caps_mapping *mapping);
+void caps_recent_finish(struct caps_recent *recent);
 /** A number in memory that others can only read: maps it, and stores a descriptor for them. */
 int caps_generation_create(_Atomic uint64_t **mapping, int *fd);
 int caps_generation_map(int fd, _Atomic uint64_t **mapping);
@@ -101,13 +124,13 @@ struct caps_parcel {
 	struct ucred sender;
 	unsigned fd_count;
 	int fds[CAPS_PACKET_FDS];
-	void *mapping; /* the payload, if that is in memory and was received */
+	struct caps_mapping *mapping; /* the payload, if that is in memory and was received */
 	unsigned char data[];
 };
 
 /** NULL without memory; the packet keeps its descriptors then. */
 struct caps_parcel *caps_parcel_keep(struct caps_packet *packet, const struct caps_room *room,
-				     void *mapping);
+				     struct caps_mapping *mapping);
 /** One that has nothing but a header. */
 struct caps_parcel *caps_parcel_bare(const struct caps_wire_header *header);
 void caps_parcel_free(struct caps_parcel *parcel);
@@ -247,6 +270,7 @@ struct caps_client {
 	struct caps_table table;
 	struct base_list queued, in_flight, done, spare;
 	struct caps_peer peer;
+	struct caps_recent recent;
 	_Atomic uint64_t *generation;
 };
 
@@ -260,6 +284,7 @@ struct caps_connection {
 	bool wants_out;
 	uint64_t last_id;
 	struct caps_peer peer;
+	struct caps_recent recent;
 	struct base_list pending;
 	struct base_list outbox; /* parcels */
 	size_t outbox_bytes;

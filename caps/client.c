@@ -135,6 +135,7 @@ void caps_client_finish(struct caps_port *port)
 	free_list(&client->spare);
 	caps_table_finish(&client->table);
 	caps_peer_finish(&client->peer);
+	caps_recent_finish(&client->recent);
 	caps_generation_unmap(client->generation);
 }
 

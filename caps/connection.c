@@ -21,6 +21,7 @@ static void free_connection(struct caps_service *service, struct caps_connection
 {
 	base_list_remove(&connection->link);
 	caps_peer_finish(&connection->peer);
+	caps_recent_finish(&connection->recent);
 	service->connection_count--;
 	free(connection);
 }

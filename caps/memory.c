@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -118,21 +119,84 @@ static bool is_sealed(int fd, int seals, uint64_t length)
 	       (uint64_t)status.st_size >= length;
 }
 
-int caps_memory_map(int fd, uint64_t length, void **mapping)
-{
-	void *data;
+/* ---- mappings of what was received ---- */
 
+/* Longer ones are not kept for another time: they would hold much memory of the sender's. */
+#define MOST_KEPT_BYTES (16U << 20)
+
+void caps_mapping_release(struct caps_mapping *mapping)
+{
+	if (mapping == NULL || atomic_fetch_sub(&mapping->holders, 1) != 1)
+		return;
+	munmap(mapping->data, (size_t)mapping->length);
+	free(mapping);
+}
+
+void caps_recent_finish(struct caps_recent *recent)
+{
+	for (unsigned i = 0; i < CAPS_RECENT; i++)
+		caps_mapping_release(recent->mappings[i]);
+	*recent = (struct caps_recent){.next = 0};
+}
+
+/* The same memory: a mapping keeps its inode from being used again, and seals do not come off. */
+static struct caps_mapping *find_recent(const struct caps_recent *recent, const struct stat *status,
+					uint64_t length)
+{
+	for (unsigned i = 0; i < CAPS_RECENT; i++) {
+		struct caps_mapping *mapping = recent->mappings[i];
+
+		if (mapping == NULL || mapping->inode != status->st_ino ||
+		    mapping->device != status->st_dev || mapping->length != length)
+			continue;
+		atomic_fetch_add(&mapping->holders, 1);
+		return mapping;
+	}
+	return NULL;
+}
+
+static void remember(struct caps_recent *recent, struct caps_mapping *mapping)
+{
+	if (mapping->length > MOST_KEPT_BYTES)
+		return;
+	caps_mapping_release(recent->mappings[recent->next]);
+	atomic_fetch_add(&mapping->holders, 1);
+	recent->mappings[recent->next] = mapping;
+	recent->next = (recent->next + 1) % CAPS_RECENT;
+}
+
+int caps_memory_map(struct caps_recent *recent, int fd, uint64_t length,
+		    struct caps_mapping **mapping)
+{
+	struct caps_mapping *made;
+	struct stat status;
+
+	if (fstat(fd, &status) != 0)
+		return base_error_errno(errno, "cannot look at a payload");
+	*mapping = find_recent(recent, &status, length);
+	if (*mapping != NULL)
+		return 0;
 	if (!is_sealed(fd, PAYLOAD_SEALS, length))
 		return base_error(EBADMSG,
 				  "a payload of %llu bytes is no sealed memory of that size",
 				  (unsigned long long)length);
-	data = mmap(NULL, (size_t)length, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
-	if (data == MAP_FAILED)
+	made = malloc(sizeof(*made));
+	if (made == NULL)
+		return base_error(ENOMEM, "no memory for a payload");
+	*made = (struct caps_mapping){
+		.holders = 1, .device = status.st_dev, .inode = status.st_ino, .length = length};
+	made->data = mmap(NULL, (size_t)length, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+	if (made->data == MAP_FAILED) {
+		free(made);
 		return base_error_errno(ENOMEM, "cannot map a payload of %llu bytes",
 					(unsigned long long)length);
-	*mapping = data;
+	}
+	remember(recent, made);
+	*mapping = made;
 	return 0;
 }
+
+/* ---- generations ---- */
 
 static size_t page_bytes(void)
 {

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "caps_internal.h"
@@ -26,7 +25,7 @@ struct caps_parcel *caps_parcel_bare(const struct caps_wire_header *header)
 }
 
 struct caps_parcel *caps_parcel_keep(struct caps_packet *packet, const struct caps_room *room,
-				     void *mapping)
+				     struct caps_mapping *mapping)
 {
 	const size_t length = caps_inline_bytes(&packet->header);
 	const size_t first = base_min(length, room->capacity);
@@ -53,8 +52,7 @@ void caps_parcel_free(struct caps_parcel *parcel)
 	if (parcel == NULL)
 		return;
 	caps_close_fds(parcel->fds, parcel->fd_count);
-	if (parcel->mapping != NULL)
-		munmap(parcel->mapping, (size_t)caps_wire_header_length(&parcel->header));
+	caps_mapping_release(parcel->mapping);
 	free(parcel);
 }
 
@@ -69,7 +67,7 @@ int caps_parcel_open(struct caps_parcel *parcel, struct caps_message *message, v
 				  capacity);
 	}
 	caps_message_start(message, &parcel->header, parcel->fds, parcel->fd_count);
-	message->data = parcel->mapping != NULL ? parcel->mapping : buffer;
+	message->data = parcel->mapping != NULL ? parcel->mapping->data : buffer;
 	message->mapping = parcel->mapping;
 	if (length != 0)
 		memcpy(buffer, parcel->data, length);
@@ -185,8 +183,7 @@ void caps_release(struct caps_message *message)
 {
 	caps_close_fds(message->fds, message->fd_count);
 	message->fd_count = 0;
-	if (message->mapping != NULL)
-		munmap(message->mapping, (size_t)message->length);
+	caps_mapping_release(message->mapping);
 	message->mapping = NULL;
 	message->data = NULL;
 }

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/time.h>
 
 #include "caps_internal.h"
@@ -94,17 +93,17 @@ static void strip(struct caps_packet *packet, int32_t error)
 }
 
 /* Maps the payload if it is in memory, whose descriptor is the first. */
-static void *take_memory(struct caps_packet *packet)
+static struct caps_mapping *take_memory(struct caps_client *client, struct caps_packet *packet)
 {
-	void *mapping = NULL;
+	struct caps_mapping *mapping = NULL;
 	int error;
 
 	if ((caps_wire_header_flags(&packet->header) & CAPS_WIRE_PACKET_FLAG_MEMORY) == 0)
 		return NULL;
 	error = packet->lost_fds
 			? -EMFILE
-			: caps_memory_map(packet->fds[0], caps_wire_header_length(&packet->header),
-					  &mapping);
+			: caps_memory_map(&client->recent, packet->fds[0],
+					  caps_wire_header_length(&packet->header), &mapping);
 	if (error != 0) {
 		strip(packet, error);
 		return NULL;
@@ -132,7 +131,8 @@ static bool is_good(const struct caps_port *port, const struct caps_exchange *ex
 }
 
 static void deliver(struct caps_client *client, struct caps_exchange *exchange,
-		    struct caps_packet *packet, struct caps_receipt *receipt, void *mapping)
+		    struct caps_packet *packet, struct caps_receipt *receipt,
+		    struct caps_mapping *mapping)
 {
 	struct caps_message *message = receipt->message;
 
@@ -140,7 +140,7 @@ static void deliver(struct caps_client *client, struct caps_exchange *exchange,
 	packet->fd_count = 0;
 	message->kind = CAPS_REPLY;
 	message->operation = exchange->operation;
-	message->data = mapping != NULL ? mapping : receipt->buffer;
+	message->data = mapping != NULL ? mapping->data : receipt->buffer;
 	message->mapping = mapping;
 	message->user = exchange->user;
 	message->sender = client->peer.credentials;
@@ -157,24 +157,19 @@ static bool is_wanted(const struct caps_exchange *exchange, const struct caps_pa
 	return receipt->id == exchange->node.id || (receipt->id == 0 && exchange->waiters == 0);
 }
 
-static void unmap(void *mapping, const struct caps_packet *packet)
-{
-	if (mapping != NULL)
-		munmap(mapping, (size_t)caps_wire_header_length(&packet->header));
-}
-
 /* Keeps the reply for who takes it; without memory for that, only its number. */
 static void keep(struct caps_port *port, struct caps_exchange *exchange, struct caps_packet *packet,
-		 const struct caps_room *room, void *mapping)
+		 const struct caps_room *room, struct caps_mapping *mapping)
 {
 	struct caps_parcel *parcel = caps_parcel_keep(packet, room, mapping);
 	int32_t error = 0;
 
 	if (parcel == NULL) {
-		unmap(mapping, packet);
+		caps_mapping_release(mapping);
 		caps_close_fds(packet->fds, packet->fd_count);
 		error = -ENOMEM;
-	} else if (!is_good(port, exchange, packet, mapping != NULL ? mapping : parcel->data)) {
+	} else if (!is_good(port, exchange, packet,
+			    mapping != NULL ? mapping->data : parcel->data)) {
 		caps_parcel_free(parcel);
 		parcel = NULL;
 		error = -EBADMSG;
@@ -190,15 +185,16 @@ static void take_reply(struct caps_port *port, struct caps_exchange *exchange,
 		       struct caps_packet *packet, const struct caps_room *room,
 		       struct caps_receipt *receipt)
 {
-	void *mapping;
+	struct caps_mapping *mapping;
 
 	caps_wire_header_set_operation(&packet->header, exchange->operation);
 	if (packet->lost_fds)
 		strip(packet, -EMFILE);
-	mapping = take_memory(packet);
+	mapping = take_memory(&port->client, packet);
 	if (!exchange->dropped && is_wanted(exchange, packet, receipt)) {
-		if (!is_good(port, exchange, packet, mapping != NULL ? mapping : room->buffer)) {
-			unmap(mapping, packet);
+		if (!is_good(port, exchange, packet,
+			     mapping != NULL ? mapping->data : room->buffer)) {
+			caps_mapping_release(mapping);
 			mapping = NULL;
 			strip(packet, -EBADMSG);
 		}

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "caps_internal.h"
@@ -237,7 +236,7 @@ struct arrival {
 	struct caps_connection *connection;
 	struct caps_packet packet;
 	struct caps_room room;
-	void *mapping;
+	struct caps_mapping *mapping;
 };
 
 static struct caps_pending *take_pending(struct caps_service *service)
@@ -268,13 +267,6 @@ static struct caps_pending *add_pending(struct caps_service *service, const stru
 	return pending;
 }
 
-static void unmap(struct arrival *arrival)
-{
-	if (arrival->mapping != NULL)
-		munmap(arrival->mapping, (size_t)caps_wire_header_length(&arrival->packet.header));
-	arrival->mapping = NULL;
-}
-
 static int take_memory(struct arrival *arrival)
 {
 	struct caps_packet *packet = &arrival->packet;
@@ -284,8 +276,8 @@ static int take_memory(struct arrival *arrival)
 		return -EMFILE;
 	if ((caps_wire_header_flags(&packet->header) & CAPS_WIRE_PACKET_FLAG_MEMORY) == 0)
 		return 0;
-	error = caps_memory_map(packet->fds[0], caps_wire_header_length(&packet->header),
-				&arrival->mapping);
+	error = caps_memory_map(&arrival->connection->recent, packet->fds[0],
+				caps_wire_header_length(&packet->header), &arrival->mapping);
 	if (error != 0)
 		return error;
 	caps_close_fds(packet->fds, 1);
@@ -378,7 +370,7 @@ static int hand_over(struct caps_service *service, struct caps_pending *pending,
 	}
 	caps_message_start(message, &packet->header, packet->fds, packet->fd_count);
 	packet->fd_count = 0;
-	message->data = arrival->mapping != NULL ? arrival->mapping : arrival->room.buffer;
+	message->data = arrival->mapping != NULL ? arrival->mapping->data : arrival->room.buffer;
 	message->mapping = arrival->mapping;
 	arrival->mapping = NULL;
 	pending->got = true;
@@ -408,7 +400,7 @@ static int take_request(struct caps_port *port, struct arrival *arrival,
 		return 0;
 	}
 	if (arrival->mapping != NULL)
-		data = arrival->mapping;
+		data = arrival->mapping->data;
 	else if (is_large)
 		data = pending->parcel->data;
 	if (answer_here(port, pending, arrival, data))
@@ -472,7 +464,7 @@ static int receive(struct caps_port *port, struct caps_connection *connection,
 	result = result == 0  ? -ENOTCONN
 		 : result < 0 ? result
 			      : take_packet(port, &arrival, message);
-	unmap(&arrival);
+	caps_mapping_release(arrival.mapping);
 	caps_close_fds(arrival.packet.fds, arrival.packet.fd_count);
 	/* Answering may have cut it already. */
 	if (result < 0 && caps_table_find(&service->by_id, id) != NULL)

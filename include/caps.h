@@ -363,7 +363,11 @@ int caps_generation(struct caps_port *port, uint64_t *generation, int timeout_ms
 
 /* ---- payload in memory --------------------------------------------------------------------- */
 
-/** Memory that can be sent without being copied, any number of times. */
+/**
+ * Memory that can be sent without being copied, any number of times. A connection keeps the last
+ * two payloads that came by it mapped, of up to 16 MiB each, so that what comes again is there
+ * already.
+ */
 struct caps_memory {
 	/** Writable until it is sealed, then read-only. */
 	void *data;

@@ -216,6 +216,31 @@ static void test_memory_is_sent_often_and_changed_by_nobody(void **state)
 	pair_finish(&pair);
 }
 
+static void test_memory_outlives_the_ports_that_it_came_by(void **state)
+{
+	struct caps_message kept[4];
+	struct caps_memory memory[4];
+	struct pair pair;
+
+	(void)state;
+	pair_init(&pair, NULL, NULL);
+	for (int i = 0; i < 4; i++) {
+		const struct caps_request request = {.memory = &memory[i]};
+
+		assert_good(caps_memory_create(&memory[i], 4096));
+		memset(memory[i].data, 'a' + i, 4096);
+		assert_good(caps_memory_seal(&memory[i]));
+		assert_good(caps_put(pair.client, &request, NULL));
+		assert_good(caps_get(pair.service, &kept[i], NULL, 0, 0));
+		caps_memory_finish(&memory[i]);
+	}
+	pair_finish(&pair);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(((const char *)kept[i].data)[4095], 'a' + i);
+		caps_release(&kept[i]);
+	}
+}
+
 static void test_descriptors_go_both_ways_and_do_not_leak(void **state)
 {
 	const unsigned before = open_descriptors();
@@ -518,6 +543,7 @@ int main(void)
 		cmocka_unit_test(test_credit_pushes_back_and_comes_back),
 		cmocka_unit_test(test_a_long_payload_comes_in_sealed_memory),
 		cmocka_unit_test(test_memory_is_sent_often_and_changed_by_nobody),
+		cmocka_unit_test(test_memory_outlives_the_ports_that_it_came_by),
 		cmocka_unit_test(test_descriptors_go_both_ways_and_do_not_leak),
 		cmocka_unit_test(test_closing_answers_what_is_outstanding),
 		cmocka_unit_test(test_closing_a_client_completes_its_messages),

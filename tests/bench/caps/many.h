@@ -11,7 +11,7 @@ double median(double *values, unsigned count);
 
 /** 1 MiB through caps and through a socket. */
 void compare_payloads(unsigned rounds, unsigned transfers);
-/** Memory of each of many clients, and whether they are served alike in @turns_ms. */
+/** Memory of each of many clients, and whether they are served alike in @duration_ms. */
 void serve_many(unsigned clients, unsigned duration_ms);
 
 #endif

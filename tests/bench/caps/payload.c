@@ -102,7 +102,8 @@ enum way {
 	AS_MEMORY
 };
 
-static double measure(enum way way, unsigned transfers, const struct caps_memory *memory)
+static double measure(enum way way, int server_cpu, unsigned transfers,
+		      const struct caps_memory *memory)
 {
 	double begin;
 	int ends[2];
@@ -113,7 +114,7 @@ static double measure(enum way way, unsigned transfers, const struct caps_memory
 	server = fork();
 	if (server == 0) {
 		close(ends[1]);
-		stay_on(1);
+		stay_on(server_cpu);
 		if (way == SOCKET)
 			serve_socket(ends[0]);
 		else
@@ -135,11 +136,29 @@ static double measure(enum way way, unsigned transfers, const struct caps_memory
 	return begin / transfers;
 }
 
-void compare_payloads(unsigned rounds, unsigned transfers)
+static void compare(int server_cpu, unsigned rounds, unsigned transfers,
+		    const struct caps_memory *memory)
 {
 	static const char *const names[] = {"stream socket", "caps, bytes", "caps, sealed memory"};
-	struct caps_memory memory;
 	double results[3][64], socket_us = 0;
+
+	for (unsigned round = 0; round < rounds; round++)
+		for (int way = SOCKET; way <= AS_MEMORY; way++)
+			results[way][round] = measure((enum way)way, server_cpu, transfers, memory);
+	for (int way = SOCKET; way <= AS_MEMORY; way++) {
+		const double value = median(results[way], rounds);
+
+		if (way == SOCKET)
+			socket_us = value;
+		printf("1 MiB payload, %s, %s: %.1f us, ratio %.2f\n",
+		       server_cpu == 0 ? "same CPU" : "two CPUs", names[way], value,
+		       socket_us / value);
+	}
+}
+
+void compare_payloads(unsigned rounds, unsigned transfers)
+{
+	struct caps_memory memory;
 
 	memset(payload, 1, sizeof(payload));
 	if (caps_memory_create(&memory, BYTES) != 0)
@@ -147,16 +166,8 @@ void compare_payloads(unsigned rounds, unsigned transfers)
 	memset(memory.data, 1, BYTES);
 	if (caps_memory_seal(&memory) != 0)
 		die(caps_error());
-	for (unsigned round = 0; round < rounds; round++)
-		for (int way = SOCKET; way <= AS_MEMORY; way++)
-			results[way][round] = measure((enum way)way, transfers, &memory);
-	for (int way = SOCKET; way <= AS_MEMORY; way++) {
-		const double value = median(results[way], rounds);
-
-		if (way == SOCKET)
-			socket_us = value;
-		printf("1 MiB payload, %s: %.1f us, ratio %.2f\n", names[way], value,
-		       socket_us / value);
-	}
+	compare(0, rounds, transfers, &memory);
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		compare(1, rounds, transfers, &memory);
 	caps_memory_finish(&memory);
 }
