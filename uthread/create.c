@@ -193,6 +193,8 @@ void uthread_scheduler_destroy(struct uthread_scheduler *scheduler)
 {
 	if (scheduler == NULL)
 		return;
+	while (atomic_load(&scheduler->unparking) != 0)
+		sched_yield();
 	for (unsigned i = 0; i < scheduler->workers_made; i++) {
 		struct uthread_worker *const worker = &scheduler->workers_memory[i];
 
@@ -251,6 +253,7 @@ static void work(struct uthread_worker *worker)
 static void *worker_main(void *argument)
 {
 	struct uthread_worker *const worker = argument;
+	struct uthread_scheduler *const scheduler = worker->scheduler;
 
 	uthread_here = worker;
 	uthread_overflow_attach();
@@ -259,6 +262,10 @@ static void *worker_main(void *argument)
 		work(worker);
 	else
 		atomic_fetch_add(&worker->scheduler->idle_count, 1);
+	atomic_fetch_add(&scheduler->stopped, 1);
+	uthread_wake_on(&scheduler->stopped);
+	while (atomic_load(&scheduler->all_stopped) == 0)
+		uthread_sleep_on(&scheduler->all_stopped, 0, UTHREAD_NEVER);
 	detach(worker);
 	return NULL;
 }
@@ -273,14 +280,21 @@ static int start_workers(struct uthread_scheduler *scheduler)
 			return base_error_errno(error, "cannot start worker %u of %u", i + 1,
 						scheduler->workers_count);
 		worker->started = true;
+		scheduler->started++;
 	}
 	return uthread_monitor_start(scheduler);
 }
 
 static void join_workers(struct uthread_scheduler *scheduler)
 {
+	unsigned stopped;
+
 	uthread_stop(scheduler);
 	uthread_monitor_stop(scheduler);
+	while ((stopped = atomic_load(&scheduler->stopped)) < scheduler->started)
+		uthread_sleep_on(&scheduler->stopped, stopped, UTHREAD_NEVER);
+	atomic_store(&scheduler->all_stopped, 1);
+	uthread_wake_on(&scheduler->all_stopped);
 	for (unsigned i = 1; i < scheduler->workers_count; i++)
 		if (scheduler->workers[i].started)
 			pthread_join(scheduler->workers[i].thread, NULL);

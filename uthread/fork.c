@@ -45,6 +45,8 @@ static void leave_only(struct uthread_scheduler *scheduler, struct uthread_worke
 	scheduler->workers_count = 1;
 	scheduler->solo = true;
 	scheduler->monitored = false;
+	scheduler->started = 0;
+	atomic_store(&scheduler->unparking, 0);
 	scheduler->timers = NULL;
 	atomic_store(&scheduler->first_wake_ns, UTHREAD_NEVER);
 	atomic_store(&scheduler->timers_lock, 0);

@@ -16,14 +16,14 @@
 
 #include "base/thread.h"
 
+#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- sleeping ------------------------------------------------------------------------------ */
 
-/** Sleeps while *@word is @value, at most until the deadline. */
-static void sleep_on(atomic_uint *word, unsigned value, uint64_t deadline_ns)
+void uthread_sleep_on(atomic_uint *word, unsigned value, uint64_t deadline_ns)
 {
 	const struct timespec deadline = {
 		.tv_sec = (time_t)(deadline_ns / 1000000000U),
@@ -34,9 +34,9 @@ static void sleep_on(atomic_uint *word, unsigned value, uint64_t deadline_ns)
 		deadline_ns == UTHREAD_NEVER ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
-static void wake_on(atomic_uint *word)
+void uthread_wake_on(atomic_uint *word)
 {
-	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
 /** Wakes @worker if it sleeps. */
@@ -50,7 +50,7 @@ static bool wake(struct uthread_worker *worker)
 	if (hooks != NULL)
 		hooks->kick(worker->hooks_state);
 	else
-		wake_on(&worker->asleep);
+		uthread_wake_on(&worker->asleep);
 	return true;
 }
 
@@ -65,8 +65,13 @@ void uthread_wake_worker(struct uthread_scheduler *scheduler)
 
 static void call_spare(struct uthread_worker *worker)
 {
+	const struct uthread_hooks *const hooks = worker->scheduler->hooks;
+
 	atomic_store(&worker->called, 1);
-	wake_on(&worker->called);
+	if (hooks != NULL && atomic_load(&worker->attached))
+		hooks->kick(worker->hooks_state);
+	else
+		uthread_wake_on(&worker->called);
 }
 
 void uthread_wake_all_workers(struct uthread_scheduler *scheduler)
@@ -84,7 +89,7 @@ static void rest(struct uthread_worker *worker, uint64_t deadline_ns)
 	const struct uthread_hooks *const hooks = worker->scheduler->hooks;
 
 	if (hooks == NULL) {
-		sleep_on(&worker->asleep, 1, deadline_ns);
+		uthread_sleep_on(&worker->asleep, 1, deadline_ns);
 		return;
 	}
 	worker->in_hook = true;
@@ -132,6 +137,12 @@ static void end_rest(struct uthread_worker *worker)
 	atomic_fetch_sub(&worker->scheduler->idle_count, 1);
 }
 
+/** What a spare worker's threads wait for comes to its own hooks. */
+static bool has_own(struct uthread_worker *worker)
+{
+	return atomic_load(&worker->queued) != 0 || atomic_load(&worker->next) != NULL;
+}
+
 static void stand_by(struct uthread_worker *worker)
 {
 	struct uthread_scheduler *const scheduler = worker->scheduler;
@@ -139,8 +150,13 @@ static void stand_by(struct uthread_worker *worker)
 	begin_rest(worker);
 	if (is_deadlocked(scheduler))
 		end_deadlock(worker);
-	while (atomic_load(&worker->called) == 0 && !atomic_load(&scheduler->stopping))
-		sleep_on(&worker->called, 0, UTHREAD_NEVER);
+	while (atomic_load(&worker->called) == 0 && !atomic_load(&scheduler->stopping) &&
+	       !has_own(worker)) {
+		if (scheduler->hooks == NULL)
+			uthread_sleep_on(&worker->called, 0, UTHREAD_NEVER);
+		else
+			rest(worker, UTHREAD_NEVER);
+	}
 	end_rest(worker);
 	atomic_store(&worker->called, 0);
 }
@@ -222,8 +238,8 @@ static void *monitor_main(void *argument)
 	struct uthread_scheduler *const scheduler = argument;
 
 	while (atomic_load(&scheduler->monitor_stop) == 0) {
-		sleep_on(&scheduler->monitor_stop, 0,
-			 base_now_ns() + scheduler->tick_ms * 1000000ULL);
+		uthread_sleep_on(&scheduler->monitor_stop, 0,
+				 base_now_ns() + scheduler->tick_ms * 1000000ULL);
 		look_at_workers(scheduler);
 	}
 	return NULL;
@@ -247,7 +263,7 @@ void uthread_monitor_stop(struct uthread_scheduler *scheduler)
 	if (!scheduler->monitored)
 		return;
 	atomic_store(&scheduler->monitor_stop, 1);
-	wake_on(&scheduler->monitor_stop);
+	uthread_wake_on(&scheduler->monitor_stop);
 	pthread_join(scheduler->monitor, NULL);
 	scheduler->monitored = false;
 }

@@ -401,12 +401,19 @@ void uthread_unpark(struct uthread_parker *parker)
 {
 	struct uthread_scheduler *const scheduler = parker->scheduler;
 	struct uthread_worker *const worker = uthread_here;
-	const uintptr_t state = __atomic_exchange_n(&parker->state, PARKER_WOKEN, __ATOMIC_SEQ_CST);
+	const bool here = worker != NULL && worker->scheduler == scheduler && worker->in_hook;
+	uintptr_t state;
 
-	if (state == 0 || state == PARKER_WOKEN)
-		return;
-	if (worker != NULL && worker->scheduler == scheduler && worker->in_hook)
-		deliver_here(worker, (struct uthread *)state);
-	else
-		deliver_elsewhere(scheduler, (struct uthread *)state);
+	/* Once the thread is woken, all may come to its end: parker, thread and scheduler. */
+	if (!here)
+		atomic_fetch_add(&scheduler->unparking, 1);
+	state = __atomic_exchange_n(&parker->state, PARKER_WOKEN, __ATOMIC_SEQ_CST);
+	if (state != 0 && state != PARKER_WOKEN) {
+		if (here)
+			deliver_here(worker, (struct uthread *)state);
+		else
+			deliver_elsewhere(scheduler, (struct uthread *)state);
+	}
+	if (!here)
+		atomic_fetch_sub(&scheduler->unparking, 1);
 }

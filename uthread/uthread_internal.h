@@ -229,7 +229,7 @@ struct uthread_worker {
 	unsigned long seen_switches;
 	atomic_ulong steals;
 	void *hooks_state;
-	bool attached;
+	atomic_bool attached;
 	bool started;
 	unsigned index;
 	pthread_t thread;
@@ -256,6 +256,7 @@ struct uthread_scheduler {
 	unsigned workers_count;
 	struct uthread_worker *workers_memory;
 	unsigned workers_made;
+	unsigned started;
 	struct uthread *main_thread;
 	void *main_result;
 
@@ -266,6 +267,11 @@ struct uthread_scheduler {
 	atomic_bool deadlocked;
 	atomic_ulong stuck;
 	_Atomic(struct uthread *) inbox;
+	/** Calls of uthread_unpark() from elsewhere that may still look at the scheduler. */
+	atomic_uint unparking;
+	/** Workers that have stopped, and whether all have: none kicks another from then on. */
+	atomic_uint stopped;
+	atomic_uint all_stopped;
 
 	_Alignas(64) uthread_lock_t timers_lock;
 	struct uthread *timers;
@@ -452,6 +458,10 @@ void uthread_stop(struct uthread_scheduler *scheduler);
 
 /** Sleeps until there may be something to run; a spare worker, until it has to stand in. */
 void uthread_idle(struct uthread_worker *worker);
+
+/** futex(2): sleeps while *@word is @value, at most until the deadline; wakes all who do. */
+void uthread_sleep_on(atomic_uint *word, unsigned value, uint64_t deadline_ns);
+void uthread_wake_on(atomic_uint *word);
 
 /** Wakes one that sleeps, if any does. Safe in signal handlers. */
 void uthread_wake_worker(struct uthread_scheduler *scheduler);

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where uthread and asys meet: the hooks that give each worker a handle, and the calls that wait
+ * for a message. This room includes the two public headers and nothing else of ours.
+ *
+ * Threads: a handle is its worker's. A call queues its message on the handle of the worker that it
+ * is on, and parks; the worker hands the queue over in its next `poll` or `wait`, with one system
+ * call for all, and wakes whom the completions belong to. A thread that is cancelled may go on
+ * elsewhere before its message has ended; it then posts a cancellation to that handle, which any
+ * thread may.
+ */
+#include "uthread/asys.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#define REAPED_AT_ONCE 64
+
+/** Of a worker. */
+struct state {
+	struct asys *asys;
+	/** Messages that are queued or posted, and not yet reaped. */
+	atomic_uint in_flight;
+};
+
+/* ---- hooks --------------------------------------------------------------------------------- */
+
+static int attach(void *context, void **result)
+{
+	struct state *const state = calloc(1, sizeof(*state));
+	int error;
+
+	if (state == NULL)
+		return -ENOMEM;
+	error = asys_create(context, &state->asys);
+	if (error != 0) {
+		free(state);
+		return error;
+	}
+	*result = state;
+	return 0;
+}
+
+static void detach(void *memory)
+{
+	struct state *const state = memory;
+
+	asys_destroy(state->asys);
+	free(state);
+}
+
+static void wake(struct state *state, struct asys_message *const completed[], int count)
+{
+	for (int i = 0; i < count; i++)
+		uthread_unpark(completed[i]->user);
+	if (count > 0)
+		atomic_fetch_sub_explicit(&state->in_flight, (unsigned)count, memory_order_relaxed);
+}
+
+static void poll_messages(void *memory)
+{
+	struct asys_message *completed[REAPED_AT_ONCE];
+	struct state *const state = memory;
+	int count;
+
+	do {
+		if (atomic_load_explicit(&state->in_flight, memory_order_relaxed) == 0)
+			return;
+		count = asys_reap(state->asys, completed, REAPED_AT_ONCE);
+		wake(state, completed, count);
+	} while (count == REAPED_AT_ONCE);
+}
+
+/** Milliseconds until the deadline, rounded up. */
+static int timeout_of(uint64_t deadline_ns)
+{
+	const uint64_t now_ns = asys_deadline(0);
+	uint64_t left_ms;
+
+	if (deadline_ns == UTHREAD_NEVER)
+		return -1;
+	if (deadline_ns <= now_ns)
+		return 0;
+	left_ms = (deadline_ns - now_ns - 1) / 1000000U + 1;
+	return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
+}
+
+static void wait_for_messages(void *memory, uint64_t deadline_ns)
+{
+	struct asys_message *completed[REAPED_AT_ONCE];
+	struct state *const state = memory;
+	const int count =
+		asys_wait(state->asys, completed, REAPED_AT_ONCE, timeout_of(deadline_ns));
+
+	wake(state, completed, count);
+}
+
+static void kick(void *memory)
+{
+	const struct state *const state = memory;
+
+	asys_wake(state->asys);
+}
+
+const struct uthread_hooks uthread_asys_hooks = {
+	.size = sizeof(struct uthread_hooks),
+	.attach = attach,
+	.detach = detach,
+	.wait = wait_for_messages,
+	.kick = kick,
+	.poll = poll_messages,
+	/* asys knows that its handle is the parent's. */
+	.forked = detach,
+};
+
+/* ---- calls --------------------------------------------------------------------------------- */
+
+/** Stops @message, and waits until it and the wish to stop it have both come back. */
+static void stop(struct state *state, struct asys_message *message, struct uthread_parker *parker)
+{
+	struct asys_message cancel, *batch = &cancel;
+	struct uthread_parker cancel_parker;
+	int cancel_state;
+
+	uthread_setcancelstate(UTHREAD_CANCEL_DISABLE, &cancel_state);
+	uthread_parker_init(&cancel_parker);
+	asys_prep_cancel(&cancel, message);
+	cancel.user = &cancel_parker;
+	atomic_fetch_add_explicit(&state->in_flight, 1, memory_order_relaxed);
+	if (asys_post(state->asys, &batch, 1) == 1)
+		uthread_park(&cancel_parker, UTHREAD_NEVER);
+	uthread_park(parker, UTHREAD_NEVER);
+	uthread_setcancelstate(cancel_state, NULL);
+}
+
+/** Waits for the end of @message, cancelling it when the caller is: whether that was so. */
+static bool await(struct state *state, struct asys_message *message, struct uthread_parker *parker)
+{
+	const bool cancelled = uthread_park(parker, UTHREAD_NEVER) == -ECANCELED;
+
+	if (cancelled)
+		stop(state, message, parker);
+	return cancelled;
+}
+
+int64_t uthread_asys_call(struct asys_message *message)
+{
+	struct state *const state = uthread_hooks_state();
+	struct uthread_parker parker;
+	bool cancelled;
+	int error, type;
+
+	if (state == NULL || uthread_parker_init(&parker) != 0)
+		return -EPERM;
+	if (message->flags != 0)
+		return -EINVAL;
+	error = uthread_testcancel();
+	if (error != 0)
+		return error;
+	message->user = &parker;
+	error = asys_queue(state->asys, &message, 1);
+	if (error < 0)
+		return error;
+	atomic_fetch_add_explicit(&state->in_flight, 1, memory_order_relaxed);
+	uthread_setcanceltype(UTHREAD_CANCEL_RETURNS, &type);
+	cancelled = await(state, message, &parker);
+	uthread_setcanceltype(type, NULL);
+	if (cancelled && type == UTHREAD_CANCEL_DEFERRED) {
+		uthread_cancel(uthread_self());
+		uthread_testcancel();
+	}
+	return message->result;
+}
+
+int64_t uthread_syscall(uint16_t number, uint64_t argument0, uint64_t argument1, uint64_t argument2,
+			uint64_t argument3, uint64_t argument4, uint64_t argument5)
+{
+	struct asys_message message;
+
+	asys_prep(&message, number, argument0, argument1, argument2, argument3, argument4,
+		  argument5);
+	return uthread_asys_call(&message);
+}
+
+int64_t uthread_read(int file, void *buffer, size_t length_bytes)
+{
+	return uthread_pread(file, buffer, length_bytes, -1);
+}
+
+int64_t uthread_write(int file, const void *buffer, size_t length_bytes)
+{
+	return uthread_pwrite(file, buffer, length_bytes, -1);
+}
+
+int64_t uthread_pread(int file, void *buffer, size_t length_bytes, int64_t offset)
+{
+	struct asys_message message;
+
+	asys_prep_read(&message, file, buffer, length_bytes, offset);
+	return uthread_asys_call(&message);
+}
+
+int64_t uthread_pwrite(int file, const void *buffer, size_t length_bytes, int64_t offset)
+{
+	struct asys_message message;
+
+	asys_prep_write(&message, file, buffer, length_bytes, offset);
+	return uthread_asys_call(&message);
+}
+
+int64_t uthread_openat(int directory, const char *path, int flags, mode_t mode)
+{
+	struct asys_message message;
+
+	asys_prep_openat(&message, directory, path, flags, mode);
+	return uthread_asys_call(&message);
+}
+
+int64_t uthread_close(int file)
+{
+	struct asys_message message;
+
+	asys_prep_close(&message, file);
+	return uthread_asys_call(&message);
+}
+
+int64_t uthread_fsync(int file)
+{
+	struct asys_message message;
+
+	asys_prep_fsync(&message, file);
+	return uthread_asys_call(&message);
+}
+
+int64_t uthread_accept(int socket, struct sockaddr *address, socklen_t *length, int flags)
+{
+	struct asys_message message;
+
+	asys_prep_accept(&message, socket, address, length, flags);
+	return uthread_asys_call(&message);
+}
+
+int64_t uthread_connect(int socket, const struct sockaddr *address, socklen_t length)
+{
+	struct asys_message message;
+
+	asys_prep_connect(&message, socket, address, length);
+	return uthread_asys_call(&message);
+}
+
+int64_t uthread_send(int socket, const void *buffer, size_t length_bytes, int flags)
+{
+	struct asys_message message;
+
+	asys_prep_send(&message, socket, buffer, length_bytes, flags);
+	return uthread_asys_call(&message);
+}
+
+int64_t uthread_recv(int socket, void *buffer, size_t length_bytes, int flags)
+{
+	struct asys_message message;
+
+	asys_prep_recv(&message, socket, buffer, length_bytes, flags);
+	return uthread_asys_call(&message);
+}
+
+int64_t uthread_sendmsg(int socket, const struct msghdr *header, int flags)
+{
+	struct asys_message message;
+
+	asys_prep_sendmsg(&message, socket, header, flags);
+	return uthread_asys_call(&message);
+}
+
+int64_t uthread_recvmsg(int socket, struct msghdr *header, int flags)
+{
+	struct asys_message message;
+
+	asys_prep_recvmsg(&message, socket, header, flags);
+	return uthread_asys_call(&message);
+}
+
+int64_t uthread_poll(int file, unsigned events, uint64_t deadline_ns)
+{
+	struct asys_message message;
+
+	asys_prep_poll(&message, file, events);
+	if (deadline_ns != UTHREAD_NEVER)
+		message.deadline_ns = deadline_ns != 0 ? deadline_ns : 1;
+	return uthread_asys_call(&message);
+}
