@@ -25,6 +25,7 @@ MAY_INCLUDE = {
     "metalloc": {"public", "base"},
     "opvm": {"public", "base"},
     "uthread": {"public", "base"},
+    "uthread/*": {"public"},
     "caps": {"public", "base"},
     "device": {"public", "device", "base"},
     "transports/*": {"public", "device", "base", "abi"},
@@ -34,11 +35,13 @@ MAY_INCLUDE = {
 }
 # Groups whose members are rooms of their own.
 FAMILIES = ("transports", "drivers", "filters")
+# Rooms within a room.
+SUB_ROOMS = ("uthread/adapter",)
 
 
 def room_of(path):
     parts = path.split("/")
-    if parts[0] in FAMILIES and len(parts) > 2:
+    if "/".join(parts[:2]) in SUB_ROOMS or parts[0] in FAMILIES and len(parts) > 2:
         return "/".join(parts[:2])
     return parts[0]
 
