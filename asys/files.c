@@ -151,6 +151,8 @@ static bool may_use_buffer(const struct asys_message *message)
 	case SYS_write:
 	case SYS_pread64:
 	case SYS_pwrite64:
+	case ASYS_READ:
+	case ASYS_WRITE:
 	case ASYS_URING_CMD:
 		return true;
 	default:

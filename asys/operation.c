@@ -25,8 +25,10 @@ enum asys_class asys_class_of(const struct asys_message *message)
 	case SYS_pwritev:
 		return at_position ? ASYS_CLASS_CALL : ASYS_CLASS_WRITE;
 	case SYS_preadv2:
+	case ASYS_READ:
 		return at_position ? ASYS_CLASS_STREAM_READ : ASYS_CLASS_READ;
 	case SYS_pwritev2:
+	case ASYS_WRITE:
 		return at_position ? ASYS_CLASS_STREAM_WRITE : ASYS_CLASS_WRITE;
 	case SYS_read:
 	case SYS_readv:
@@ -89,6 +91,8 @@ bool asys_asks_for_bytes(const struct asys_message *message, uint64_t *length_by
 	case SYS_pwrite64:
 	case SYS_read:
 	case SYS_write:
+	case ASYS_READ:
+	case ASYS_WRITE:
 		*length_bytes = message->arguments[2];
 		return true;
 	case SYS_preadv:
@@ -112,6 +116,17 @@ bool asys_asks_for_bytes(const struct asys_message *message, uint64_t *length_by
 static int64_t result_of(long returned)
 {
 	return returned < 0 ? -errno : returned;
+}
+
+/* preadv2(2) or pwritev2(2) of one buffer; on an ABI of 64 bits the upper half of an offset is 0.
+ */
+static int64_t call_transfer(const struct asys_message *message, uint64_t file, long number,
+			     int flags)
+{
+	const struct iovec vector = {(void *)(uintptr_t)message->arguments[1],
+				     message->arguments[2]};
+
+	return result_of(syscall(number, file, &vector, 1UL, message->arguments[3], 0UL, flags));
 }
 
 static int64_t call_splice(const struct asys_message *message)
@@ -164,6 +179,10 @@ int64_t asys_call(const struct asys_message *message, uint64_t file)
 	case SYS_pwrite64:
 		return result_of(pwrite((int)file, (const void *)(uintptr_t)arguments[1],
 					arguments[2], (off_t)arguments[3]));
+	case ASYS_READ:
+		return call_transfer(message, file, SYS_preadv2, (int)arguments[4]);
+	case ASYS_WRITE:
+		return call_transfer(message, file, SYS_pwritev2, (int)arguments[4]);
 	case SYS_connect:
 		return call_connect(message, file);
 	case SYS_sendto:
@@ -204,12 +223,12 @@ static int64_t try_transfer(uint64_t file, long number, const struct iovec *vect
 }
 
 static int64_t try_buffer(const struct asys_message *message, uint64_t file, long number,
-			  int64_t offset)
+			  int64_t offset, uint64_t flags)
 {
 	const struct iovec vector = {(void *)(uintptr_t)message->arguments[1],
 				     message->arguments[2]};
 
-	return try_transfer(file, number, &vector, 1, offset, 0);
+	return try_transfer(file, number, &vector, 1, offset, flags);
 }
 
 static int64_t try_vectors(const struct asys_message *message, uint64_t file, long number,
@@ -239,11 +258,15 @@ static int64_t try_as_is(const struct asys_message *message, uint64_t file)
 
 	switch (message->number) {
 	case SYS_read:
-		return try_buffer(message, file, SYS_preadv2, -1);
+		return try_buffer(message, file, SYS_preadv2, -1, 0);
 	case SYS_write:
-		return try_buffer(message, file, SYS_pwritev2, -1);
+		return try_buffer(message, file, SYS_pwritev2, -1, 0);
 	case SYS_pread64:
-		return try_buffer(message, file, SYS_preadv2, offset);
+		return try_buffer(message, file, SYS_preadv2, offset, 0);
+	case ASYS_READ:
+		return try_buffer(message, file, SYS_preadv2, offset, message->arguments[4]);
+	case ASYS_WRITE:
+		return try_buffer(message, file, SYS_pwritev2, offset, message->arguments[4]);
 	case SYS_readv:
 		return try_vectors(message, file, SYS_preadv2, -1, 0);
 	case SYS_writev:
@@ -288,6 +311,9 @@ bool asys_must_not_wait(const struct asys_message *message)
 	case SYS_preadv2:
 	case SYS_pwritev2:
 		return (message->arguments[5] & RWF_NOWAIT) != 0;
+	case ASYS_READ:
+	case ASYS_WRITE:
+		return (message->arguments[4] & RWF_NOWAIT) != 0;
 	case SYS_recvfrom:
 	case SYS_sendto:
 		return (message->arguments[3] & MSG_DONTWAIT) != 0;

@@ -27,9 +27,11 @@ int asys_ring_opcode(const struct asys_message *message)
 		return IORING_OP_NOP;
 	case SYS_pread64:
 	case SYS_read:
+	case ASYS_READ:
 		return fixed ? IORING_OP_READ_FIXED : IORING_OP_READ;
 	case SYS_pwrite64:
 	case SYS_write:
+	case ASYS_WRITE:
 		return fixed ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
 	case SYS_readv:
 	case SYS_preadv:
@@ -225,6 +227,11 @@ bool asys_ring_encode(const struct asys *asys, const struct asys_message *messag
 	case SYS_read:
 	case SYS_write:
 		asys_ring_encode_transfer(message, sqe, UINT64_MAX);
+		return true;
+	case ASYS_READ:
+	case ASYS_WRITE:
+		asys_ring_encode_transfer(message, sqe, arguments[3]);
+		sqe->rw_flags = (int)arguments[4];
 		return true;
 	case SYS_readv:
 	case SYS_writev:

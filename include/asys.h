@@ -55,7 +55,9 @@ enum asys_operation {
 	ASYS_FUTEX_WAIT,
 	ASYS_FUTEX_WAKE,
 	ASYS_URING_CMD,
-	ASYS_CANCEL
+	ASYS_CANCEL,
+	ASYS_READ,
+	ASYS_WRITE
 };
 
 /** Flags of a message. They may be set between its asys_prep_ function and sending. */
@@ -365,6 +367,25 @@ static inline void asys_prep_write(struct asys_message *message, int file, const
 {
 	asys_prep(message, offset < 0 ? SYS_write : SYS_pwrite64, asys_signed(file),
 		  asys_pointer(buffer), length_bytes, asys_signed(offset), 0, 0);
+}
+
+/**
+ * preadv2(2) into one buffer: @offset -1 is the file's position, @flags are RWF_… May be made one
+ * into a registered buffer, by ASYS_FIXED_BUFFER and buffer_index.
+ */
+static inline void asys_prep_read_flags(struct asys_message *message, int file, void *buffer,
+					size_t length_bytes, int64_t offset, int flags)
+{
+	asys_prep(message, ASYS_READ, asys_signed(file), asys_pointer(buffer), length_bytes,
+		  asys_signed(offset), asys_signed(flags), 0);
+}
+
+/** pwritev2(2) from one buffer, as asys_prep_read_flags(). */
+static inline void asys_prep_write_flags(struct asys_message *message, int file, const void *buffer,
+					 size_t length_bytes, int64_t offset, int flags)
+{
+	asys_prep(message, ASYS_WRITE, asys_signed(file), asys_pointer(buffer), length_bytes,
+		  asys_signed(offset), asys_signed(flags), 0);
 }
 
 /** As asys_prep_read() into the registered buffer @index. */

@@ -120,6 +120,46 @@ static void test_memory_files_give_what_pread_gives(void **state)
 	check_file(*state, "/dev/shm");
 }
 
+/* An append shows that the flags arrived: it goes to the end whatever the offset says. */
+static void check_flags(struct asys *asys, const char *directory)
+{
+	static uint8_t memory[4096] __attribute__((aligned(4096)));
+	const struct iovec registered = {memory, sizeof(memory)};
+	const int file = test_file(directory, 8192);
+	struct asys_message message;
+
+	asys_prep_write_flags(&message, file, "abc", 3, 100, RWF_APPEND);
+	assert_int_equal(test_result(asys, &message), 3);
+	asys_prep_read_flags(&message, file, memory, 4096, 8192, 0);
+	assert_int_equal(test_result(asys, &message), 3);
+	assert_memory_equal(memory, "abc", 3);
+	assert_int_equal(asys_register_buffers(asys, &registered, 1), 0);
+	asys_prep_write_flags(&message, file, memory, 2, 0, RWF_APPEND | RWF_DSYNC);
+	message.flags = ASYS_FIXED_BUFFER;
+	message.buffer_index = 0;
+	assert_int_equal(test_result(asys, &message), 2);
+	asys_prep_read_flags(&message, file, memory, 4096, 8195, 0);
+	message.flags = ASYS_FIXED_BUFFER;
+	message.buffer_index = 0;
+	assert_int_equal(test_result(asys, &message), 2);
+	assert_memory_equal(memory, "ab", 2);
+	assert_int_equal(asys_register_buffers(asys, NULL, 0), 0);
+	assert_int_equal(lseek(file, 50, SEEK_SET), 50);
+	asys_prep_read_flags(&message, file, memory, 10, -1, 0);
+	assert_int_equal(test_result(asys, &message), 10);
+	assert_int_equal(memory[3], test_byte(53));
+	assert_int_equal(lseek(file, 0, SEEK_CUR), 60);
+	asys_prep_read_flags(&message, file, memory, 10, 0, 0x40000000);
+	assert_int_equal(test_result(asys, &message), -EOPNOTSUPP);
+	close(file);
+}
+
+static void test_flags_of_reads_and_writes_of_one_buffer_are_kept(void **state)
+{
+	check_flags(*state, "/var/tmp");
+	check_flags(*state, "/dev/shm");
+}
+
 static void test_position_moves_as_with_read_and_write(void **state)
 {
 	const char *const directories[] = {"/var/tmp", "/dev/shm"};
@@ -363,6 +403,8 @@ static void test_what_must_not_wait_says_so(void **state)
 
 	assert_int_equal(pipe(ends), 0);
 	asys_prep_readv(&message, ends[0], &vector, 1, -1, RWF_NOWAIT);
+	assert_int_equal(test_result(*state, &message), -EAGAIN);
+	asys_prep_read_flags(&message, ends[0], buffer, 16, -1, RWF_NOWAIT);
 	assert_int_equal(test_result(*state, &message), -EAGAIN);
 	close(ends[0]);
 	close(ends[1]);
@@ -1397,6 +1439,7 @@ int main(int count, char **arguments)
 		CASE(test_more_messages_than_a_ring_holds_complete_once_each),
 		CASE(test_disk_files_give_what_pread_gives),
 		CASE(test_memory_files_give_what_pread_gives),
+		CASE(test_flags_of_reads_and_writes_of_one_buffer_are_kept),
 		CASE(test_position_moves_as_with_read_and_write),
 		CASE(test_an_offset_on_a_pipe_is_refused),
 		CASE(test_fixed_files_and_buffers_work_after_close),
