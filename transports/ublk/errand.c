@@ -145,6 +145,16 @@ static void run_in_child(struct ublk_control *control, const struct ublk_command
 
 /* ---- in the parent ------------------------------------------------------------------------- */
 
+/*
+ * As fork(), but the parent hears nothing of the child's end: a program that embeds a device may
+ * have children of its own to wait for. What the C library does around fork() is for children that
+ * go on to use it.
+ */
+static pid_t fork_silently(void)
+{
+	return (pid_t)syscall(SYS_clone, 0UL, NULL, NULL, NULL, 0UL);
+}
+
 /* The child's child does it, so that it is nobody's zombie. Signals stay blocked in it. */
 static int fork_twice(struct ublk_errand *errand, const struct ublk_command *command, int pipe_fd)
 {
@@ -155,10 +165,10 @@ static int fork_twice(struct ublk_errand *errand, const struct ublk_command *com
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &previous);
-	pid = fork();
+	pid = fork_silently();
 	error = errno;
 	if (pid == 0) {
-		pid = fork();
+		pid = fork_silently();
 		if (pid == 0)
 			run_in_child(errand->control, command, pipe_fd, process_fd);
 		_exit(pid < 0);
@@ -168,7 +178,7 @@ static int fork_twice(struct ublk_errand *errand, const struct ublk_command *com
 		close(process_fd);
 	if (pid < 0)
 		return base_error_errno(error, "cannot create a process for ublk");
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+	while (waitpid(pid, NULL, (int)__WCLONE) < 0 && errno == EINTR)
 		;
 	return 0;
 }

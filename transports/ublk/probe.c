@@ -44,7 +44,6 @@ static void report_fixed_features(struct bdus_transport_report *report)
 	say_no(report, BDUS_FEATURE_IOCTL, "the kernel's ublk protocol lacks it");
 	say_no(report, BDUS_FEATURE_ZONES, "not in this version");
 	say_no(report, BDUS_FEATURE_RECOVERY, "not in this version");
-	say_no(report, BDUS_FEATURE_ZERO_COPY, "not in this version");
 }
 
 static void report_partition_scan(struct bdus_transport_report *report, uint64_t features,
@@ -73,6 +72,18 @@ static void report_unprivileged(struct bdus_transport_report *report, uint64_t f
 		       "this kernel does not report it (since Linux 6.5)");
 }
 
+static void report_zero_copy(struct bdus_transport_report *report, uint64_t features,
+			     bool privileged)
+{
+	if ((features & UBLK_ZERO_COPY_FLAGS) != UBLK_ZERO_COPY_FLAGS)
+		say_no(report, BDUS_FEATURE_ZERO_COPY,
+		       "this kernel does not register payloads by itself (since Linux 6.16)");
+	else if (!privileged)
+		say_no(report, BDUS_FEATURE_ZERO_COPY, "only for devices of root");
+	else
+		say_yes(report, BDUS_FEATURE_ZERO_COPY, "for drivers that can do so");
+}
+
 static void report_usable(struct bdus_transport_report *report, const struct ublk_control *control)
 {
 	const uint64_t features = ublk_control_features(control);
@@ -80,6 +91,7 @@ static void report_usable(struct bdus_transport_report *report, const struct ubl
 
 	report_partition_scan(report, features, privileged);
 	report_unprivileged(report, features);
+	report_zero_copy(report, features, privileged);
 	report->usable = privileged || (features & UBLK_ABI_F_UNPRIVILEGED) != 0;
 	if (!report->usable)
 		snprintf(report->reason, sizeof(report->reason),
@@ -101,6 +113,7 @@ void ublk_probe(struct bdus_transport_report *report)
 		say_no(report, BDUS_FEATURE_PARTITION_SCAN, "ublk does not work here");
 		say_no(report, BDUS_FEATURE_NO_PARTITION_SCAN, "ublk does not work here");
 		say_no(report, BDUS_FEATURE_UNPRIVILEGED, "ublk does not work here");
+		say_no(report, BDUS_FEATURE_ZERO_COPY, "ublk does not work here");
 		return;
 	}
 	report_usable(report, control);

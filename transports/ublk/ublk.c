@@ -81,18 +81,13 @@ static int choose_privilege(const struct bdus_transport_setup *setup,
 	return 0;
 }
 
-/*
- * Pages of clients show up in the ring's table of buffers by themselves, and what a driver has to
- * see for once is copied by reading and writing the character device.
- */
-#define ZERO_COPY_FLAGS (UBLK_ABI_F_AUTO_BUFFER | UBLK_ABI_F_USER_COPY)
-
 static bool may_avoid_copies(const struct bdus_transport_setup *setup,
 			     const struct bdus_transport_device *device)
 {
 	return (setup->attrs->flags & BDUS_DEVICE_ANY_PAYLOAD) && !device->unprivileged &&
 	       bdus_config_bool(setup->options, "zero-copy") &&
-	       (ublk_control_features(device->control) & ZERO_COPY_FLAGS) == ZERO_COPY_FLAGS;
+	       (ublk_control_features(device->control) & UBLK_ZERO_COPY_FLAGS) ==
+		       UBLK_ZERO_COPY_FLAGS;
 }
 
 /*
@@ -112,7 +107,7 @@ static uint64_t wanted_flags(const struct bdus_transport_setup *setup,
 	if (no_scan && (features & UBLK_ABI_F_NO_PARTITION_SCAN))
 		flags |= UBLK_ABI_F_NO_PARTITION_SCAN;
 	if (may_avoid_copies(setup, device))
-		flags |= ZERO_COPY_FLAGS;
+		flags |= UBLK_ZERO_COPY_FLAGS;
 	device->hide_privilege =
 		no_scan && !device->unprivileged && !(flags & UBLK_ABI_F_NO_PARTITION_SCAN);
 	return flags;
@@ -153,7 +148,7 @@ static int check_echo(const struct bdus_transport_device *device, uint64_t asked
 {
 	const uint64_t missing =
 		asked & ~ublk_abi_dev_info_flags(info) &
-		(UBLK_ABI_F_UNPRIVILEGED | UBLK_ABI_F_NO_PARTITION_SCAN | ZERO_COPY_FLAGS);
+		(UBLK_ABI_F_UNPRIVILEGED | UBLK_ABI_F_NO_PARTITION_SCAN | UBLK_ZERO_COPY_FLAGS);
 
 	if (missing != 0)
 		return base_error(EOPNOTSUPP,
@@ -193,7 +188,7 @@ static int add(const struct bdus_transport_setup *setup, struct bdus_transport_d
 	result = check_echo(device, flags, &info);
 	if (result < 0)
 		return result;
-	device->zero_copy = (flags & ZERO_COPY_FLAGS) != 0;
+	device->zero_copy = (flags & UBLK_ZERO_COPY_FLAGS) != 0;
 	device->may_trim = (ublk_abi_dev_info_flags(&info) & UBLK_ABI_F_COMPLETE_IN_TASK) != 0;
 	attrs->queues = (uint32_t)base_min(attrs->queues, ublk_abi_dev_info_nr_hw_queues(&info));
 	attrs->queue_depth =

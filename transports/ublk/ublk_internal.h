@@ -36,6 +36,13 @@
 #define UBLK_ENCODE_EXCHANGE(number) _IOWR('u', (number), struct ublk_abi_ctrl_cmd)
 #define UBLK_ENCODE_IO(number)       _IOWR('u', (number), struct ublk_abi_io_cmd)
 
+/**
+ * What payloads without copying take: pages of clients show up in the ring's table of buffers by
+ * themselves, and what a driver has to see for once is copied by reading and writing the character
+ * device.
+ */
+#define UBLK_ZERO_COPY_FLAGS (UBLK_ABI_F_AUTO_BUFFER | UBLK_ABI_F_USER_COPY)
+
 /* ---- control.c ----------------------------------------------------------------------------- */
 
 struct ublk_control;
