@@ -173,7 +173,6 @@ int caps_entry_address(struct sockaddr_un *address, int folder, const char *entr
 	const int length = snprintf(address->sun_path, sizeof(address->sun_path),
 				    "/proc/self/fd/%d/%s", folder, entry);
 
-	address->sun_family = AF_UNIX;
 	return length < (int)sizeof(address->sun_path) ? 0 : -ENAMETOOLONG;
 }
 
@@ -183,7 +182,7 @@ static const struct timeval patience = {.tv_sec = 2};
 int caps_entry_connect(int folder, const struct caps_number *number)
 {
 	char entry[CAPS_ENTRY_BYTES];
-	struct sockaddr_un address;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int error;
 	int fd;
 

@@ -84,7 +84,7 @@ static int check_others(int folder, const char *name, bool exclusive, uint64_t *
 static int listen_at(int fd, int folder, const char *entry,
 		     const struct caps_service_options *options)
 {
-	struct sockaddr_un address;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
 	if (caps_entry_address(&address, folder, NEW_NAME) != 0)
 		return -ENAMETOOLONG;

@@ -49,6 +49,14 @@ const json_t *find_operation(const json_t *description, const char *word);
 const json_t *find_code(const json_t *description, uint32_t code);
 /** An element of "structs" or "sets"; NULL if there is none. */
 const json_t *find_named(const json_t *description, const char *list, const char *name);
+/** A value of an enum or of flags, or a member of a request: NULL at the end. */
+struct member {
+	void *at;
+	const char *key;
+	const json_t *value;
+};
+bool first_member(const json_t *object, struct member *member);
+bool next_member(const json_t *object, struct member *member);
 /** A member that is text, or NULL. */
 const char *text_of(const json_t *object, const char *key);
 uint64_t number_of(const json_t *object, const char *key);

@@ -65,19 +65,17 @@ static json_t *plain_number(uint64_t number, bool is_signed)
 
 static json_t *flag_names(const json_t *values, uint64_t number)
 {
-	const json_t *value;
-	const char *key;
 	char text[1024] = "";
 	size_t used = 0;
+	struct member m;
 
-	json_object_foreach((json_t *)(uintptr_t)values, key, value)
-	{
-		const uint64_t bit = (uint64_t)json_integer_value(value);
+	for (bool more = first_member(values, &m); more; more = next_member(values, &m)) {
+		const uint64_t bit = (uint64_t)json_integer_value(m.value);
 
-		if (bit == 0 || (number & bit) != bit || used + strlen(key) + 2 > sizeof(text))
+		if (bit == 0 || (number & bit) != bit || used + strlen(m.key) + 2 > sizeof(text))
 			continue;
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
-					 used == 0 ? "" : "|", key);
+					 used == 0 ? "" : "|", m.key);
 		number &= ~bit;
 	}
 	return number != 0 || used == 0 ? NULL : json_string(text);
@@ -86,16 +84,13 @@ static json_t *flag_names(const json_t *values, uint64_t number)
 static json_t *set_value(const json_t *set, uint64_t number)
 {
 	const json_t *values = json_object_get(set, "values");
-	const json_t *value;
-	const char *key;
+	struct member m;
 
 	if (json_is_true(json_object_get(set, "flags")))
 		return flag_names(values, number);
-	json_object_foreach((json_t *)(uintptr_t)values, key, value)
-	{
-		if ((uint64_t)json_integer_value(value) == number)
-			return json_string(key);
-	}
+	for (bool more = first_member(values, &m); more; more = next_member(values, &m))
+		if ((uint64_t)json_integer_value(m.value) == number)
+			return json_string(m.key);
 	return NULL;
 }
 

@@ -59,6 +59,28 @@ const json_t *find_named(const json_t *description, const char *list, const char
 	return NULL;
 }
 
+static bool set_member(struct member *member)
+{
+	if (member->at == NULL)
+		return false;
+	member->key = json_object_iter_key(member->at);
+	member->value = json_object_iter_value(member->at);
+	return true;
+}
+
+/* jansson's iterators change nothing, whatever their parameters say. */
+bool first_member(const json_t *object, struct member *member)
+{
+	member->at = json_object_iter((json_t *)(uintptr_t)object);
+	return set_member(member);
+}
+
+bool next_member(const json_t *object, struct member *member)
+{
+	member->at = json_object_iter_next((json_t *)(uintptr_t)object, member->at);
+	return set_member(member);
+}
+
 const json_t *find_code(const json_t *description, uint32_t code)
 {
 	const json_t *all = json_object_get(description, "operations");
@@ -81,14 +103,14 @@ const json_t *find_operation(const json_t *description, const char *word)
 static void print_set(const json_t *description, const char *what, const char *name)
 {
 	const json_t *set = find_named(description, "sets", name);
-	const json_t *value;
-	const char *key;
+	const json_t *values = json_object_get(set, "values");
+	struct member m;
 
 	if (set == NULL)
 		return;
 	printf("    %s", what);
-	json_object_foreach(json_object_get(set, "values"), key, value)
-		printf(" %s=%lld", key, (long long)json_integer_value(value));
+	for (bool more = first_member(values, &m); more; more = next_member(values, &m))
+		printf(" %s=%lld", m.key, (long long)json_integer_value(m.value));
 	putchar('\n');
 }
 

@@ -139,7 +139,7 @@ static size_t count_in(const json_t *item, const json_t *value)
 
 	if (json_is_array(value))
 		return json_array_size(value);
-	if (strcmp(type, "bytes") == 0 && json_is_string(value))
+	if (type != NULL && strcmp(type, "bytes") == 0 && json_is_string(value))
 		return hex_length(json_string_value(value));
 	return json_string_length(value);
 }
@@ -306,27 +306,33 @@ static int put_item(const struct encoder *e, const json_t *item)
 	return put_element(e, item, value);
 }
 
+static bool has_name(const json_t *item, const char *key)
+{
+	const json_t *bits = json_object_get(item, "bits");
+	const char *name = text_of(item, "name");
+
+	if (name != NULL && strcmp(name, key) == 0)
+		return true;
+	for (size_t i = 0; i < json_array_size(bits); i++) {
+		name = text_of(json_array_get(bits, i), "name");
+		if (name != NULL && strcmp(name, key) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Names that no item has are somebody's mistake. */
 static int check_names(const struct encoder *e)
 {
-	const json_t *value;
-	const char *key;
+	struct member m;
 
-	json_object_foreach((json_t *)(uintptr_t)e->values, key, value)
-	{
+	for (bool more = first_member(e->values, &m); more; more = next_member(e->values, &m)) {
 		bool found = false;
 
-		for (size_t i = 0; i < json_array_size(e->items); i++) {
-			const json_t *item = json_array_get(e->items, i);
-			const json_t *bits = json_object_get(item, "bits");
-			const char *name = text_of(item, "name");
-
-			found |= name != NULL && strcmp(name, key) == 0;
-			for (size_t k = 0; k < json_array_size(bits); k++)
-				found |= strcmp(text_of(json_array_get(bits, k), "name"), key) == 0;
-		}
+		for (size_t i = 0; i < json_array_size(e->items); i++)
+			found |= has_name(json_array_get(e->items, i), m.key);
 		if (!found)
-			return fail("there is no member '%s'", key);
+			return fail("there is no member '%s'", m.key);
 	}
 	return STATUS_GOOD;
 }
