@@ -112,8 +112,10 @@ static bool is_deadlocked(struct uthread_scheduler *scheduler)
 {
 	const unsigned epoch = atomic_load(&scheduler->idle_epoch);
 
-	return nothing_pending(scheduler) && nothing_pending(scheduler) &&
-	       atomic_load(&scheduler->idle_epoch) == epoch;
+	for (unsigned look = 0; look < 2; look++)
+		if (!nothing_pending(scheduler))
+			return false;
+	return atomic_load(&scheduler->idle_epoch) == epoch;
 }
 
 static void end_deadlock(struct uthread_worker *worker)

@@ -18,12 +18,16 @@
 #include <stdlib.h>
 
 #define REAPED_AT_ONCE 64
+/** Looks at what is there for each system call: while threads run, a batch is better for being
+ * large. */
+#define POLLS_PER_CALL 8
 
 /** Of a worker. */
 struct state {
 	struct asys *asys;
 	/** Messages that are queued or posted, and not yet reaped. */
 	atomic_uint in_flight;
+	unsigned polls;
 };
 
 /* ---- hooks --------------------------------------------------------------------------------- */
@@ -66,6 +70,8 @@ static void poll_messages(void *memory)
 	struct state *const state = memory;
 	int count;
 
+	if (asys_ready(state->asys) == 0 && ++state->polls % POLLS_PER_CALL != 0)
+		return;
 	do {
 		if (atomic_load_explicit(&state->in_flight, memory_order_relaxed) == 0)
 			return;

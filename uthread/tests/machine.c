@@ -23,6 +23,7 @@
 
 static uthread_mutex_t mutex = UTHREAD_MUTEX_INITIALIZER;
 static unsigned long counter;
+static int rounds;
 
 /** Keeps more values alive over switches than a machine has registers to preserve. */
 static void *compute(void *argument)
@@ -66,7 +67,7 @@ static void *start(void *argument)
 {
 	uthread_t threads[THREADS], other;
 
-	CHECK(uthread_create(&other, NULL, round_down, NULL) == 0);
+	CHECK(uthread_create(&other, NULL, rounds ? round_down : compute, (void *)1) == 0);
 	for (uintptr_t i = 0; i < THREADS; i++)
 		CHECK(uthread_create(&threads[i], NULL, compute, (void *)(i + 1)) == 0);
 	for (uintptr_t i = 0; i < THREADS; i++) {
@@ -81,8 +82,11 @@ static void *start(void *argument)
 	return argument;
 }
 
-int main(void)
+/** An argument leaves rounding out, which Valgrind does in one way only. */
+int main(int count, char **unused)
 {
+	(void)unused;
+	rounds = count == 1;
 	for (uint32_t workers = 1; workers <= 3; workers += 2) {
 		const struct uthread_options options = {.size = sizeof(options),
 							.workers = workers};
@@ -90,7 +94,7 @@ int main(void)
 
 		counter = 0;
 		CHECK(uthread_run(&options, start, &counter, &result) == 0);
-		CHECK(result == &counter && counter == THREADS * ROUNDS);
+		CHECK(result == &counter && counter == (THREADS + !rounds) * ROUNDS);
 	}
 	puts("works");
 	return 0;
