@@ -74,29 +74,38 @@ static bool recurs(const struct heap_class *class, size_t bytes)
 	return class->bumped >= PROMOTE_BLOCKS || class->bumped * bytes >= PROMOTE_BYTES;
 }
 
+/** One more block of the class came or went. */
+static void count_one(struct heap_class *class, unsigned index)
+{
+	class->bumped++;
+	if (class->allocator == &metalloc_bump && recurs(class, class_bytes(index))) {
+		class->allocator = &metalloc_lists;
+		profile_carved(index, class->bumped);
+	}
+}
+
 static void *bump_allocate(const struct metalloc_allocator *self, size_t size_bytes)
 {
 	const unsigned index = class_of_size(size_bytes);
 	struct heap *const heap = metalloc_thread.heap;
-	struct heap_class *const class = &heap->classes[index];
-	const size_t bytes = class_bytes(index);
 
 	(void)self;
-	class->bumped++;
-	if (recurs(class, bytes)) {
-		class->allocator = &metalloc_lists;
-		profile_carved(index, class->bumped);
-	}
-	return bump_allocate_aligned(heap, bytes, CLASS_STEP_BYTES);
+	count_one(&heap->classes[index], index);
+	return bump_allocate_aligned(heap, class_bytes(index), CLASS_STEP_BYTES);
 }
 
-void *bump_allocate_measured(struct heap *heap, unsigned class)
+void *bump_allocate_measured(struct heap *heap, unsigned index)
 {
-	void *const block = bump_allocate_aligned(heap, class_bytes(class), CLASS_STEP_BYTES);
+	struct heap_class *const class = &heap->classes[index];
+	void *block = class->spare;
 
-	heap->classes[class].bumped++;
 	if (block != NULL)
-		tag_of(block)->born = (uint32_t)heap_allocated(heap, class) | 1;
+		class->spare = class->spare->next;
+	else
+		block = bump_allocate_aligned(heap, class_bytes(index), CLASS_STEP_BYTES);
+	count_one(class, index);
+	if (block != NULL)
+		tag_of(block)->born = (uint32_t)heap_allocated(heap, index) | 1;
 	return block;
 }
 
@@ -107,21 +116,35 @@ static void note_life(const struct heap *heap, unsigned class, struct tag *tag)
 	tag->born = 0;
 }
 
+/** Blocks of a class that was promoted do not come back into its list, as each would come here
+ * again. */
+void bump_take_back(struct heap *heap, struct block *block)
+{
+	struct tag *const tag = tag_of(block);
+	const unsigned index = class_of_size(tag->bytes);
+	struct heap_class *const class = &heap->classes[index];
+
+	if (base_unlikely(tag->born != 0))
+		note_life(heap, index, tag);
+	count_one(class, index);
+	if (class->allocator == &metalloc_bump) {
+		list_push(&metalloc_thread.lists[index], block);
+		return;
+	}
+	block->next = class->spare;
+	class->spare = block;
+}
+
 static void bump_release(const struct metalloc_allocator *self, void *block)
 {
 	struct heap *const mine = metalloc_thread.heap;
 	struct heap *const heap = group_of(block)->heap;
-	struct tag *const tag = tag_of(block);
-	const unsigned class = class_of_size(tag->bytes);
 
 	(void)self;
-	if (heap != mine) {
-		handover(mine, heap, block, tag->bytes);
-		return;
-	}
-	if (base_unlikely(tag->born != 0))
-		note_life(heap, class, tag);
-	list_push(&metalloc_thread.lists[class], block);
+	if (heap == mine)
+		bump_take_back(heap, block);
+	else
+		handover(mine, heap, block, tag_of(block)->bytes);
 }
 
 static size_t bump_usable(const struct metalloc_allocator *self, const void *block)

@@ -106,8 +106,10 @@ struct heap_class {
 	/** Of the newest group: what was never handed out. */
 	char *carve;
 	char *carve_end;
-	/** Blocks that bump handed out: what promotes a class. */
+	/** Blocks that bump handed out or took back: what promotes a class. */
 	uint32_t bumped;
+	/** Of a class that was promoted: blocks of bump, for those that are measured. */
+	struct block *spare;
 	/** Blocks that bump, or another thread, released unbatched: what makes a class hand over.
 	 */
 	uint32_t foreign;
@@ -263,6 +265,8 @@ void bitmap_give_empty(struct heap *heap);
 /** bump.c: a block with an alignment other than of 16; @size_bytes is a class' size. */
 void *bump_allocate_aligned(struct heap *heap, size_t size_bytes, size_t alignment_bytes);
 size_t bump_block_bytes(const struct block *block);
+/** Takes back a block of this thread's own heap. */
+void bump_take_back(struct heap *heap, struct block *block);
 /** One whose life is measured. */
 void *bump_allocate_measured(struct heap *heap, unsigned class);
 

@@ -14,13 +14,19 @@
 
 #define EMPTY UINT32_MAX
 
-/** Those of the heap's own groups: a block in a list may belong to no other. */
-static void count_free(void)
+static void count_list(const struct block *block)
 {
-	for (unsigned i = 1; i < CLASS_COUNT; i++)
-		for (struct block *block = metalloc_thread.lists[i].head; block != NULL;
-		     block = block->next)
-			group_of(block)->found_free++;
+	for (; block != NULL; block = block->next)
+		group_of(block)->found_free++;
+}
+
+/** Those of the heap's own groups: a block in a list may belong to no other. */
+static void count_free(const struct heap *heap)
+{
+	for (unsigned i = 1; i < CLASS_COUNT; i++) {
+		count_list(metalloc_thread.lists[i].head);
+		count_list(heap->classes[i].spare);
+	}
 }
 
 static unsigned mark_empty(struct group *groups)
@@ -46,16 +52,20 @@ static unsigned mark_all_empty(struct heap *heap)
 	return empty;
 }
 
-static void filter_lists(void)
+static void filter_list(struct block **link)
+{
+	while (*link != NULL)
+		if (group_of(*link)->found_free == EMPTY)
+			*link = (*link)->next;
+		else
+			link = &(*link)->next;
+}
+
+static void filter_lists(struct heap *heap)
 {
 	for (unsigned i = 1; i < CLASS_COUNT; i++) {
-		struct block **link = &metalloc_thread.lists[i].head;
-
-		while (*link != NULL)
-			if (group_of(*link)->found_free == EMPTY)
-				*link = (*link)->next;
-			else
-				link = &(*link)->next;
+		filter_list(&metalloc_thread.lists[i].head);
+		filter_list(&heap->classes[i].spare);
 	}
 }
 
@@ -93,9 +103,9 @@ void heap_sweep(struct heap *heap)
 {
 	heap_collect(heap);
 	bitmap_give_empty(heap);
-	count_free();
+	count_free(heap);
 	if (mark_all_empty(heap) != 0) {
-		filter_lists();
+		filter_lists(heap);
 		give_all_empty(heap);
 	}
 	heap->groups_swept = heap->groups;

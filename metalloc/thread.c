@@ -195,12 +195,13 @@ void heap_take_back(struct heap *heap, struct block *block)
 	const struct group *const group = group_of(block);
 	const bool bumped = group->allocator == &metalloc_bump;
 	struct heap *const home = group->heap;
-	const size_t bytes = bumped ? bump_block_bytes(block) : group->block_bytes;
 
-	if (home == heap)
-		list_push(&metalloc_thread.lists[class_of_size(bytes)], block);
+	if (home != heap)
+		handover(heap, home, block, bumped ? bump_block_bytes(block) : group->block_bytes);
+	else if (bumped)
+		bump_take_back(heap, block);
 	else
-		handover(heap, home, block, bytes);
+		list_push(&metalloc_thread.lists[group->class], block);
 }
 
 static void take_back_all(struct heap *heap, struct block *block)
@@ -246,6 +247,13 @@ static void absorb_class(struct heap *heap, struct heap *other, unsigned index)
 	from->carve = from->carve_end = NULL;
 	while (other->lists[index].head != NULL)
 		list_push(&metalloc_thread.lists[index], list_pop(&other->lists[index]));
+	while (from->spare != NULL) {
+		struct block *const spare = from->spare;
+
+		from->spare = spare->next;
+		spare->next = to->spare;
+		to->spare = spare;
+	}
 }
 
 /** Makes the memory of an idle heap this heap's. Blocks of it that are in use may come back to
