@@ -162,6 +162,30 @@ static void test_credit_pushes_back_and_comes_back(void **state)
 	pair_finish(&pair);
 }
 
+static void test_a_busy_client_does_not_keep_others_waiting(void **state)
+{
+	const struct caps_request busy = text_request(1, "x"), other = text_request(2, "x");
+	struct caps_port *client;
+	struct pair pair;
+	unsigned got = 0;
+	int ends[2];
+
+	(void)state;
+	pair_init(&pair, NULL, NULL);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	assert_good(caps_connect_fd(ends[1], NULL, &client));
+	assert_good(caps_attach(pair.service, ends[0]));
+	for (int i = 0; i < CAPS_WINDOW; i++)
+		assert_good(caps_put(pair.client, &busy, NULL));
+	assert_good(caps_put(client, &other, NULL));
+	do {
+		get_request(pair.service, &message);
+		assert_true(++got <= 2);
+	} while (message.operation != 2);
+	caps_destroy(client);
+	pair_finish(&pair);
+}
+
 static void test_a_long_payload_comes_in_sealed_memory(void **state)
 {
 	static unsigned char payload[1 << 20];
@@ -541,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_abort_says_what_became_of_it),
 		cmocka_unit_test(test_an_oversize_message_stays_and_says_its_size),
 		cmocka_unit_test(test_credit_pushes_back_and_comes_back),
+		cmocka_unit_test(test_a_busy_client_does_not_keep_others_waiting),
 		cmocka_unit_test(test_a_long_payload_comes_in_sealed_memory),
 		cmocka_unit_test(test_memory_is_sent_often_and_changed_by_nobody),
 		cmocka_unit_test(test_memory_outlives_the_ports_that_it_came_by),
