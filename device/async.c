@@ -56,6 +56,7 @@ static int make(const struct bdus_device_options *options, struct async_driver *
 		.top = {.submit = driver->functions.submit, .instance = options->instance},
 		.attrs = &attrs,
 		.transport = options->transport,
+		.memory = options->memory,
 		.available = available,
 		.stopping = stopping,
 		.opaque = driver,

@@ -32,6 +32,7 @@
 #include "base/error.h"
 #include "control.h"
 #include "manage.h"
+#include "memory.h"
 #include "options.h"
 #include "registry.h"
 #include "transports.h"
@@ -78,6 +79,7 @@ struct bdus_device {
 	struct bdus_loop_hook hook;
 	/** Waits for `wake_fd`. */
 	struct bdus_call wake_call;
+	bool uses_memory;
 	bool is_started;
 	bool is_available;
 	bool is_stopping;
@@ -153,6 +155,17 @@ static int make_queues(struct bdus_device *device)
 	return 0;
 }
 
+static int join_memory(struct bdus_device *device)
+{
+	int result;
+
+	if (device->config.memory == NULL)
+		return 0;
+	result = bdus_memory_join(device->config.memory, device->attrs.max_transfer_bytes);
+	device->uses_memory = result == 0;
+	return result;
+}
+
 static int create_device(struct bdus_device *device)
 {
 	const struct bdus_device_config *const config = &device->config;
@@ -163,6 +176,7 @@ static int create_device(struct bdus_device *device)
 		.options = device->transport_config,
 		.attrs = &device->attrs,
 		.native_ops = device->native_ops,
+		.memory = config->memory,
 	};
 	int result = device->transport->create(&setup, &device->transport_device);
 
@@ -170,7 +184,9 @@ static int create_device(struct bdus_device *device)
 		return result;
 	fill_info(device);
 	foretell_path(device);
-	result = bdus_registry_write(device->record, &device->info);
+	result = join_memory(device);
+	if (result == 0)
+		result = bdus_registry_write(device->record, &device->info);
 	if (result == 0)
 		result = bdus_rules_init(&device->rules, &device->attrs, device->native_ops);
 	if (result == 0)
@@ -351,6 +367,7 @@ static int open_in_loop(struct device_queue *opened, struct bdus_loop *loop)
 		.index = index_of(opened),
 		.top = device->config.top,
 		.rules = &device->rules,
+		.memory = device->config.memory,
 		.ended = queue_ended,
 		.forced = queue_forced,
 	};
@@ -591,6 +608,8 @@ static void unmake(struct bdus_device *device)
 		bdus_registry_unlink(&device->info);
 	bdus_registry_release(device->record);
 	bdus_config_destroy(device->transport_config);
+	if (device->uses_memory)
+		bdus_memory_leave(device->config.memory);
 	if (device->wake_fd >= 0)
 		close(device->wake_fd);
 	if (device->config.free_opaque != NULL)

@@ -19,6 +19,8 @@ struct bdus_device_config {
 	const struct bdus_device_attrs *attrs;
 	uint32_t native_ops;
 	const char *transport;
+	/** Where payloads shall lie; NULL for memory of the way in's own. */
+	struct bdus_memory *memory;
 	/** "auto" takes only ways in that make a block special file. */
 	bool block_device_only;
 	/** Called once limits are settled; an error unmakes the device. NULL for none. */

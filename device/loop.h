@@ -55,6 +55,8 @@ struct bdus_loop {
 	/** Set while the owner waits, is about to, or is outside, and would not look at `remote`.
 	 */
 	atomic_bool sleeping;
+	/** Payload memory came back that a queue of this loop waited for. */
+	atomic_bool memory_came;
 };
 
 void bdus_loop_add_hook(struct bdus_loop *loop, struct bdus_loop_hook *hook);

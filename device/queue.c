@@ -6,6 +6,7 @@
 #include "queue.h"
 
 #include "base/bits.h"
+#include "memory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,17 +25,21 @@ int bdus_queue_start(struct bdus_queue *queue, struct bdus_loop *loop,
 		.transport = setup->transport,
 		.top = setup->top,
 		.rules = *setup->rules,
+		.memory = setup->memory,
 		.ended = setup->ended,
 		.forced = setup->forced,
 	};
 	base_list_init(&queue->ready_link);
 	base_list_init(&queue->dirty_link);
+	base_list_init(&queue->memory_link);
 	base_list_push_back(&loop->queues, &queue->link);
 	result = queue->transport->open_queue(setup->device, setup->index, queue,
 					      &queue->transport_queue);
 	if (result < 0) {
 		base_list_remove(&queue->ready_link);
 		base_list_remove(&queue->link);
+		if (queue->memory != NULL)
+			bdus_memory_forget(queue->memory, queue);
 	}
 	return result;
 }
@@ -54,6 +59,8 @@ void bdus_queue_end(struct bdus_queue *queue)
 		fprintf(stderr, "bdus: %u requests were never completed\n", queue->in_flight);
 		abort();
 	}
+	if (queue->memory != NULL)
+		bdus_memory_forget(queue->memory, queue);
 	queue->transport->close_queue(queue->transport_queue);
 	queue->transport_queue = NULL;
 	base_list_remove(&queue->ready_link);

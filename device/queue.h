@@ -39,6 +39,11 @@ struct bdus_queue {
 	/** Called when the queue is closed by its loop's end. */
 	void (*forced)(struct bdus_queue *queue);
 	struct bdus_plan *free_plans;
+	/** Where payloads lie; may be NULL. In its line of those that wait, under its lock. */
+	struct bdus_memory *memory;
+	struct base_list memory_link;
+	/** Any thread: memory has come back since the queue waited for it. */
+	atomic_bool memory_came;
 	/** In the loop's `queues`, `ready` and `dirty`. */
 	struct base_list link;
 	struct base_list ready_link;
@@ -56,6 +61,7 @@ struct bdus_queue_setup {
 	unsigned index;
 	struct bdus_layer top;
 	const struct bdus_rules *rules;
+	struct bdus_memory *memory;
 	void (*ended)(struct bdus_queue *queue);
 	void (*forced)(struct bdus_queue *queue);
 };

@@ -35,6 +35,7 @@ static int fake_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, 
 	unsigned count = 0;
 
 	(void)queue;
+	current->fetch_calls++;
 	for (; count < current->fetch_count && count < capacity; count++)
 		ios[count] = current->to_fetch[count];
 	current->fetch_count -= count;

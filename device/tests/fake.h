@@ -18,6 +18,7 @@ struct fake {
 	/** What fetch() hands out next. */
 	struct bdus_io *to_fetch[FAKE_REQUESTS_MAX];
 	unsigned fetch_count;
+	unsigned fetch_calls;
 	/** What commit() was given. */
 	struct bdus_io *committed[FAKE_REQUESTS_MAX];
 	unsigned commit_count;

@@ -130,6 +130,39 @@ int bdus_loop_post(struct bdus_loop *loop, struct bdus_call *call);
 /** As asys_cancel(): the call completes in any case, later. */
 int bdus_loop_cancel(struct bdus_loop *loop, struct bdus_call *call);
 
+/* ---- payload memory ------------------------------------------------------------------------ */
+
+/**
+ * Where payloads lie, when the program wants to say that itself: in huge pages, say, or in memory
+ * that is pinned for a device. Any number of devices, on any threads, may share it. When there is
+ * none left, requests wait until some comes back.
+ */
+struct bdus_memory;
+
+struct bdus_memory_options {
+	/** sizeof(struct bdus_memory_options). */
+	size_t size;
+	/**
+	 * Returns memory of @bytes, a multiple of 4096 and aligned to that, or NULL for none at
+	 * present, which is asked for again when some was released. Called on the threads of all
+	 * devices' queues, by one at a time.
+	 */
+	void *(*allocate)(void *opaque, size_t bytes);
+	void (*release)(void *opaque, void *memory, size_t bytes);
+	void *opaque;
+	/** Instead of these calls: one piece of memory, which starts at a page. */
+	void *region;
+	size_t region_bytes;
+	/** Most bytes in use at once; 0 for no limit but the memory's own. */
+	size_t limit_bytes;
+};
+
+/** -EINVAL, -ENOMEM. Any thread. */
+int bdus_memory_create(const struct bdus_memory_options *options, struct bdus_memory **memory);
+
+/** Takes NULL. -EBUSY while a device uses it. Any thread. */
+int bdus_memory_destroy(struct bdus_memory *memory);
+
 /* ---- devices ------------------------------------------------------------------------------- */
 
 /** What serves the requests of a device that a program creates itself. */
@@ -163,6 +196,8 @@ struct bdus_device_options {
 	struct bdus_device_attrs attrs;
 	/** "auto", or a way in with its options, such as "nbd,socket=/run/x"; NULL is "auto". */
 	const char *transport;
+	/** Where payloads shall lie; NULL for memory of the library's. */
+	struct bdus_memory *memory;
 };
 
 /**

@@ -159,7 +159,7 @@ static void init_slots(struct bdus_transport_queue *queue)
 		slot->call.completed = on_command;
 		ublk_abi_io_cmd_set_queue_id(&slot->body, (uint16_t)queue->index);
 		ublk_abi_io_cmd_set_tag(&slot->body, (uint16_t)tag);
-		if (queue->first_buffer < 0)
+		if (queue->payloads)
 			ublk_abi_io_cmd_set_addr(&slot->body, (uintptr_t)payload_of(queue, tag));
 	}
 }
@@ -207,6 +207,13 @@ static int reserve_buffers(struct bdus_transport_queue *queue)
 	return queue->first_buffer < 0 ? queue->first_buffer : 0;
 }
 
+static int provide_payloads(struct bdus_transport_queue *queue)
+{
+	if (queue->device->zero_copy)
+		return reserve_buffers(queue);
+	return queue->device->memory ? 0 : map_payloads(queue);
+}
+
 static int check_ring(struct bdus_transport_queue *queue)
 {
 	const int result = bdus_loop_ring_error(queue->loop);
@@ -234,7 +241,7 @@ static int open_queue(struct bdus_transport_queue *queue)
 		return queue->file;
 	result = map_descriptors(queue);
 	if (result == 0)
-		result = queue->device->zero_copy ? reserve_buffers(queue) : map_payloads(queue);
+		result = provide_payloads(queue);
 	if (result < 0)
 		return result;
 	init_slots(queue);
@@ -388,6 +395,79 @@ static void on_idle_check(struct bdus_call *call)
 	tell(queue);
 }
 
+/* ---- payloads that are copied here ---------------------------------------------------------- */
+
+/* Reading the character device at the place that stands for a request reads its pages. */
+static int copy(const struct bdus_transport_queue *queue, uint64_t tag,
+		const struct bdus_request *request, uint64_t skip_bytes, void *memory,
+		size_t length_bytes)
+{
+	const uint64_t place = UBLK_ABI_COPY_START +
+			       ((uint64_t)queue->index << UBLK_ABI_COPY_QUEUE_SHIFT) +
+			       (tag << UBLK_ABI_COPY_TAG_SHIFT) + skip_bytes;
+	const int fd = queue->device->char_fd;
+	const ssize_t done = request->op == BDUS_OP_WRITE
+				     ? pread(fd, memory, length_bytes, (off_t)place)
+				     : pwrite(fd, memory, length_bytes, (off_t)place);
+
+	return done == (ssize_t)length_bytes ? 0 : -EIO;
+}
+
+int ublk_queue_copy_payload(struct bdus_transport_queue *queue, struct bdus_io *io,
+			    uint64_t skip_bytes, void *memory, size_t length_bytes)
+{
+	const struct bdus_request *const request = &io->request;
+
+	return copy(queue, request->payload_buffer - 1 - (unsigned)queue->first_buffer, request,
+		    request->payload_offset_bytes + skip_bytes, memory, length_bytes);
+}
+
+static bool has_payload(const struct bdus_request *request)
+{
+	return request->op == BDUS_OP_READ || request->op == BDUS_OP_WRITE;
+}
+
+static unsigned tag_of(const struct bdus_transport_queue *queue, const struct bdus_io *io)
+{
+	return (unsigned)(base_container_of(io, const struct ublk_slot, io) - queue->slots);
+}
+
+/* Memory for the payload, with what is to be written in it; -EAGAIN while there is none. */
+static int bring_payload(struct bdus_transport_queue *queue, struct bdus_io *io)
+{
+	struct bdus_request *const request = &io->request;
+	const size_t bytes = request->length_bytes;
+	int result;
+
+	if (!has_payload(request))
+		return 0;
+	request->data = bdus_memory_get(queue->device->memory, queue->host, bytes, &result);
+	if (!request->data) {
+		if (result < 0)
+			ublk_queue_fail(queue, result);
+		return -EAGAIN;
+	}
+	if (request->op == BDUS_OP_READ)
+		return 0;
+	result = copy(queue, tag_of(queue, io), request, 0, request->data, bytes);
+	if (result < 0)
+		bdus_memory_put(queue->device->memory, request->data, bytes);
+	return result;
+}
+
+/* Hands over what was read, and gives the memory back. */
+static void take_payload(struct bdus_transport_queue *queue, struct bdus_io *io)
+{
+	struct bdus_request *const request = &io->request;
+
+	if (!has_payload(request))
+		return;
+	if (request->op == BDUS_OP_READ && io->result == 0)
+		io->result = copy(queue, tag_of(queue, io), request, 0, request->data,
+				  request->length_bytes);
+	bdus_memory_put(queue->device->memory, request->data, request->length_bytes);
+}
+
 /* ---- towards the engine -------------------------------------------------------------------- */
 
 /*
@@ -402,19 +482,50 @@ static void trim(struct bdus_transport_queue *queue)
 		madvise(queue->payloads, queue->payload_stride * queue->depth, MADV_DONTNEED);
 }
 
+static void drop_arrived(struct bdus_transport_queue *queue, unsigned count)
+{
+	queue->arrived_count -= count;
+	if (base_unlikely(queue->arrived_count != 0))
+		memmove(queue->arrived, queue->arrived + count,
+			queue->arrived_count * sizeof(queue->arrived[0]));
+}
+
 static unsigned take_arrived(struct bdus_transport_queue *queue, struct bdus_io **ios,
 			     unsigned capacity)
 {
 	const unsigned count = (unsigned)base_min(queue->arrived_count, capacity);
 
 	memcpy(ios, queue->arrived, count * sizeof(ios[0]));
-	queue->arrived_count -= count;
+	drop_arrived(queue, count);
 	queue->held += count;
-	if (base_unlikely(queue->arrived_count != 0)) {
-		memmove(queue->arrived, queue->arrived + count,
-			queue->arrived_count * sizeof(ios[0]));
+	if (base_unlikely(queue->arrived_count != 0))
 		tell(queue);
+	return count;
+}
+
+/* The same where each payload needs memory; those for which there is none wait, in their order. */
+static unsigned take_with_payloads(struct bdus_transport_queue *queue, struct bdus_io **ios,
+				   unsigned capacity)
+{
+	unsigned taken = 0, count = 0;
+	int result = 0;
+
+	while (taken < queue->arrived_count && count < capacity) {
+		struct bdus_io *const io = queue->arrived[taken];
+
+		result = bring_payload(queue, io);
+		if (result == -EAGAIN)
+			break;
+		taken++;
+		if (result == 0)
+			ios[count++] = io;
+		else
+			commit_result(queue, tag_of(queue, io), result);
 	}
+	drop_arrived(queue, taken);
+	queue->held += count;
+	if (queue->arrived_count != 0 && result != -EAGAIN)
+		tell(queue);
 	return count;
 }
 
@@ -432,33 +543,18 @@ int ublk_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, u
 		if (base_unlikely(!queue->idle_check_armed))
 			arm_idle_check(queue);
 	}
+	if (base_unlikely(queue->device->memory != NULL))
+		return (int)take_with_payloads(queue, ios, capacity);
 	return (int)take_arrived(queue, ios, capacity);
-}
-
-/* Reading the character device at the place that stands for a request reads its pages. */
-int ublk_queue_copy_payload(struct bdus_transport_queue *queue, struct bdus_io *io,
-			    uint64_t skip_bytes, void *memory, size_t length_bytes)
-{
-	const struct bdus_request *const request = &io->request;
-	const uint64_t tag = request->payload_buffer - 1 - (unsigned)queue->first_buffer;
-	const uint64_t place =
-		UBLK_ABI_COPY_START + ((uint64_t)queue->index << UBLK_ABI_COPY_QUEUE_SHIFT) +
-		(tag << UBLK_ABI_COPY_TAG_SHIFT) + request->payload_offset_bytes + skip_bytes;
-	const int fd = queue->device->char_fd;
-	const ssize_t done = request->op == BDUS_OP_WRITE
-				     ? pread(fd, memory, length_bytes, (off_t)place)
-				     : pwrite(fd, memory, length_bytes, (off_t)place);
-
-	return done == (ssize_t)length_bytes ? 0 : -EIO;
 }
 
 void ublk_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const *ios,
 		       unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		struct ublk_slot *const slot = base_container_of(ios[i], struct ublk_slot, io);
-
-		commit_result(queue, (unsigned)(slot - queue->slots), ublk_encode_result(ios[i]));
+		if (base_unlikely(queue->device->memory != NULL))
+			take_payload(queue, ios[i]);
+		commit_result(queue, tag_of(queue, ios[i]), ublk_encode_result(ios[i]));
 	}
 	queue->held -= count;
 	if (base_unlikely(queue->retired != 0))

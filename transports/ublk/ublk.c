@@ -90,6 +90,19 @@ static bool may_avoid_copies(const struct bdus_transport_setup *setup,
 		       UBLK_ZERO_COPY_FLAGS;
 }
 
+/* The program's memory is not the kernel's to fill: it is copied to and from when it is there. */
+static int check_memory(const struct bdus_transport_setup *setup,
+			const struct bdus_transport_device *device)
+{
+	if (!setup->memory || may_avoid_copies(setup, device))
+		return 0;
+	if (device->unprivileged ||
+	    !(ublk_control_features(device->control) & UBLK_ABI_F_USER_COPY))
+		return base_error(EOPNOTSUPP, "ublk can put payloads into memory of the program "
+					      "only for root, and since Linux 6.5");
+	return 0;
+}
+
 /*
  * Since UBLK_F_NO_AUTO_PART_SCAN the kernel can be told not to look for partitions. Before, it
  * looks exactly when all queues were fetched by threads with CAP_SYS_ADMIN, to protect itself from
@@ -108,6 +121,8 @@ static uint64_t wanted_flags(const struct bdus_transport_setup *setup,
 		flags |= UBLK_ABI_F_NO_PARTITION_SCAN;
 	if (may_avoid_copies(setup, device))
 		flags |= UBLK_ZERO_COPY_FLAGS;
+	else if (setup->memory)
+		flags |= UBLK_ABI_F_USER_COPY;
 	device->hide_privilege =
 		no_scan && !device->unprivileged && !(flags & UBLK_ABI_F_NO_PARTITION_SCAN);
 	return flags;
@@ -188,7 +203,8 @@ static int add(const struct bdus_transport_setup *setup, struct bdus_transport_d
 	result = check_echo(device, flags, &info);
 	if (result < 0)
 		return result;
-	device->zero_copy = (flags & UBLK_ZERO_COPY_FLAGS) != 0;
+	device->zero_copy = (flags & UBLK_ABI_F_AUTO_BUFFER) != 0;
+	device->memory = device->zero_copy ? NULL : setup->memory;
 	device->may_trim = (ublk_abi_dev_info_flags(&info) & UBLK_ABI_F_COMPLETE_IN_TASK) != 0;
 	attrs->queues = (uint32_t)base_min(attrs->queues, ublk_abi_dev_info_nr_hw_queues(&info));
 	attrs->queue_depth =
@@ -271,6 +287,8 @@ static int create(const struct bdus_transport_setup *setup, struct bdus_transpor
 		result = ublk_errand_create(device->control, &device->stop);
 	if (result == 0)
 		result = choose_privilege(setup, device);
+	if (result == 0)
+		result = check_memory(setup, device);
 	if (result == 0)
 		result = add(setup, device);
 	if (result == 0)

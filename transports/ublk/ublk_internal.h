@@ -176,6 +176,8 @@ struct bdus_transport_device {
 	bool hide_privilege;
 	/** Payloads are buffers of the ring rather than memory. */
 	bool zero_copy;
+	/** Where payloads lie that are copied one by one; NULL where the kernel does that. */
+	struct bdus_memory *memory;
 	/** The kernel hands over requests only within our own waiting calls. */
 	bool may_trim;
 	unsigned queues;

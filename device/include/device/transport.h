@@ -29,6 +29,7 @@
 
 #include "device/io.h"
 #include "device/loop.h"
+#include "device/memory.h"
 
 #include <bdus/manage.h>
 
@@ -58,6 +59,8 @@ struct bdus_transport_setup {
 	struct bdus_device_attrs *attrs;
 	/** The operations that the driver itself takes, without emulated ones. */
 	uint32_t native_ops;
+	/** Where payloads have to lie, or a refusal by name; NULL for memory of the transport's. */
+	struct bdus_memory *memory;
 };
 
 struct bdus_transport {
