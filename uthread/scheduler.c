@@ -127,7 +127,7 @@ static bool hand_over(struct uthread_worker *worker, struct uthread *thread)
 
 void uthread_ready(struct uthread_worker *worker, struct uthread *thread)
 {
-	UTHREAD_PROBE_WAKE(thread, atomic_load_explicit(&thread->wait, memory_order_relaxed));
+	uthread_probe_wake(thread, atomic_load_explicit(&thread->wait, memory_order_relaxed));
 	if (!hand_over(worker, thread))
 		uthread_enqueue(worker, thread, UTHREAD_REASON_WOKEN);
 }
@@ -155,7 +155,7 @@ static struct uthread *steal_from(struct uthread_worker *worker, struct uthread_
 		thread = take_next(victim);
 	if (thread == NULL)
 		return NULL;
-	UTHREAD_PROBE_STEAL(thread, victim->index, worker->index);
+	uthread_probe_steal(thread, victim->index, worker->index);
 	atomic_fetch_add_explicit(&worker->steals, 1, memory_order_relaxed);
 	return thread;
 }

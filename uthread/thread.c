@@ -144,7 +144,7 @@ int uthread_spawn(struct uthread_worker *worker, struct uthread_scheduler *sched
 		*id = uthread_id(thread);
 	if (scheduler->main_thread == NULL)
 		scheduler->main_thread = thread;
-	UTHREAD_PROBE_CREATE(thread, start);
+	uthread_probe_create(thread, (uintptr_t)start);
 	uthread_enqueue(worker, thread, UTHREAD_REASON_CREATED);
 	return 0;
 }

@@ -18,7 +18,7 @@ static inline __attribute__((always_inline)) struct uthread_worker *uthread_go(
 		atomic_load_explicit(&worker->switches, memory_order_relaxed);
 
 	atomic_store_explicit(&worker->switches, switches + 1, memory_order_relaxed);
-	UTHREAD_PROBE_SWITCH(worker->current, thread);
+	uthread_probe_switch(worker->current, thread);
 	worker->current = thread;
 	if (base_unlikely(thread == NULL))
 		return uthread_fiber_switch(from, &worker->base, worker);

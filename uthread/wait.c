@@ -20,7 +20,7 @@ void uthread_wait_link(struct uthread *self, const void *object, struct uthread_
 				      memory_order_relaxed);
 	else
 		atomic_store(&self->wait, UTHREAD_WAIT_PREPARED | flag);
-	UTHREAD_PROBE_PARK(self, object);
+	uthread_probe_park(self, object);
 }
 
 bool uthread_claim(bool solo, struct uthread *thread, enum uthread_wait how, bool *parked)

@@ -166,6 +166,8 @@ int64_t uthread_asys_call(struct asys_message *message)
 	error = uthread_testcancel();
 	if (error != 0)
 		return error;
+	/* The message is back before this returns: */
+	/* cppcheck-suppress autoVariables */
 	message->user = &parker;
 	error = asys_queue(state->asys, &message, 1);
 	if (error < 0)
