@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The file driver: a disk in a regular file or on a block device. Requests are served by blocking
- * system calls on the threads of the engine.
+ * The file driver: a disk in a regular file or on a block device. Requests become system calls in
+ * the loop of their queue.
  */
 #include "file_internal.h"
+#include "operation.h"
 
 #include <bdus/driver.h>
 #include <errno.h>
@@ -47,12 +48,12 @@ static const struct bdus_option file_options[] = {
 	 .help = "smallest unit of a request, a power of two; that of the block device, or 512",
 	 .minimum = 512,
 	 .maximum = 65536},
-	{.key = "threads",
+	{.key = "queues",
 	 .kind = BDUS_OPTION_NUMBER,
-	 .fallback = "16",
-	 .help = "most requests in progress at once",
+	 .fallback = "4",
+	 .help = "most queues served at once, each by a thread of its own",
 	 .minimum = 1,
-	 .maximum = 1024},
+	 .maximum = 4096},
 	{.key = NULL},
 };
 
@@ -76,7 +77,7 @@ static uint32_t file_ops(const struct image *image)
 static uint32_t file_flags(const struct image *image)
 {
 	return (image->read_only ? BDUS_DEVICE_READ_ONLY : BDUS_DEVICE_FUA) |
-	       (image->rotational ? BDUS_DEVICE_ROTATIONAL : 0);
+	       (image->rotational ? BDUS_DEVICE_ROTATIONAL : 0) | BDUS_DEVICE_ANY_PAYLOAD;
 }
 
 static int file_open(const struct bdus_config *config, struct bdus_device_attrs *attrs,
@@ -97,7 +98,8 @@ static int file_open(const struct bdus_config *config, struct bdus_device_attrs 
 	attrs->max_write_zeros_bytes = WRITE_ZEROS_BYTES;
 	attrs->max_discard_bytes = DISCARD_BYTES;
 	attrs->discard_granularity_bytes = image->can_discard ? image->hole_alignment : 0;
-	attrs->max_concurrency = (uint32_t)bdus_config_number(config, "threads");
+	/* Writes that take turns do so within one queue. */
+	attrs->queues = image->mixed ? 1 : (uint32_t)bdus_config_number(config, "queues");
 	*instance = image;
 	return 0;
 }
@@ -107,33 +109,34 @@ static int file_close(void *instance)
 	return image_close(instance);
 }
 
-static int file_handle(void *instance, struct bdus_request *request)
-{
-	struct image *const image = instance;
-	const uint64_t offset = request->offset_bytes, length = request->length_bytes;
-	const bool durable = request->flags & BDUS_REQUEST_FUA;
-	const bool no_wait = request->flags & BDUS_REQUEST_NO_WAIT;
+typedef void begin_function(struct operation *operation);
 
-	if (request->op == BDUS_OP_READ)
-		return io_read(image, offset, length, request->data, no_wait);
-	if (request->op == BDUS_OP_WRITE)
-		return io_write(image, offset, length, request->data, durable, no_wait);
-	if (no_wait)
-		return -EAGAIN;
-	switch (request->op) {
-	case BDUS_OP_FLUSH:
-		return io_sync(image);
-	case BDUS_OP_WRITE_ZEROS:
-		return space_write_zeros(image, request);
-	case BDUS_OP_DISCARD:
-		return space_discard(image, offset, length);
-	case BDUS_OP_EXTENTS:
-		return space_extents(image, request);
-	case BDUS_OP_CACHE:
-		return io_cache(image, offset, length);
-	default:
-		return -EOPNOTSUPP;
+static begin_function *const begins[BDUS_OP_COUNT] = {
+	[BDUS_OP_READ] = io_read,          [BDUS_OP_WRITE] = io_write,
+	[BDUS_OP_FLUSH] = io_sync,         [BDUS_OP_WRITE_ZEROS] = space_write_zeros,
+	[BDUS_OP_DISCARD] = space_discard, [BDUS_OP_EXTENTS] = space_extents,
+	[BDUS_OP_CACHE] = io_cache,
+};
+
+static void file_submit(void *instance, struct bdus_request *request)
+{
+	begin_function *const begin = request->op < BDUS_OP_COUNT ? begins[request->op] : NULL;
+	struct operation *operation;
+
+	if (begin == NULL) {
+		bdus_complete(request, -EOPNOTSUPP);
+		return;
 	}
+	/* Reads and writes have a flag for this; of the others nobody knows how long they take. */
+	if ((request->flags & BDUS_REQUEST_NO_WAIT) && begin != io_read && begin != io_write) {
+		bdus_complete(request, -EAGAIN);
+		return;
+	}
+	operation = operation_begin(instance, request);
+	if (operation != NULL)
+		begin(operation);
+	else
+		bdus_complete(request, -ENOMEM);
 }
 
 const struct bdus_driver bdus_driver_file = {
@@ -144,5 +147,5 @@ const struct bdus_driver bdus_driver_file = {
 	.options = file_options,
 	.open = file_open,
 	.close = file_close,
-	.handle = file_handle,
+	.submit = file_submit,
 };

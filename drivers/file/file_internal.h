@@ -2,24 +2,31 @@
 /*
  * The file driver's open image, and what its parts offer one another:
  *
- *	file.c    the driver: options, attributes, one call for each operation
- *	image.c   finding, checking, creating and closing the image
- *	lock.c    keeping other writers out
- *	io.c      reading, writing and making durable
- *	space.c   holes: discard, write zeros, extents
+ *	file.c       the driver: options, attributes, one function for each kind of request
+ *	image.c      finding, checking, creating and closing the image
+ *	lock.c       keeping other writers out
+ *	operation.c  requests in progress: their memory, and sending their calls
+ *	io.c         reading, writing and making durable
+ *	space.c      holes: discard, write zeros, extents
  */
 #ifndef FILE_INTERNAL_H
 #define FILE_INTERNAL_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+/* How long, and how often, to try again to get what nobody seems to hold. */
+enum {
+	PATIENCE_MS = 1000,
+	PAUSE_MS = 10,
+};
+
 struct bdus_config;
-struct bdus_request;
+struct lane;
+struct operation;
 
 struct image {
 	/* Through the page cache; holds the lock. The other one, with O_DIRECT, is -1 if not used.
@@ -45,12 +52,18 @@ struct image {
 	uint32_t zero_alignment;
 
 	/*
-	 * Where requests may be smaller than a direct transfer, they go through the page cache,
-	 * which reads and writes whole pages. Writers of this kind hold the lock exclusively and
-	 * direct writers hold it shared, so that neither undoes what the other wrote beside it.
+	 * Where requests may be smaller than a direct transfer, writes take turns; see io.c. How
+	 * many are in progress, and those that wait, first come first. The device has one queue,
+	 * whose thread alone uses these.
 	 */
 	bool mixed;
-	pthread_rwlock_t mixed_lock;
+	bool cached_write;
+	unsigned direct_writes;
+	struct operation *waiting;
+	struct operation *waiting_last;
+
+	/* One for each queue; see operation.c. */
+	_Atomic(struct lane *) lanes;
 
 	/* The image was found shorter than it must be: nothing in it can be trusted any more. */
 	atomic_bool shrunk;
@@ -74,14 +87,20 @@ int image_close(struct image *image);
  */
 int lock_image(int fd, const char *path, bool read_only);
 
-/* ---- io.c; each returns 0 or a negative errno ---------------------------------------------- */
+/* ---- io.c ---------------------------------------------------------------------------------- */
 
-int io_read(struct image *image, uint64_t offset, uint64_t length, void *data, bool no_wait);
-int io_write(struct image *image, uint64_t offset, uint64_t length, const void *data, bool durable,
-	     bool no_wait);
-int io_write_zeros(struct image *image, uint64_t offset, uint64_t length);
-int io_sync(struct image *image);
-int io_cache(struct image *image, uint64_t offset, uint64_t length);
+/* Each begins what the operation's request asks for, and ends the operation in time. */
+void io_read(struct operation *operation);
+void io_write(struct operation *operation);
+void io_sync(struct operation *operation);
+void io_cache(struct operation *operation);
+
+/** Writes zeros, then calls @finished with 0 or a negative errno; @length may be 0. */
+void io_write_zeros(struct operation *operation, uint64_t offset, uint64_t length,
+		    void (*finished)(struct operation *operation, int result));
+
+/** Makes everything written durable, on this thread. Returns 0 or a negative errno. */
+int io_sync_and_wait(struct image *image);
 
 /** -EIO when the image has become shorter than the device; remembers it. */
 int io_check_size(struct image *image);
@@ -89,11 +108,11 @@ int io_check_size(struct image *image);
 /** The result for a client of a failed system call: the negative errno, -ENOSPC for all its kin. */
 int io_result(int errnum);
 
-/* ---- space.c; each returns 0 or a negative errno ------------------------------------------- */
+/* ---- space.c; as io_read() and its kin ------------------------------------------------------ */
 
-int space_discard(struct image *image, uint64_t offset, uint64_t length);
-int space_write_zeros(struct image *image, const struct bdus_request *request);
-int space_extents(struct image *image, struct bdus_request *request);
+void space_discard(struct operation *operation);
+void space_write_zeros(struct operation *operation);
+void space_extents(struct operation *operation);
 
 /** Finds out whether holes can be made in, and told apart from data in, a regular file. */
 void space_probe(struct image *image);

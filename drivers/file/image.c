@@ -4,9 +4,9 @@
  * why, creating it where that was asked for, and learning what it can do. Whatever fails on the way
  * leaves the image as it was.
  */
-#include "file_internal.h"
-
 #include "base/bits.h"
+#include "file_internal.h"
+#include "operation.h"
 
 #include <bdus/driver.h>
 #include <errno.h>
@@ -129,6 +129,18 @@ static int make_file(struct opening *opening)
 	return 0;
 }
 
+/* As open(2). A device that a killed process had is busy for a little longer; see lock.c. */
+static int open_with_patience(const char *path, int flags)
+{
+	int fd = open(path, flags);
+
+	for (unsigned i = 0; fd < 0 && errno == EBUSY && i < PATIENCE_MS / PAUSE_MS; i++) {
+		usleep(PAUSE_MS * 1000);
+		fd = open(path, flags);
+	}
+	return fd;
+}
+
 static int open_existing(struct opening *opening)
 {
 	struct image *const image = opening->image;
@@ -139,7 +151,7 @@ static int open_existing(struct opening *opening)
 		return result;
 	if (S_ISBLK(opening->status.st_mode) && !image->read_only)
 		flags |= O_EXCL;
-	image->fd = open(opening->path, flags);
+	image->fd = open_with_patience(opening->path, flags);
 	return image->fd < 0 ? refuse_open(opening, errno) : 0;
 }
 
@@ -411,26 +423,19 @@ static void image_destroy(struct image *image)
 		close(image->direct_fd);
 	if (image->fd >= 0)
 		close(image->fd);
-	pthread_rwlock_destroy(&image->mixed_lock);
+	operation_free_lanes(image);
 	free(image);
 }
 
 static struct image *image_create(bool read_only)
 {
 	struct image *const image = calloc(1, sizeof(*image));
-	pthread_rwlockattr_t attributes;
 
 	if (image == NULL)
 		return NULL;
 	image->fd = -1;
 	image->direct_fd = -1;
 	image->read_only = read_only;
-	/* Those who need it exclusively are few, and would otherwise wait for a pause of the rest.
-	 */
-	pthread_rwlockattr_init(&attributes);
-	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-	pthread_rwlock_init(&image->mixed_lock, &attributes);
-	pthread_rwlockattr_destroy(&attributes);
 	return image;
 }
 
@@ -489,7 +494,7 @@ int image_open(const struct bdus_config *config, bool read_only, struct image **
 
 int image_close(struct image *image)
 {
-	const int result = image->read_only ? 0 : io_sync(image);
+	const int result = image->read_only ? 0 : io_sync_and_wait(image);
 
 	image_destroy(image);
 	return result;

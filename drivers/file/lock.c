@@ -147,11 +147,35 @@ static int lock_for_reading(int fd)
 	return result;
 }
 
-int lock_image(int fd, const char *path, bool read_only)
+static int try_to_lock(int fd, bool read_only)
 {
 	const int result = read_only ? lock_for_reading(fd) : set_lock(fd, F_WRLCK, 0, 0);
 
-	if (result == -EAGAIN || result == -EACCES)
+	return result == -EACCES ? -EAGAIN : result;
+}
+
+/*
+ * Of a process that was killed, the kernel may hold the open files a little longer: io_uring gives
+ * them back after the process is gone.
+ */
+static int lock_with_patience(int fd, bool read_only)
+{
+	int result = try_to_lock(fd, read_only);
+
+	if (result != -EAGAIN || find_holder(fd) != 0)
+		return result;
+	for (unsigned i = 0; result == -EAGAIN && i < PATIENCE_MS / PAUSE_MS; i++) {
+		usleep(PAUSE_MS * 1000);
+		result = try_to_lock(fd, read_only);
+	}
+	return result;
+}
+
+int lock_image(int fd, const char *path, bool read_only)
+{
+	const int result = lock_with_patience(fd, read_only);
+
+	if (result == -EAGAIN)
 		return refuse_locked(fd, path);
 	if (result < 0)
 		return refuse_lock_error(-result, path);

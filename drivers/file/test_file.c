@@ -185,6 +185,7 @@ struct player {
 	const struct opened *opened;
 	uint64_t start;
 	uint64_t length;
+	uint32_t block;
 	uint64_t seed;
 	struct model_result result;
 };
@@ -193,24 +194,28 @@ static void *play_range(void *argument)
 {
 	struct player *const player = argument;
 
-	player->result =
-		model_play(player->opened, player->start, player->length, 512, player->seed, 500);
+	player->result = model_play(player->opened, player->start, player->length, player->block,
+				    player->seed, 500);
 	return NULL;
 }
 
-/* The ranges of the threads meet in the middle of a page and of a block of the file system. */
-static void play_side_by_side(const char *options)
+/* Small blocks: the ranges of the threads meet in the middle of a page. */
+static void play_side_by_side(const char *options, uint32_t block)
 {
-	const uint64_t length = 301 * 512;
+	const uint64_t length = 61 * block;
 	struct player players[THREADS];
 	pthread_t threads[THREADS];
 	struct opened opened;
 
 	make_image("image", MIB);
 	must_open(&opened, options);
+	assert_true(opened.attrs.queues >= THREADS);
 	for (unsigned i = 0; i < THREADS; i++) {
-		players[i] = (struct player){
-			.opened = &opened, .start = i * length, .length = length, .seed = i + 1};
+		players[i] = (struct player){.opened = &opened,
+					     .start = i * length,
+					     .length = length,
+					     .block = block,
+					     .seed = i + 1};
 		assert_int_equal(pthread_create(&threads[i], NULL, play_range, &players[i]), 0);
 	}
 	for (unsigned i = 0; i < THREADS; i++)
@@ -226,11 +231,113 @@ static void play_side_by_side(const char *options)
 static void threads_that_share_a_block_do_not_disturb_one_another(void **state)
 {
 	(void)state;
-	play_side_by_side("path=image");
-	play_side_by_side("path=image direct=no");
-	/* Some requests go through the page cache and some around it. */
+	play_side_by_side("path=image logical-block-size=4096", 4096);
+	play_side_by_side("path=image direct=no", 512);
+}
+
+/* ---- many requests at once ------------------------------------------------------------------ */
+
+/* Whether the calls in flight write through the page cache, or around it, or both. */
+static void count_writes_in_flight(unsigned *direct, unsigned *cached)
+{
+	const struct bdus_call *call;
+
+	*direct = *cached = 0;
+	for (unsigned i = 0; (call = double_call(i)) != NULL; i++) {
+		if (fcntl((int)call->message.arguments[0], F_GETFL) & O_DIRECT)
+			++*direct;
+		else
+			++*cached;
+	}
+}
+
+/* Writes of one block each, every third of them too small to be direct. */
+static void begin_writes(const struct opened *opened, struct double_io ios[], unsigned count)
+{
+	memset(buffer, 0x11, sizeof(buffer));
+	for (unsigned i = 0; i < count; i++) {
+		ios[i] = (struct double_io){.request = {.op = BDUS_OP_WRITE,
+							.offset_bytes = i * 4096,
+							.length_bytes = i % 3 == 0 ? 512 : 4096,
+							.data = buffer}};
+		double_begin(opened, &ios[i]);
+	}
+}
+
+static void a_write_through_the_page_cache_has_the_image_to_itself(void **state)
+{
+	enum {
+		COUNT = 64
+	};
+	struct double_io ios[COUNT];
+	unsigned direct, cached, most_direct = 0;
+	struct opened opened;
+
+	(void)state;
 	fault.direct_alignment = 4096;
-	play_side_by_side("path=image");
+	must_open(&opened, "path=image size=1M create=yes");
+	if (opened.attrs.ops & BDUS_OP_BIT(BDUS_OP_CACHE))
+		suite_skip("the file system has no direct transfers");
+	assert_int_equal(opened.attrs.queues, 1);
+	begin_writes(&opened, ios, COUNT);
+	do {
+		count_writes_in_flight(&direct, &cached);
+		assert_true(cached == 0 || (cached == 1 && direct == 0));
+		most_direct = direct > most_direct ? direct : most_direct;
+	} while (double_step());
+	assert_int_equal(most_direct, 2);
+	for (unsigned i = 0; i < COUNT; i++) {
+		assert_int_equal(ios[i].completions, 1);
+		assert_int_equal(ios[i].result, 0);
+		must_read(&opened, i * 4096, i % 3 == 0 ? 512 : 4096, 0x11);
+	}
+	assert_int_equal(double_close(&opened), 0);
+}
+
+static void a_write_that_must_not_wait_is_refused_out_of_turn(void **state)
+{
+	struct double_io ios[2];
+	struct opened opened;
+
+	(void)state;
+	fault.direct_alignment = 4096;
+	must_open(&opened, "path=image size=1M create=yes");
+	if (opened.attrs.ops & BDUS_OP_BIT(BDUS_OP_CACHE))
+		suite_skip("the file system has no direct transfers");
+	begin_writes(&opened, ios, 1);
+	ios[1] = ios[0];
+	ios[1].request.flags = BDUS_REQUEST_NO_WAIT;
+	double_begin(&opened, &ios[1]);
+	assert_int_equal(ios[1].completions, 1);
+	assert_int_equal(ios[1].result, -EAGAIN);
+	while (double_step())
+		;
+	assert_int_equal(ios[0].result, 0);
+	assert_int_equal(double_close(&opened), 0);
+}
+
+static void many_requests_are_in_flight_at_once_and_complete_once_each(void **state)
+{
+	enum {
+		COUNT = 200
+	};
+	static struct double_io ios[COUNT];
+	struct opened opened;
+	unsigned completed = 0;
+
+	(void)state;
+	must_open(&opened, "path=image size=1M create=yes direct=no");
+	assert_true(opened.attrs.queues > 1);
+	begin_writes(&opened, ios, COUNT);
+	assert_non_null(double_call(COUNT - 1));
+	while (double_step())
+		completed++;
+	assert_int_equal(completed, COUNT);
+	for (unsigned i = 0; i < COUNT; i++) {
+		assert_int_equal(ios[i].completions, 1);
+		assert_int_equal(ios[i].result, 0);
+	}
+	assert_int_equal(double_close(&opened), 0);
 }
 
 static void transfers_are_direct_where_they_are_aligned(void **state)
@@ -827,6 +934,9 @@ int main(int argc, char **argv)
 		TEST(content_matches_a_model_where_nothing_is_fast),
 		TEST(short_and_interrupted_transfers_are_completed),
 		TEST(threads_that_share_a_block_do_not_disturb_one_another),
+		TEST(a_write_through_the_page_cache_has_the_image_to_itself),
+		TEST(a_write_that_must_not_wait_is_refused_out_of_turn),
+		TEST(many_requests_are_in_flight_at_once_and_complete_once_each),
 		TEST(transfers_are_direct_where_they_are_aligned),
 		TEST(what_was_written_is_in_the_file),
 		TEST(discard_gives_blocks_back),

@@ -24,13 +24,6 @@ struct bdus_config {
 	unsigned count;
 };
 
-/* A request, and how often it was completed. */
-struct tracked_request {
-	struct bdus_request request;
-	unsigned completions;
-	int result;
-};
-
 static _Thread_local char message[512];
 
 /* ---- options ------------------------------------------------------------------------------- */
@@ -170,40 +163,48 @@ int double_close(struct opened *opened)
 
 void bdus_complete(struct bdus_request *request, int result)
 {
-	struct tracked_request *const tracked =
-		base_container_of(request, struct tracked_request, request);
+	struct double_io *const io = base_container_of(request, struct double_io, request);
 
-	tracked->completions++;
-	tracked->result = result;
+	io->completions++;
+	io->result = result;
 }
 
-static int serve(const struct opened *opened, struct tracked_request *tracked)
+void double_begin(const struct opened *opened, struct double_io *io)
 {
-	if (!(opened->attrs.ops & BDUS_OP_BIT(tracked->request.op)))
-		return -EOPNOTSUPP;
-	if (opened->driver->handle != NULL)
-		return opened->driver->handle(opened->instance, &tracked->request);
-	opened->driver->submit(opened->instance, &tracked->request);
-	if (tracked->completions != 1)
+	io->completions = 0;
+	if (!(opened->attrs.ops & BDUS_OP_BIT(io->request.op)))
+		bdus_complete(&io->request, -EOPNOTSUPP);
+	else if (opened->driver->handle != NULL)
+		bdus_complete(&io->request, opened->driver->handle(opened->instance, &io->request));
+	else
+		opened->driver->submit(opened->instance, &io->request);
+}
+
+static int serve(const struct opened *opened, struct double_io *io)
+{
+	double_begin(opened, io);
+	while (io->completions == 0 && double_step())
+		;
+	if (io->completions != 1)
 		abort();
-	return tracked->result;
+	return io->result;
 }
 
 int double_request(const struct opened *opened, enum bdus_op op, unsigned flags, uint64_t offset,
 		   uint64_t length, void *data)
 {
-	struct tracked_request tracked = {.request = {.op = (uint8_t)op,
-						      .flags = (uint16_t)flags,
-						      .offset_bytes = offset,
-						      .length_bytes = length,
-						      .data = data}};
-	const int result = serve(opened, &tracked);
+	struct double_io io = {.request = {.op = (uint8_t)op,
+					   .flags = (uint16_t)flags,
+					   .offset_bytes = offset,
+					   .length_bytes = length,
+					   .data = data}};
+	const int result = serve(opened, &io);
 
 	/* What the driver lent is read as BDUS may: after completion. */
-	if (result == 0 && tracked.request.data != data) {
+	if (result == 0 && io.request.data != data) {
 		if (op != BDUS_OP_READ || !(flags & BDUS_REQUEST_MAY_LEND))
 			abort();
-		memcpy(data, tracked.request.data, length);
+		memcpy(data, io.request.data, length);
 	}
 	return result;
 }
@@ -211,12 +212,12 @@ int double_request(const struct opened *opened, enum bdus_op op, unsigned flags,
 int double_extents(const struct opened *opened, uint64_t offset, uint64_t length,
 		   struct bdus_extent *extents, uint32_t capacity)
 {
-	struct tracked_request tracked = {.request = {.op = BDUS_OP_EXTENTS,
-						      .offset_bytes = offset,
-						      .length_bytes = length,
-						      .extents = extents,
-						      .extent_capacity = capacity}};
-	const int result = serve(opened, &tracked);
+	struct double_io io = {.request = {.op = BDUS_OP_EXTENTS,
+					   .offset_bytes = offset,
+					   .length_bytes = length,
+					   .extents = extents,
+					   .extent_capacity = capacity}};
+	const int result = serve(opened, &io);
 
-	return result < 0 ? result : (int)tracked.request.extent_count;
+	return result < 0 ? result : (int)io.request.extent_count;
 }

@@ -193,7 +193,6 @@ static void init_file(struct scenario *scenario)
 	scenario->stores = true;
 	if (chance(scenario, 40))
 		scenario->killed_at = between(scenario, 1, scenario->request.operations);
-	draw_style(scenario);
 	snprintf(path, sizeof(path), "%s/image", scenario->request.directory);
 	make_file(path, scenario->size_bytes);
 	add_word(scenario, "path=%s", path);
