@@ -14,13 +14,17 @@ command -v pkg-config >/dev/null || {
 }
 dir=$(mktemp -d /tmp/uthread-examples-XXXXXX)
 trap 'rm -rf "$dir"' EXIT
-export PKG_CONFIG_PATH="$build/meson-uninstalled" LD_LIBRARY_PATH="$build/uthread"
+export PKG_CONFIG_PATH="$build/meson-uninstalled" LD_LIBRARY_PATH="$build/uthread:$build/uthread/adapter:$build/asys"
 sanitize=
 [ "${SANITIZE:-none}" = none ] || sanitize="-fsanitize=$SANITIZE"
 
 for page in "$root"/docs/man/uthread*.[37]; do
 	name=$(basename "$page")
 	source=$dir/example.c
+	case $name in
+	uthread_asys*) package=uthread-asys ;;
+	*) package=uthread ;;
+	esac
 	awk '/^\.Sh/ { inside = /EXAMPLES/ } inside && /^\.Bd -literal/ { shown = 1; next }
 		/^\.Ed/ { shown = 0 } inside && shown' "$page" | sed 's/\\e/\\/g' >"$source"
 	[ -s "$source" ] || {
@@ -29,7 +33,7 @@ for page in "$root"/docs/man/uthread*.[37]; do
 	}
 	# shellcheck disable=SC2046,SC2086
 	${CC:-cc} -std=gnu17 -Wall -Wextra -Werror -O2 $sanitize -o "$dir/example" "$source" \
-		$(pkg-config --cflags --libs uthread) -pthread || {
+		$(pkg-config --cflags --libs $package) -pthread || {
 		echo "FAILED: the example of $name does not compile"
 		exit 1
 	}
@@ -41,7 +45,7 @@ for page in "$root"/docs/man/uthread*.[37]; do
 	echo "$name: works"
 done
 
-functions=$(sed -n 's/^	\(uthread_[a-z_]*\);$/\1/p' "$root/uthread/libuthread.map")
+functions=$(sed -n 's/^	\(uthread_[a-z_]*\);$/\1/p' "$root/uthread/libuthread.map" "$root/uthread/adapter/libuthread-asys.map")
 for function in $functions; do
 	grep -qx "\.Nm $function\( ,\)*" "$root"/docs/man/uthread*.3 || {
 		echo "FAILED: no manual page names $function"
