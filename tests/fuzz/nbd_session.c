@@ -101,12 +101,13 @@ void bdus_loop_end_call(struct bdus_loop *loop, struct bdus_call *call)
 	(void)call;
 }
 
-/** Completes the polls whose descriptors are readable. */
+/** Completes the polls whose descriptors are ready. */
 static void complete_calls(void)
 {
 	for (unsigned i = 0; i < call_count; i++) {
 		struct bdus_call *const call = calls[i];
-		struct pollfd file = {.fd = (int)call->message.arguments[0], .events = POLLIN};
+		struct pollfd file = {.fd = (int)call->message.arguments[0],
+				      .events = (short)call->message.arguments[1]};
 
 		if (call->message.number != ASYS_POLL || poll(&file, 1, 0) != 1)
 			continue;

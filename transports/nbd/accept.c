@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sys/epoll.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,38 +20,6 @@
 #define ACCEPT_REST_MS 100
 /** Room for a large reply in a Unix socket; the system may give less. */
 #define SEND_BUFFER_BYTES (1 << 20)
-
-static int set_listener_events(struct bdus_transport_queue *queue, int operation, uint32_t events)
-{
-	struct bdus_transport_device *const device = queue->device;
-
-	for (unsigned i = 0; i < device->listeners.count; i++) {
-		struct nbd_watch *const watch = &device->listener_watches[i];
-		struct epoll_event event = {.events = events, .data.ptr = watch};
-
-		*watch = (struct nbd_watch){NBD_SOURCE_LISTENER, device->listeners.fds[i]};
-		if (epoll_ctl(queue->epoll_fd, operation, watch->fd, &event) != 0)
-			return base_error_errno(errno, "cannot watch a listening socket");
-	}
-	return 0;
-}
-
-int nbd_queue_listen(struct bdus_transport_queue *queue)
-{
-	return set_listener_events(queue, EPOLL_CTL_ADD, EPOLLIN);
-}
-
-static void rest(struct bdus_transport_queue *queue)
-{
-	queue->accept_again_ns = base_deadline_ns(ACCEPT_REST_MS);
-	set_listener_events(queue, EPOLL_CTL_MOD, 0);
-}
-
-void nbd_queue_accept_again(struct bdus_transport_queue *queue)
-{
-	queue->accept_again_ns = 0;
-	set_listener_events(queue, EPOLL_CTL_MOD, EPOLLIN);
-}
 
 static struct bdus_transport_queue *least_loaded(const struct bdus_transport_device *device)
 {
@@ -111,19 +79,61 @@ static void take_client(struct bdus_transport_queue *acceptor, int fd)
 		hand_over(queue, connection);
 }
 
-void nbd_queue_accept(struct bdus_transport_queue *queue, int listener)
+/** Accepts the clients that wait; false when descriptors or memory are out. */
+static bool accept_some(struct nbd_listener *listener)
 {
 	for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
-		const int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		const int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd >= 0) {
-			take_client(queue, fd);
-			continue;
-		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-			rest(queue);
-		/* Else none waits any more, or this one was gone before it was accepted. */
+		if (fd < 0)
+			/* Else none waits any more, or this one was gone before it was accepted. */
+			return errno != EMFILE && errno != ENFILE && errno != ENOMEM &&
+			       errno != ENOBUFS;
+		take_client(listener->queue, fd);
+	}
+	return true;
+}
+
+static void on_client(struct bdus_call *call)
+{
+	struct nbd_listener *const listener =
+		base_container_of(call, struct nbd_listener, input.call);
+	struct bdus_transport_queue *const queue = listener->queue;
+
+	listener->input.armed = false;
+	bdus_host_make_ready(queue->host);
+	/* When the device ends, the socket was closed under a call that had completed. */
+	if (listener->fd < 0)
 		return;
+	if (call->message.result >= 0 && accept_some(listener))
+		nbd_queue_watch(queue, &listener->input, listener->fd, POLLIN);
+	else
+		queue->accept_again_ns = base_deadline_ns(ACCEPT_REST_MS);
+}
+
+void nbd_queue_listen(struct bdus_transport_queue *queue)
+{
+	struct bdus_transport_device *const device = queue->device;
+
+	queue->accept_again_ns = 0;
+	for (unsigned i = 0; i < device->listeners.count; i++) {
+		struct nbd_listener *const listener = &device->accepting[i];
+
+		listener->queue = queue;
+		listener->fd = device->listeners.fds[i];
+		listener->input.call.completed = on_client;
+		nbd_queue_watch(queue, &listener->input, listener->fd, POLLIN);
+	}
+}
+
+void nbd_queue_unlisten(struct bdus_transport_queue *queue)
+{
+	for (unsigned i = 0; i < NBD_LISTENERS; i++) {
+		struct nbd_listener *const listener = &queue->device->accepting[i];
+
+		listener->fd = -1;
+		if (listener->input.armed)
+			bdus_loop_cancel(queue->loop, &listener->input.call);
 	}
 }
 

@@ -6,7 +6,7 @@
  *	              │                │                                      │
  *	              ╰──── error ─────┴──────── error, all answered ─────────╯
  *	                                         ▼
- *	                                       DEAD ─last request came back─▶ freed
+ *	                                       DEAD ─last request and call came back─▶ freed
  *
  * Input goes through one buffer, which takes many small requests in one system call. The payload of
  *a write is copied from there to page-aligned memory, as drivers are promised; what of it has not
@@ -22,14 +22,18 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 static_assert(NBD_RECEIVE_BYTES >= NBD_HANDSHAKE_INPUT_BYTES, "any option fits the buffer");
+
+static void on_input(struct bdus_call *call);
+static void on_output(struct bdus_call *call);
+static void continue_handshake(struct nbd_connection *connection);
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
@@ -44,7 +48,9 @@ struct nbd_connection *nbd_connection_create(int fd)
 		close(fd);
 		return NULL;
 	}
-	connection->socket = (struct nbd_watch){NBD_SOURCE_CONNECTION, fd};
+	connection->fd = fd;
+	connection->input.call.completed = on_input;
+	connection->output.call.completed = on_output;
 	connection->state = NBD_CONNECTION_HANDSHAKE;
 	connection->replies_end = &connection->replies;
 	base_list_init(&connection->link);
@@ -56,7 +62,7 @@ struct nbd_connection *nbd_connection_create(int fd)
 
 void nbd_connection_discard(struct nbd_connection *connection)
 {
-	close(connection->socket.fd);
+	close(connection->fd);
 	free(connection->handshake);
 	free(connection);
 }
@@ -64,10 +70,6 @@ void nbd_connection_discard(struct nbd_connection *connection)
 void nbd_connection_adopt(struct nbd_connection *connection, struct bdus_transport_queue *queue)
 {
 	struct bdus_transport_device *const device = queue->device;
-	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLRDHUP | EPOLLET,
-		.data.ptr = connection,
-	};
 
 	connection->queue = queue;
 	base_list_push_back(&queue->connections, &connection->link);
@@ -75,11 +77,11 @@ void nbd_connection_adopt(struct nbd_connection *connection, struct bdus_transpo
 	connection->handshake_deadline_ns = base_deadline_ns(device->handshake_timeout_ms);
 	nbd_handshake_init(connection->handshake, &device->export);
 	connection->buffer = bdus_pool_get(queue->pool, NBD_RECEIVE_BYTES);
-	if (connection->buffer == NULL ||
-	    epoll_ctl(queue->epoll_fd, EPOLL_CTL_ADD, connection->socket.fd, &event) != 0)
+	connection->readable = true;
+	if (connection->buffer == NULL)
 		nbd_connection_kill(connection);
 	else
-		nbd_connection_event(connection, EPOLLIN);
+		continue_handshake(connection);
 }
 
 /** Takes away what its present state has and a dead one has not. */
@@ -107,9 +109,8 @@ void nbd_connection_kill(struct nbd_connection *connection)
 	leave_lists(connection);
 	base_list_remove(&connection->link);
 	base_list_push_back(&queue->dead, &connection->link);
-	epoll_ctl(queue->epoll_fd, EPOLL_CTL_DEL, connection->socket.fd, NULL);
-	close(connection->socket.fd);
-	connection->socket.fd = -1;
+	/* This also ends what waits for it. Only then may it be closed. */
+	shutdown(connection->fd, SHUT_RDWR);
 	drop_incoming(connection);
 	nbd_connection_drop_replies(connection);
 	bdus_pool_put(queue->pool, connection->buffer, NBD_RECEIVE_BYTES);
@@ -122,8 +123,9 @@ void nbd_connection_reap(struct nbd_connection *connection)
 {
 	struct bdus_transport_queue *const queue = connection->queue;
 
-	if (connection->in_engine != 0)
+	if (connection->in_engine != 0 || connection->input.armed || connection->output.armed)
 		return;
+	close(connection->fd);
 	base_list_remove(&connection->link);
 	free(connection);
 	atomic_fetch_sub(&queue->load, 1);
@@ -206,6 +208,12 @@ static void account(struct nbd_connection *connection, size_t got)
 	connection->end += got;
 }
 
+static void await_input(struct nbd_connection *connection)
+{
+	connection->readable = false;
+	nbd_queue_watch(connection->queue, &connection->input, connection->fd, POLLIN | POLLRDHUP);
+}
+
 /** Receives once; false when nothing came. End of input drains, or kills in the handshake. */
 static bool receive(struct nbd_connection *connection)
 {
@@ -218,17 +226,19 @@ static bool receive(struct nbd_connection *connection)
 	message.msg_iovlen = receive_pieces(connection, pieces);
 	for (size_t i = 0; i < message.msg_iovlen; i++)
 		room += pieces[i].iov_len;
-	got = recvmsg(connection->socket.fd, &message, MSG_DONTWAIT);
+	got = recvmsg(connection->fd, &message, MSG_DONTWAIT);
 	if (got > 0) {
 		/* A short read emptied the socket, but the end of input may lie behind it. */
-		connection->readable = (size_t)got == room || connection->hangup;
+		if ((size_t)got < room && !connection->hangup)
+			await_input(connection);
 		account(connection, (size_t)got);
 		return true;
 	}
-	connection->readable = false;
-	if (got == 0 && connection->state == NBD_CONNECTION_TRANSMISSION)
+	if (got < 0 && (errno == EAGAIN || errno == EINTR))
+		await_input(connection);
+	else if (got == 0 && connection->state == NBD_CONNECTION_TRANSMISSION)
 		nbd_connection_drain(connection);
-	else if (got == 0 || (errno != EAGAIN && errno != EINTR))
+	else
 		nbd_connection_kill(connection);
 	return false;
 }
@@ -439,22 +449,43 @@ void nbd_connection_make_ready(struct nbd_connection *connection)
 		base_list_push_back(&connection->queue->ready, &connection->ready_link);
 }
 
-/* ---- events -------------------------------------------------------------------------------- */
+/* ---- what the loop brings ------------------------------------------------------------------ */
 
-void nbd_connection_event(struct nbd_connection *connection, uint32_t events)
+static void on_input(struct bdus_call *call)
 {
-	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		connection->readable = true;
-	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		connection->hangup = true;
-	if (connection->state == NBD_CONNECTION_HANDSHAKE) {
-		continue_handshake(connection);
+	struct nbd_connection *const connection =
+		base_container_of(call, struct nbd_connection, input.call);
+	const int64_t events = call->message.result;
+
+	connection->input.armed = false;
+	bdus_host_make_ready(connection->queue->host);
+	if (events < 0)
+		nbd_connection_kill(connection);
+	if (connection->state == NBD_CONNECTION_DEAD)
 		return;
-	}
-	if (connection->send_blocked && (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))) {
-		connection->send_blocked = false;
-		if (base_list_is_empty(&connection->unsent_link))
-			base_list_push_back(&connection->queue->unsent, &connection->unsent_link);
-	}
-	nbd_connection_make_ready(connection);
+	connection->readable = true;
+	if (events & (POLLRDHUP | POLLHUP | POLLERR))
+		connection->hangup = true;
+	if (connection->state == NBD_CONNECTION_HANDSHAKE)
+		continue_handshake(connection);
+	else
+		nbd_connection_make_ready(connection);
+}
+
+static void on_output(struct bdus_call *call)
+{
+	struct nbd_connection *const connection =
+		base_container_of(call, struct nbd_connection, output.call);
+
+	connection->output.armed = false;
+	bdus_host_make_ready(connection->queue->host);
+	if (call->message.result < 0)
+		nbd_connection_kill(connection);
+	if (connection->state == NBD_CONNECTION_DEAD)
+		return;
+	connection->send_blocked = false;
+	if (connection->state == NBD_CONNECTION_HANDSHAKE)
+		continue_handshake(connection);
+	else if (base_list_is_empty(&connection->unsent_link))
+		base_list_push_back(&connection->queue->unsent, &connection->unsent_link);
 }

@@ -283,7 +283,8 @@ static int nbd_create(const struct bdus_transport_setup *setup,
 
 static int nbd_start(struct bdus_transport_device *device)
 {
-	return nbd_queue_listen(device->queues[0]);
+	nbd_queue_listen(device->queues[0]);
+	return 0;
 }
 
 static int nbd_start_result(struct bdus_transport_device *device)
@@ -303,6 +304,7 @@ static void nbd_describe(struct bdus_transport_device *device, struct bdus_devic
 
 static int nbd_stop(struct bdus_transport_device *device)
 {
+	nbd_queue_unlisten(device->queues[0]);
 	nbd_listen_close(&device->listeners);
 	/* From now on any of the queues may be closed by its owner. */
 	atomic_store_explicit(&device->stopping, true, memory_order_release);

@@ -40,16 +40,16 @@ struct nbd_handshake;
 /** Extents in the answer to one block status command. */
 #define NBD_STATUS_EXTENTS 512
 
-/** What an event of a queue's epoll is about. */
-enum nbd_source {
-	NBD_SOURCE_INBOX,
-	NBD_SOURCE_LISTENER,
-	NBD_SOURCE_CONNECTION,
+/** A wait for a descriptor: a call of the loop, whose memory stays while it is `armed`. */
+struct nbd_watch {
+	struct bdus_call call;
+	bool armed;
 };
 
-/** What an epoll event points to. */
-struct nbd_watch {
-	enum nbd_source source;
+/** A socket that queue 0 accepts clients from. */
+struct nbd_listener {
+	struct nbd_watch input;
+	struct bdus_transport_queue *queue;
 	int fd;
 };
 
@@ -58,7 +58,8 @@ enum nbd_connection_state {
 	NBD_CONNECTION_TRANSMISSION,
 	/** Nothing more is read; ends once everything received was answered. */
 	NBD_CONNECTION_DRAINING,
-	/** The socket is closed; exists until the engine gave back the last request. */
+	/** The socket is shut down; exists until the engine and the loop gave back what they have.
+	 */
 	NBD_CONNECTION_DEAD,
 };
 
@@ -76,8 +77,7 @@ struct nbd_request {
 };
 
 struct nbd_connection {
-	/** First, so that an event's pointer tells what it is; -1 once closed. */
-	struct nbd_watch socket;
+	int fd;
 	enum nbd_connection_state state;
 	struct bdus_transport_queue *queue;
 	/** In the queue's `connections` or `dead`, or in its inbox. */
@@ -100,18 +100,18 @@ struct nbd_connection {
 	/** The write whose payload is arriving, and how much of it is there. */
 	struct nbd_request *incoming;
 	size_t incoming_bytes;
-	/** The socket may hold something that no event will tell of again. */
+	/** The socket may hold something. When it does not, `input` waits. */
 	bool readable;
+	struct nbd_watch input;
 	/** The client has closed its side. */
 	bool hangup;
 	/** The last command was a large write, so that the next one's payload should not be
 	 * buffered. */
 	bool large_writes;
 
-	/** The socket takes no more for now; an event will tell. */
+	/** The socket takes no more for now; `output` waits for room. */
 	bool send_blocked;
-	/** Whether epoll watches for room in the socket. */
-	bool watches_output;
+	struct nbd_watch output;
 	/** Replies to send, oldest first, and how much of the first went out. */
 	struct nbd_request *replies;
 	struct nbd_request **replies_end;
@@ -137,15 +137,12 @@ struct bdus_transport_queue {
 	unsigned index;
 	struct bdus_queue *host;
 	struct bdus_loop *loop;
-	/** The sockets; one call waits for it. */
-	int epoll_fd;
-	struct bdus_call events_call;
 	/** For the next deadline, which is at `timer_ns`; UINT64_MAX while it is not armed. */
 	struct bdus_call timer_call;
 	uint64_t timer_ns;
 	struct bdus_call idle_call;
 	bool idle_check_armed;
-	/** The device's event fd for this queue. Any thread: for its inbox or for `stopping`. */
+	/** Waits for the device's event fd of this queue: for its inbox or for `stopping`. */
 	struct nbd_watch event;
 	struct bdus_pool *pool;
 	struct nbd_request *free_requests;
@@ -177,7 +174,8 @@ struct bdus_transport_queue {
 struct bdus_transport_device {
 	struct nbd_export export;
 	struct nbd_listeners listeners;
-	struct nbd_watch listener_watches[NBD_LISTENERS];
+	/** Queue 0's. */
+	struct nbd_listener accepting[NBD_LISTENERS];
 	unsigned max_connections;
 	uint64_t handshake_timeout_ms;
 	uint64_t busy_poll_ns;
@@ -219,10 +217,8 @@ void nbd_connection_kill(struct nbd_connection *connection);
 void nbd_connection_drain(struct nbd_connection *connection);
 /** Ends a draining connection that has nothing left to answer. */
 void nbd_connection_settle(struct nbd_connection *connection);
-/** Frees a dead connection, unless the engine still holds one of its requests. */
+/** Frees a dead connection, unless the engine or the loop still has something of it. */
 void nbd_connection_reap(struct nbd_connection *connection);
-/** An event for its socket. */
-void nbd_connection_event(struct nbd_connection *connection, uint32_t events);
 /** Reads what is there and adds the requests in it to @batch, until that or the client is full. */
 void nbd_connection_receive(struct nbd_connection *connection, struct nbd_batch *batch);
 /** Puts it in line for nbd_connection_receive() if it has or may have input that it may take. */
@@ -241,7 +237,7 @@ bool nbd_connection_send_handshake(struct nbd_connection *connection);
 /** Frees the replies in line. */
 void nbd_connection_drop_replies(struct nbd_connection *connection);
 
-/* ---- queue.c: events and turns --------------------------------------------------------------- */
+/* ---- queue.c: turns ------------------------------------------------------------------------ */
 
 int nbd_queue_open(struct bdus_transport_device *device, unsigned index, struct bdus_queue *host,
 		   struct bdus_transport_queue **queue);
@@ -253,15 +249,16 @@ void nbd_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const 
 		      unsigned count);
 /** Any thread. */
 void nbd_queue_wake(struct bdus_transport_queue *queue);
+/** Waits for poll(2) @events of @fd, unless it does already. */
+void nbd_queue_watch(struct bdus_transport_queue *queue, struct nbd_watch *watch, int fd,
+		     uint32_t events);
 
 /* ---- accept.c: new clients, on queue 0 ----------------------------------------------------- */
 
-/** Begins to watch the device's listening sockets. */
-int nbd_queue_listen(struct bdus_transport_queue *queue);
-/** Accepts the clients that wait at @listener and hands them to the queues. */
-void nbd_queue_accept(struct bdus_transport_queue *queue, int listener);
-/** Goes on accepting after a rest. */
-void nbd_queue_accept_again(struct bdus_transport_queue *queue);
+/** Begins to accept clients and to hand them to the queues; goes on after a rest. */
+void nbd_queue_listen(struct bdus_transport_queue *queue);
+/** Lets go of the listening sockets. */
+void nbd_queue_unlisten(struct bdus_transport_queue *queue);
 /** Adopts what queue 0 handed over, or closes it when the device ends. */
 void nbd_queue_take_inbox(struct bdus_transport_queue *queue);
 

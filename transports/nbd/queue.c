@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One queue, driven by the engine's loop: commit sends the replies that are ready, events of the
- * sockets put connections in line, fetch takes requests from those that have input.
+ * One queue, driven by the engine's loop: calls that wait for sockets put connections in line,
+ * fetch takes requests from those that have input, commit sends the replies that are ready.
  *
- * Sockets are watched edge-triggered. A connection that may have input is in `ready` until its
- * socket was seen empty, so that under load no event is needed to go on reading; one that may not
- * be read from for now is in no list and costs nothing.
+ * A connection that may have input is in `ready` until its socket was seen empty, and only then
+ * waited for, so that under load no event is needed to go on reading; one that may not be read from
+ * for now is in no list and costs nothing.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -14,11 +14,9 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define EVENTS 64
 /** Memory for payload that a queue keeps between requests, and the quiet after which it goes. */
 #define KEEP_BYTES ((size_t)32 << 20)
 #define TRIM_MS    1000
@@ -26,15 +24,6 @@
 #define STOP_MS 3000
 
 /* ---- life ---------------------------------------------------------------------------------- */
-
-static int watch(const struct bdus_transport_queue *queue, struct nbd_watch *watched)
-{
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = watched};
-
-	if (epoll_ctl(queue->epoll_fd, EPOLL_CTL_ADD, watched->fd, &event) != 0)
-		return base_error_errno(errno, "cannot watch an event fd");
-	return 0;
-}
 
 static void init_lists(struct bdus_transport_queue *queue)
 {
@@ -46,27 +35,22 @@ static void init_lists(struct bdus_transport_queue *queue)
 	base_list_init(&queue->inbox);
 }
 
-static int watch_events(struct bdus_transport_queue *queue)
+void nbd_queue_watch(struct bdus_transport_queue *queue, struct nbd_watch *watch, int fd,
+		     uint32_t events)
 {
-	asys_prep_poll(&queue->events_call.message, queue->epoll_fd, POLLIN);
-	return bdus_loop_send(queue->loop, &queue->events_call);
+	if (watch->armed)
+		return;
+	asys_prep_poll(&watch->call.message, fd, events);
+	/* Fails only in a loop that ends, and takes no more. */
+	watch->armed = bdus_loop_send(queue->loop, &watch->call) == 0;
 }
 
-static int open_resources(struct bdus_transport_queue *queue)
+static void await_event(struct bdus_transport_queue *queue)
 {
-	int error;
-
-	queue->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (queue->epoll_fd < 0)
-		return base_error_errno(errno, "cannot create an epoll");
-	queue->pool = bdus_pool_create(KEEP_BYTES);
-	if (queue->pool == NULL)
-		return base_error(ENOMEM, "out of memory for a queue's pool");
-	error = watch(queue, &queue->event);
-	return error != 0 ? error : watch_events(queue);
+	nbd_queue_watch(queue, &queue->event, queue->device->event_fds[queue->index], POLLIN);
 }
 
-static void on_events(struct bdus_call *call);
+static void on_event(struct bdus_call *call);
 static void on_timer(struct bdus_call *call);
 static void on_idle_check(struct bdus_call *call);
 
@@ -74,7 +58,6 @@ int nbd_queue_open(struct bdus_transport_device *device, unsigned index, struct 
 		   struct bdus_transport_queue **queue)
 {
 	struct bdus_transport_queue *const opened = calloc(1, sizeof(*opened));
-	int error;
 
 	if (opened == NULL)
 		return base_error(ENOMEM, "out of memory for queue %u", index);
@@ -84,17 +67,16 @@ int nbd_queue_open(struct bdus_transport_device *device, unsigned index, struct 
 	opened->loop = bdus_host_loop(host);
 	opened->timer_ns = UINT64_MAX;
 	opened->idle_call.completed = on_idle_check;
-	opened->epoll_fd = -1;
-	opened->events_call.completed = on_events;
+	opened->event.call.completed = on_event;
 	opened->timer_call.completed = on_timer;
-	opened->event = (struct nbd_watch){NBD_SOURCE_INBOX, device->event_fds[index]};
 	init_lists(opened);
 	pthread_mutex_init(&opened->inbox_lock, NULL);
-	error = open_resources(opened);
-	if (error != 0) {
+	opened->pool = bdus_pool_create(KEEP_BYTES);
+	if (opened->pool == NULL) {
 		nbd_queue_close(opened);
-		return error;
+		return base_error(ENOMEM, "out of memory for a queue's pool");
 	}
+	await_event(opened);
 	bdus_loop_allow_polling(opened->loop, device->busy_poll_ns);
 	device->queues[index] = opened;
 	*queue = opened;
@@ -125,7 +107,7 @@ void nbd_queue_close(struct bdus_transport_queue *queue)
 	if (queue == NULL)
 		return;
 	queue->stopping = true;
-	bdus_loop_end_call(queue->loop, &queue->events_call);
+	bdus_loop_end_call(queue->loop, &queue->event.call);
 	bdus_loop_end_call(queue->loop, &queue->timer_call);
 	bdus_loop_end_call(queue->loop, &queue->idle_call);
 	nbd_queue_take_inbox(queue);
@@ -133,8 +115,6 @@ void nbd_queue_close(struct bdus_transport_queue *queue)
 	reap_dead(queue);
 	nbd_request_free_slabs(queue);
 	bdus_pool_destroy(queue->pool);
-	if (queue->epoll_fd >= 0)
-		close(queue->epoll_fd);
 	pthread_mutex_destroy(&queue->inbox_lock);
 	queue->device->queues[queue->index] = NULL;
 	free(queue);
@@ -143,7 +123,7 @@ void nbd_queue_close(struct bdus_transport_queue *queue)
 void nbd_queue_wake(struct bdus_transport_queue *queue)
 {
 	/* Fails only when the counter is full, and then the queue is awake. */
-	eventfd_write(queue->event.fd, 1);
+	eventfd_write(queue->device->event_fds[queue->index], 1);
 }
 
 /* ---- stopping ------------------------------------------------------------------------------ */
@@ -170,7 +150,8 @@ static void begin_stop(struct bdus_transport_queue *queue)
 
 static bool has_ended(const struct bdus_transport_queue *queue)
 {
-	return queue->stopping && base_list_is_empty(&queue->connections) && queue->in_engine == 0;
+	return queue->stopping && base_list_is_empty(&queue->connections) &&
+	       base_list_is_empty(&queue->dead);
 }
 
 /* ---- time ---------------------------------------------------------------------------------- */
@@ -205,7 +186,7 @@ static void expire(struct bdus_transport_queue *queue)
 		nbd_connection_kill(oldest);
 	}
 	if (queue->accept_again_ns != 0 && queue->accept_again_ns <= now)
-		nbd_queue_accept_again(queue);
+		nbd_queue_listen(queue);
 	if (queue->stopping && queue->stop_deadline_ns <= now)
 		kill_all(queue);
 }
@@ -256,40 +237,20 @@ void nbd_queue_check_idle(struct bdus_transport_queue *queue)
 	queue->idle_check_armed = bdus_loop_send(queue->loop, &queue->idle_call) == 0;
 }
 
-/* ---- events -------------------------------------------------------------------------------- */
+/* ---- turns --------------------------------------------------------------------------------- */
 
-static void handle_event(struct bdus_transport_queue *queue, const struct epoll_event *event)
-{
-	struct nbd_watch *const watched = event->data.ptr;
-	eventfd_t count;
-
-	switch (watched->source) {
-	case NBD_SOURCE_INBOX:
-		eventfd_read(watched->fd, &count);
-		nbd_queue_take_inbox(queue);
-		break;
-	case NBD_SOURCE_LISTENER:
-		nbd_queue_accept(queue, watched->fd);
-		break;
-	case NBD_SOURCE_CONNECTION:
-		nbd_connection_event(base_container_of(watched, struct nbd_connection, socket),
-				     event->events);
-		break;
-	}
-}
-
-static void on_events(struct bdus_call *call)
+/** Another thread has something: a connection, or the end. */
+static void on_event(struct bdus_call *call)
 {
 	struct bdus_transport_queue *const queue =
-		base_container_of(call, struct bdus_transport_queue, events_call);
-	struct epoll_event events[EVENTS];
-	const int count = epoll_wait(queue->epoll_fd, events, EVENTS, 0);
+		base_container_of(call, struct bdus_transport_queue, event.call);
+	eventfd_t count;
 
-	for (int i = 0; i < count; i++)
-		handle_event(queue, &events[i]);
+	queue->event.armed = false;
 	bdus_host_make_ready(queue->host);
-	/* A loop that ends takes no more. */
-	watch_events(queue);
+	eventfd_read(queue->device->event_fds[queue->index], &count);
+	nbd_queue_take_inbox(queue);
+	await_event(queue);
 }
 
 static void send_unsent(struct bdus_transport_queue *queue)
@@ -327,8 +288,6 @@ static void tend(struct bdus_transport_queue *queue)
 		begin_stop(queue);
 	if (next_deadline_ns(queue) != UINT64_MAX)
 		expire(queue);
-	if (!base_list_is_empty(&queue->dead))
-		reap_dead(queue);
 }
 
 int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity)
@@ -337,13 +296,14 @@ int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, un
 
 	send_unsent(queue);
 	tend(queue);
-	if (has_ended(queue))
-		return -ENODEV;
 	batch.capacity =
 		(unsigned)base_min(capacity, queue->device->queue_depth - queue->in_engine);
 	take_requests(queue, &batch);
 	/* What was refused is answered already. */
 	send_unsent(queue);
+	reap_dead(queue);
+	if (has_ended(queue))
+		return -ENODEV;
 	if (batch.capacity > batch.count && !base_list_is_empty(&queue->ready))
 		bdus_host_make_ready(queue->host);
 	arm_timer(queue);

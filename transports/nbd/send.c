@@ -7,39 +7,30 @@
 #include "nbd_internal.h"
 
 #include <errno.h>
-#include <sys/epoll.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 /** Pieces given to one sendmsg(): a header and a payload for each of many replies. */
 #define PIECES 256
 
-/** Asks epoll to tell, or not to tell, when the socket has room. */
-static void watch_output(struct nbd_connection *connection, bool watch)
+/** Goes on when the socket has room. */
+static void await_room(struct nbd_connection *connection)
 {
-	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLRDHUP | EPOLLET | (watch ? (uint32_t)EPOLLOUT : 0),
-		.data.ptr = connection,
-	};
-
-	connection->send_blocked = watch;
-	if (connection->watches_output == watch)
-		return;
-	connection->watches_output = watch;
-	/* Cannot fail for a descriptor that is in the set: no memory is needed. */
-	epoll_ctl(connection->queue->epoll_fd, EPOLL_CTL_MOD, connection->socket.fd, &event);
+	connection->send_blocked = true;
+	nbd_queue_watch(connection->queue, &connection->output, connection->fd, POLLOUT);
 }
 
 /** Sends; 0 when the socket took nothing. A broken connection is killed, which is an error. */
 static ssize_t send_pieces(struct nbd_connection *connection, struct iovec *pieces, size_t count)
 {
 	const struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
-	const ssize_t sent = sendmsg(connection->socket.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	const ssize_t sent = sendmsg(connection->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (sent >= 0)
 		return sent;
 	if (errno == EAGAIN || errno == EINTR) {
-		watch_output(connection, true);
+		await_room(connection);
 		return 0;
 	}
 	nbd_connection_kill(connection);
@@ -65,7 +56,6 @@ bool nbd_connection_send_handshake(struct nbd_connection *connection)
 	}
 	handshake->output_bytes = 0;
 	connection->handshake_sent = 0;
-	watch_output(connection, false);
 	return true;
 }
 
@@ -173,7 +163,8 @@ void nbd_connection_send(struct nbd_connection *connection)
 			break;
 	}
 	/* A part that the socket did not take goes when it has room again. */
-	watch_output(connection, connection->replies != NULL);
+	if (connection->replies != NULL)
+		await_room(connection);
 	nbd_connection_make_ready(connection);
 	nbd_connection_settle(connection);
 }
