@@ -4,44 +4,32 @@
  */
 #include "interpret.h"
 
-/* The codes of both lists, in their order. */
-#define FIRST_CODE(row, ...) OPVM_OP_##row,
-static const uint16_t firsts[] = {OPVM_FUSE_FIRST(FIRST_CODE)};
-
 enum {
 	OPVM_OP_JNE64_K_BACK = OPVM_BACKWARDS + OPVM_OP_JNE64_K,
-	OPVM_OP_JLT64_K_BACK = OPVM_BACKWARDS + OPVM_OP_JLT64_K,
 	OPVM_OP_JNE64_X_BACK = OPVM_BACKWARDS + OPVM_OP_JNE64_X,
 	OPVM_OP_JLT64_X_BACK = OPVM_BACKWARDS + OPVM_OP_JLT64_X,
-	OPVM_OP_JLE64_X_BACK = OPVM_BACKWARDS + OPVM_OP_JLE64_X,
-	OPVM_OP_JGT64_X_BACK = OPVM_BACKWARDS + OPVM_OP_JGT64_X
+	OPVM_OP_JLE64_X_BACK = OPVM_BACKWARDS + OPVM_OP_JLE64_X
 };
-#define SECOND_CODE(first, row, ...) OPVM_OP_##row,
-static const uint16_t seconds[] = {OPVM_FUSE_SECOND(SECOND_CODE, ())};
 
-#define FUSED (OPVM_LAST_PLAIN + 1)
+struct fused {
+	uint16_t first;
+	uint16_t second;
+};
 
-_Static_assert(OPVM_CODES == FUSED + 2 * OPVM_LENGTH(firsts) * OPVM_LENGTH(seconds),
+#define FUSED(first, second) {OPVM_OP_##first, OPVM_OP_##second},
+
+/* In the order of the codes. */
+static const struct fused fused[] = {OPVM_CHAINS(FUSED) OPVM_PAIRS(FUSED)};
+
+#define FIRST_FUSED (OPVM_LAST_PLAIN + 1)
+#define FIRST_PAIR  (OPVM_PAIR_LDXDW_LDXDW - FIRST_FUSED)
+
+_Static_assert(OPVM_CODES == FIRST_FUSED + OPVM_LENGTH(fused),
 	       "codes are counted as they are made");
 
 uint16_t opvm_plain_code(uint16_t code)
 {
-	return code < FUSED ? code : firsts[(code - FUSED) / (2 * OPVM_LENGTH(seconds))];
-}
-
-/** Where the code is in the list, or its length. */
-static unsigned place_of(const uint16_t *list, unsigned length, uint16_t code)
-{
-	unsigned place = 0;
-
-	while (place < length && list[place] != code)
-		place++;
-	return place;
-}
-
-static bool uses_source(uint16_t code)
-{
-	return (opvm_shapes[code & (OPVM_BACKWARDS - 1)].form & OPVM_FORM_S) != 0;
+	return code < FIRST_FUSED ? code : fused[code - FIRST_FUSED].first;
 }
 
 /** Whether the second works on the first's result, and on nothing else that the first changes. */
@@ -49,22 +37,24 @@ static bool is_chain(const struct opvm_operation *op)
 {
 	const struct opvm_shape *const shape = &opvm_shapes[op[1].code & (OPVM_BACKWARDS - 1)];
 
+	if (op[1].dst != op->dst)
+		return false;
 	if (shape->group == OPVM_GROUP_LOAD)
-		return op[1].dst == op->dst && op[1].src == op->dst;
-	return op[1].dst == op->dst && (!uses_source(op[1].code) || op[1].src != op->dst);
+		return op[1].src == op->dst;
+	return !(shape->form & OPVM_FORM_S) || op[1].src != op->dst;
 }
 
-/** The code of an operation and the next one, or 0; *@chain says whether they are a chain. */
-static uint16_t fused_code(const struct opvm_operation *op, bool *chain)
+/** The code of an operation and the next one, or 0: of chains if they are one, else of pairs. */
+static uint16_t fused_code(const struct opvm_operation *op, bool chain)
 {
-	const unsigned first = place_of(firsts, OPVM_LENGTH(firsts), op->code);
-	const unsigned second = place_of(seconds, OPVM_LENGTH(seconds), op[1].code);
+	const unsigned end = chain ? FIRST_PAIR : OPVM_LENGTH(fused);
 
-	*chain = false;
-	if (first == OPVM_LENGTH(firsts) || second == OPVM_LENGTH(seconds))
+	if (chain && !is_chain(op))
 		return 0;
-	*chain = is_chain(op);
-	return (uint16_t)(FUSED + 2 * (first * OPVM_LENGTH(seconds) + second) + !*chain);
+	for (unsigned index = chain ? 0 : FIRST_PAIR; index < end; index++)
+		if (fused[index].first == op->code && fused[index].second == op[1].code)
+			return (uint16_t)(FIRST_FUSED + index);
+	return 0;
 }
 
 void opvm_fuse(struct opvm_program *program)
@@ -73,15 +63,13 @@ void opvm_fuse(struct opvm_program *program)
 
 	/* Forwards, as what comes after an operation has to have its own code yet. */
 	for (uint32_t at = 0; at + 1 < program->operations_count; at++) {
-		bool chain, next_chain = false;
-		const uint16_t code = fused_code(&operations[at], &chain);
+		uint16_t code = fused_code(&operations[at], true);
 
-		if (code == 0)
-			continue;
-		if (!chain && at + 2 < program->operations_count)
-			fused_code(&operations[at + 1], &next_chain);
 		/* A chain saves more than a pair. */
-		if (chain || !next_chain)
+		if (code == 0 && (at + 2 >= program->operations_count ||
+				  fused_code(&operations[at + 1], true) == 0))
+			code = fused_code(&operations[at], false);
+		if (code != 0)
 			operations[at].code = code;
 	}
 }

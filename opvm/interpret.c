@@ -173,37 +173,29 @@ struct frame {
 #define PAIR_BACK_X(operation, bits) \
 	PAIR_JUMP(operation, bits, SECOND_X, CHARGE(-(int64_t)op[1].offset))
 
-#define FUSED_BODY(first, second, group, operation, bits) \
-	FUSED_BODY_(OPVM_BRACKETS first, second, group, operation, bits)
+/* Attributes of both rows become arguments on the way. */
+#define FUSED_BODY(how, first, second) \
+	FUSED_BODY_(how, first, OPVM_AS_##first, second, OPVM_AS_##second)
 #define FUSED_BODY_(...) FUSED_BODY__(__VA_ARGS__)
-#define FUSED_BODY__(first, kind, operation1, bits1, second, group, operation, bits) \
-	chain_##first##_##second:                                                    \
-	{                                                                            \
-		const uint64_t value = VALUE_##kind(operation1, bits1);              \
-                                                                                     \
-		CHAIN_##group(operation, bits)                                       \
-	}                                                                            \
-	pair_##first##_##second:                                                     \
-	{                                                                            \
-		const uint64_t value = VALUE_##kind(operation1, bits1);              \
-                                                                                     \
-		PAIR_##group(operation, bits)                                        \
+#define FUSED_BODY__(how, first, kind, operation1, bits1, second, group, operation, bits) \
+	how##_##first##_##second:                                                         \
+	{                                                                                 \
+		const uint64_t value = VALUE_##kind(operation1, bits1);                   \
+                                                                                          \
+		how##_##group(operation, bits)                                            \
 	}
-#define FUSED_BODIES(...) OPVM_FUSE_SECOND(FUSED_BODY, (__VA_ARGS__))
+#define CHAIN_BODY(first, second) FUSED_BODY(CHAIN, first, second)
+#define PAIR_BODY(first, second)  FUSED_BODY(PAIR, first, second)
 
-#define FUSED_LABEL(first, second, ...) FUSED_LABEL_(OPVM_BRACKETS first, second)
-#define FUSED_LABEL_(...)               FUSED_LABEL__(__VA_ARGS__)
-#define FUSED_LABEL__(first, kind, operation, bits, second)           \
-	[OPVM_CHAIN_##first##_##second] = &&chain_##first##_##second, \
-	[OPVM_PAIR_##first##_##second] = &&pair_##first##_##second,
-#define FUSED_LABELS(...) OPVM_FUSE_SECOND(FUSED_LABEL, (__VA_ARGS__))
+#define CHAIN_LABEL(first, second) [OPVM_CHAIN_##first##_##second] = &&CHAIN_##first##_##second,
+#define PAIR_LABEL(first, second)  [OPVM_PAIR_##first##_##second] = &&PAIR_##first##_##second,
 
 int opvm_interpret_on(const struct opvm_program *program, void *context, uint64_t fuel,
 		      uint64_t *result, void *stack_end)
 {
 	static const void *const labels[OPVM_CODES] = {
 		OPVM_OPCODES(LABEL, LABEL) OPVM_OPCODES(LABEL_BACK, LABEL_BACK)
-			OPVM_FUSE_FIRST(FUSED_LABELS)[OPVM_TRAP] = &&trap};
+			OPVM_CHAINS(CHAIN_LABEL) OPVM_PAIRS(PAIR_LABEL)[OPVM_TRAP] = &&trap};
 	struct frame frames[OPVM_MAX_FRAMES - 1];
 	const struct opvm_operation *op = &program->operations[program->entry];
 	int64_t left = fuel > INT64_MAX ? INT64_MAX : (int64_t)fuel;
@@ -216,7 +208,8 @@ int opvm_interpret_on(const struct opvm_program *program, void *context, uint64_
 
 	OPVM_OPCODES(BODY, BODY)
 	OPVM_OPCODES(BODY_BACK, BODY_BACK)
-	OPVM_FUSE_FIRST(FUSED_BODIES)
+	OPVM_CHAINS(CHAIN_BODY)
+	OPVM_PAIRS(PAIR_BODY)
 
 call_HELPER:
 call_BTF:

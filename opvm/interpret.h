@@ -15,14 +15,14 @@ enum opvm_code {
 	OPVM_TRAP = 512,
 	OPVM_LAST_PLAIN = OPVM_TRAP,
 
-/* Two operations in one: chains and pairs by turns. */
-#define OPVM_FUSED_CODE(first, second, ...) OPVM_FUSED_CODE_(OPVM_BRACKETS first, second)
-#define OPVM_FUSED_CODE_(...)               OPVM_FUSED_CODE__(__VA_ARGS__)
-#define OPVM_FUSED_CODE__(first, kind, operation, bits, second) \
-	OPVM_CHAIN_##first##_##second, OPVM_PAIR_##first##_##second,
-#define OPVM_FUSED_CODES(...) OPVM_FUSE_SECOND(OPVM_FUSED_CODE, (__VA_ARGS__))
-	OPVM_FUSE_FIRST(OPVM_FUSED_CODES) OPVM_CODES
-#undef OPVM_FUSED_CODES
+	/* Two operations in one. */
+#define OPVM_CODE(first, second) OPVM_CHAIN_##first##_##second,
+	OPVM_CHAINS(OPVM_CODE)
+#undef OPVM_CODE
+#define OPVM_CODE(first, second) OPVM_PAIR_##first##_##second,
+	OPVM_PAIRS(OPVM_CODE)
+#undef OPVM_CODE
+		OPVM_CODES
 };
 
 /** The code of the operation alone, of one that is perhaps fused with the next. */
