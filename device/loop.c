@@ -149,6 +149,8 @@ void bdus_loop_destroy(struct bdus_loop *loop)
 	if (loop == NULL)
 		return;
 	end_calls(loop);
+	while (atomic_load_explicit(&loop->pushers, memory_order_acquire) != 0)
+		sched_yield();
 	asys_destroy(loop->asys);
 	loop->asys = NULL;
 	while (!base_list_is_empty(&loop->queues))
@@ -454,11 +456,14 @@ void bdus_loop_push_remote(struct bdus_loop *loop, struct bdus_io *io)
 {
 	struct bdus_io *head = atomic_load_explicit(&loop->remote, memory_order_relaxed);
 
+	/* Once the last request is seen to be completed, the owner may end the loop. */
+	atomic_fetch_add_explicit(&loop->pushers, 1, memory_order_relaxed);
 	do
 		io->next = head;
 	while (!atomic_compare_exchange_weak(&loop->remote, &head, io));
 	if (atomic_load(&loop->sleeping) && atomic_exchange(&loop->sleeping, false))
 		asys_wake(loop->asys);
+	atomic_fetch_sub_explicit(&loop->pushers, 1, memory_order_release);
 }
 
 /** Takes over what other threads completed, in the order in which they did. */

@@ -55,6 +55,8 @@ struct bdus_loop {
 	/** Set while the owner waits, is about to, or is outside, and would not look at `remote`.
 	 */
 	atomic_bool sleeping;
+	/** Threads that are handing in a completion; the loop lasts until they are done. */
+	atomic_uint pushers;
 	/** Payload memory came back that a queue of this loop waited for. */
 	atomic_bool memory_came;
 };

@@ -414,7 +414,6 @@ static void serve(struct run *run)
 		serve_main_queue(run);
 	}
 	bdus_signals_set_wake(run->signal_slot, -1);
-	/* Whoever completed the last request may still be about to wake its queue. */
 	bdus_workers_destroy(run->workers);
 	bdus_loop_destroy(run->loop);
 	join_threads(run);
