@@ -6,9 +6,10 @@
  *	   with an alignment of 64 KiB or more: the header's unit, and the block at its end
  *	   hardened: | header | gap | block | a page that nobody may touch |
  *
- * A size that is released a second time recurs: its mappings are kept for the next request that
- *they fit, as many bytes as twice the largest that recurred. `cache` is under its own lock, with
- *which nothing is called but system calls.
+ * A size that is released a second time recurs: its mappings are kept for the next requests, as
+ *many bytes as twice the largest that recurred, and more when what was unmapped is needed again. A
+ *mapping that is too small has the kernel move its pages to a larger one. `cache` is under its own
+ *lock, with which nothing is called.
  */
 #include "metalloc_internal.h"
 #include "profile.h"
@@ -16,7 +17,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-#define CACHE_SLOTS 8u
+#define CACHE_SLOTS 16u
 #define HUGE_BYTES  (UINT64_C(2) << 20)
 
 struct kept {
@@ -30,6 +31,9 @@ static struct {
 	size_t bytes;
 	/** The largest mapping released so far. */
 	size_t largest;
+	/** What did not fit and was unmapped, and what experience says to keep. */
+	size_t dropped;
+	size_t keep;
 } cache;
 
 /** The mapping of a block is from its header to here. */
@@ -66,7 +70,29 @@ static char *map_at(size_t bytes, size_t offset, size_t alignment_bytes)
 	return first;
 }
 
-/** The smallest that fits without wasting half of it. */
+/** Has the kernel move the pages to a mapping at a multiple of a unit. */
+static struct group *move(struct group *group, size_t old_bytes, size_t new_bytes)
+{
+	char *const place = map_at(new_bytes, 0, UNIT_BYTES);
+
+	if (place == NULL)
+		return NULL;
+	if (mremap(group, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place) ==
+	    MAP_FAILED) {
+		munmap(place, new_bytes);
+		return NULL;
+	}
+	return (struct group *)(void *)place;
+}
+
+static bool is_better(size_t one, size_t other, size_t wanted)
+{
+	if (one < wanted || other < wanted)
+		return one > other;
+	return one < other;
+}
+
+/** The smallest that fits without wasting half of it, or else the largest that is smaller. */
 static char *take_kept(size_t bytes, size_t *got)
 {
 	struct kept *best = NULL;
@@ -76,8 +102,8 @@ static char *take_kept(size_t bytes, size_t *got)
 	for (unsigned i = 0; i < CACHE_SLOTS; i++) {
 		struct kept *const kept = &cache.kept[i];
 
-		if (kept->bytes >= bytes && kept->bytes / 2 <= bytes &&
-		    (best == NULL || kept->bytes < best->bytes))
+		if (kept->mapping != NULL && kept->bytes / 2 <= bytes &&
+		    (best == NULL || is_better(kept->bytes, best->bytes, bytes)))
 			best = kept;
 	}
 	if (best != NULL) {
@@ -105,6 +131,8 @@ static bool keep(char *mapping, size_t bytes)
 				cache.bytes += bytes;
 				done = true;
 			}
+	if (!done)
+		cache.dropped += bytes;
 	lock_give(&cache.lock);
 	return done;
 }
@@ -134,6 +162,41 @@ void pages_after_fork(void)
 	lock_give(&cache.lock);
 }
 
+/** What is mapped now was unmapped before: next time more is kept, up to half of the peak. */
+static void regret(size_t bytes)
+{
+	struct metalloc_usage usage;
+
+	if (cache.dropped < bytes)
+		return;
+	units_usage(&usage);
+	lock_take(&cache.lock);
+	cache.dropped = 0;
+	cache.keep = base_min(base_max(2 * cache.keep, 4 * cache.largest), usage.peak_bytes / 2);
+	lock_give(&cache.lock);
+}
+
+/** A kept mapping, made as large as it has to be; *@bytes becomes what it is. */
+static char *reuse(size_t *bytes)
+{
+	const size_t wanted = *bytes;
+	size_t got = 0;
+	char *const mapping = take_kept(wanted, &got);
+	struct group *moved;
+
+	if (mapping == NULL || got >= wanted) {
+		*bytes = mapping == NULL ? wanted : got;
+		return mapping;
+	}
+	moved = move((struct group *)(void *)mapping, got, wanted);
+	if (moved == NULL) {
+		unmap(mapping, got);
+		return NULL;
+	}
+	units_count((int64_t)(wanted - got), 0);
+	return (char *)moved;
+}
+
 static char *map_new(size_t bytes, size_t alignment_bytes)
 {
 	const bool far = alignment_bytes >= UNIT_BYTES;
@@ -148,6 +211,7 @@ static char *map_new(size_t bytes, size_t alignment_bytes)
 	if (metalloc_policy.huge && bytes >= HUGE_BYTES)
 		madvise(mapping, bytes, MADV_HUGEPAGE);
 	units_count((int64_t)bytes, 0);
+	regret(bytes);
 	return mapping;
 }
 
@@ -193,7 +257,7 @@ void *pages_allocate(size_t size_bytes, size_t alignment_bytes)
 		return NULL;
 	offset = offset_for(size_bytes, alignment_bytes, &bytes);
 	if (alignment_bytes < UNIT_BYTES && !metalloc_policy.hardened)
-		mapping = take_kept(bytes, &bytes);
+		mapping = reuse(&bytes);
 	if (mapping == NULL) {
 		mapping = map_new(bytes, alignment_bytes);
 		zeroed = true;
@@ -223,21 +287,6 @@ static void resized(struct group *group, size_t old_bytes, size_t new_bytes)
 	group->zeroed = false;
 	profile_big(group->block_bytes, 1);
 	units_count(change, change);
-}
-
-/** Has the kernel move the pages to a mapping at a multiple of a unit. */
-static struct group *move(struct group *group, size_t old_bytes, size_t new_bytes)
-{
-	char *const place = map_at(new_bytes, 0, UNIT_BYTES);
-
-	if (place == NULL)
-		return NULL;
-	if (mremap(group, old_bytes, new_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place) ==
-	    MAP_FAILED) {
-		munmap(place, new_bytes);
-		return NULL;
-	}
-	return (struct group *)(void *)place;
 }
 
 void *pages_resize(void *block, size_t size_bytes)

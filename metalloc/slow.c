@@ -201,6 +201,15 @@ static void *resize(void *block, size_t size_bytes, size_t usable)
 	return size_bytes <= usable && (size_bytes >= usable / 2 || usable <= 64) ? block : NULL;
 }
 
+/** What grows once is likely to grow again: it gets a quarter more than it had, so as not to move
+ * often. */
+static size_t growth(size_t size_bytes, size_t usable)
+{
+	const size_t grown = usable + usable / 4;
+
+	return size_bytes > usable && size_bytes < grown ? grown : size_bytes;
+}
+
 void *reallocate(void *block, size_t size_bytes)
 {
 	const int saved_errno = errno;
@@ -210,7 +219,9 @@ void *reallocate(void *block, size_t size_bytes)
 	errno = saved_errno;
 	if (moved != NULL)
 		return moved;
-	moved = ENTRY(malloc)(size_bytes);
+	moved = ENTRY(malloc)(growth(size_bytes, usable));
+	if (moved == NULL)
+		moved = ENTRY(malloc)(size_bytes);
 	if (moved == NULL)
 		return NULL;
 	memcpy(moved, block, base_min(usable, size_bytes));

@@ -14,17 +14,20 @@
 
 #define EMPTY UINT32_MAX
 
-static void count_list(const struct block *block)
+static uint32_t count_list(const struct block *block)
 {
-	for (; block != NULL; block = block->next)
+	uint32_t count = 0;
+
+	for (; block != NULL; block = block->next, count++)
 		group_of(block)->found_free++;
+	return count;
 }
 
 /** Those of the heap's own groups: a block in a list may belong to no other. */
-static void count_free(const struct heap *heap)
+static void count_free(const struct heap *heap, uint32_t counts[static CLASS_COUNT])
 {
 	for (unsigned i = 1; i < CLASS_COUNT; i++) {
-		count_list(metalloc_thread.lists[i].head);
+		counts[i] = count_list(metalloc_thread.lists[i].head);
 		count_list(heap->classes[i].spare);
 	}
 }
@@ -61,10 +64,27 @@ static void filter_list(struct block **link)
 			link = &(*link)->next;
 }
 
-static void filter_lists(struct heap *heap)
+/** Whether a list of @count blocks has but those of its class' groups, all of which are empty. */
+static bool is_all_empty(const struct group *group, uint32_t count)
+{
+	uint32_t carved = 0;
+
+	for (; group != NULL && group->found_free == EMPTY; group = group->next)
+		carved += group->carved;
+	return group == NULL && carved == count;
+}
+
+static void filter_lists(struct heap *heap, const uint32_t counts[static CLASS_COUNT])
 {
 	for (unsigned i = 1; i < CLASS_COUNT; i++) {
-		filter_list(&metalloc_thread.lists[i].head);
+		struct list *const list = &metalloc_thread.lists[i];
+
+		/* Going through a long list is what costs most here, so it is not done again for
+		 * nothing. */
+		if (is_all_empty(heap->classes[i].groups, counts[i]))
+			list->head = NULL;
+		else
+			filter_list(&list->head);
 		filter_list(&heap->classes[i].spare);
 	}
 }
@@ -101,11 +121,13 @@ static void give_all_empty(struct heap *heap)
 
 void heap_sweep(struct heap *heap)
 {
+	uint32_t counts[CLASS_COUNT];
+
 	heap_collect(heap);
 	bitmap_give_empty(heap);
-	count_free(heap);
+	count_free(heap, counts);
 	if (mark_all_empty(heap) != 0) {
-		filter_lists(heap);
+		filter_lists(heap, counts);
 		give_all_empty(heap);
 	}
 	heap->groups_swept = heap->groups;

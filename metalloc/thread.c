@@ -244,6 +244,7 @@ static void absorb_class(struct heap *heap, struct heap *other, unsigned index)
 		append_groups(&to->groups, from->groups);
 	}
 	from->groups = NULL;
+	from->cursor = NULL;
 	from->carve = from->carve_end = NULL;
 	while (other->lists[index].head != NULL)
 		list_push(&metalloc_thread.lists[index], list_pop(&other->lists[index]));

@@ -29,6 +29,8 @@ struct chunk {
 	char *base;
 	uint64_t free;
 	uint64_t written;
+	/** Given back, and not taken since. */
+	uint64_t returned;
 	uint32_t units;
 };
 
@@ -44,6 +46,8 @@ static struct {
 	/** Units in use, and those free that may occupy memory. */
 	uint64_t used;
 	uint64_t kept;
+	/** What experience says to keep. */
+	uint64_t keep;
 	uint64_t peak_bytes;
 	uint64_t mapped_bytes;
 	uint64_t other_bytes;
@@ -216,12 +220,24 @@ static void note_peak(void)
 	units.peak_bytes = base_max(units.peak_bytes, units.used * UNIT_BYTES + units.other_bytes);
 }
 
+/** Units were needed again that had been given back: next time more are kept, up to half of the
+ * peak. */
+static void regret(void)
+{
+	const uint64_t more = base_max(2 * units.keep, KEEP_LEAST_BYTES / UNIT_BYTES);
+
+	units.keep = base_min(more, units.peak_bytes / UNIT_BYTES / 2);
+}
+
 /** Takes these units, which are free; whether none was ever written. */
 static bool take(struct chunk *chunk, unsigned first, unsigned count)
 {
 	const uint64_t mask = run_mask(first, count);
 	const uint64_t written = chunk->written & mask;
 
+	if (base_unlikely((chunk->returned & mask) != 0))
+		regret();
+	chunk->returned &= ~mask;
 	chunk->free &= ~mask;
 	chunk->written |= mask;
 	units.used += count;
@@ -307,6 +323,7 @@ static void trim_chunk(struct chunk *chunk, uint64_t keep)
 			return;
 		idle &= ~run_mask(first, count);
 		chunk->written &= ~run_mask(first, count);
+		chunk->returned |= run_mask(first, count);
 		units.kept -= count;
 	}
 }
@@ -331,7 +348,8 @@ void units_give(struct group *group)
 	units.lowest = (uint32_t)base_min(units.lowest, group->chunk);
 	units.used -= count;
 	units.kept += count;
-	bound = base_max(metalloc_policy.keep_bytes / UNIT_BYTES, units.used / 8);
+	bound = base_max(metalloc_policy.keep_bytes / UNIT_BYTES,
+			 base_max(units.used / 8, units.keep));
 	if (units.kept > bound)
 		trim(bound / 2);
 	lock_give(&units.lock);
