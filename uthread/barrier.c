@@ -22,24 +22,41 @@ int uthread_barrier_destroy(uthread_barrier_t *barrier)
 			  barrier->count);
 }
 
+/** Takes one whose deadline passed out again; 0 when the others have come all the same. */
+static int give_up(struct uthread *self, uthread_barrier_t *barrier)
+{
+	const bool solo = self->worker->solo;
+	int result = 0;
+
+	uthread_lock_object(solo, barrier);
+	if (self->linked) {
+		uthread_list_remove(&barrier->waiters, &self->waiter);
+		self->linked = false;
+		barrier->arrived--;
+		result = -ETIMEDOUT;
+	}
+	uthread_unlock_object(solo, barrier);
+	return result;
+}
+
 int uthread_barrier_wait_until(uthread_barrier_t *barrier, uint64_t deadline_ns)
 {
 	struct uthread *const self = uthread_current();
-	const bool solo = self != NULL && self->worker->solo;
-	int result;
 
 	if (self == NULL)
 		return uthread_no_thread();
-	uthread_lock_object(solo, barrier);
+	uthread_lock_object(self->worker->solo, barrier);
 	if (++barrier->arrived == barrier->count) {
 		barrier->arrived = 0;
 		uthread_wake_all(self->worker, barrier, &barrier->waiters);
 		return UTHREAD_BARRIER_SERIAL_THREAD;
 	}
 	uthread_wait_link(self, barrier, &barrier->waiters, UTHREAD_WHY_BARRIER, false);
-	uthread_unlock_object(solo, barrier);
-	result = uthread_wait_finish(self, &barrier->waiters, deadline_ns);
-	return result;
+	uthread_unlock_object(self->worker->solo, barrier);
+	/* Leaving the list and the count has to be one step. */
+	if (uthread_wait_finish(self, NULL, deadline_ns) == 0)
+		return 0;
+	return give_up(self, barrier);
 }
 
 int uthread_barrier_wait(uthread_barrier_t *barrier)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #define THREADS 50
-#define ROUNDS  200
+#define ROUNDS  50
 
 #define CHECK(condition)                                                                    \
 	do {                                                                                \
