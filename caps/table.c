@@ -12,7 +12,7 @@
 
 int caps_table_init(struct caps_table *table)
 {
-	table->slots = calloc(FIRST_ROOM, sizeof(*table->slots));
+	table->slots = calloc(FIRST_ROOM, sizeof(struct caps_node *));
 	if (table->slots == NULL)
 		return base_error(ENOMEM, "no memory for messages");
 	table->room = FIRST_ROOM;
@@ -39,7 +39,7 @@ static void grow(struct caps_table *table)
 {
 	struct caps_table larger = {.room = table->room * 2};
 
-	larger.slots = calloc(larger.room, sizeof(*larger.slots));
+	larger.slots = calloc(larger.room, sizeof(struct caps_node *));
 	if (larger.slots == NULL)
 		return;
 	for (size_t i = 0; i < table->room; i++)

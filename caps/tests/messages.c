@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -496,6 +497,39 @@ static void test_the_child_of_a_fork_is_not_connected(void **state)
 	pair_finish(&pair);
 }
 
+/* What a death leaves is that descriptors are closed, without a farewell. */
+static void test_a_child_keeps_no_connection_of_the_dead_open(void **state)
+{
+	for (int service_dies = 0; service_dies < 2; service_dies++) {
+		struct caps_message request;
+		struct pair pair;
+		uint64_t id;
+		pid_t child;
+
+		(void)state;
+		pair_init(&pair, NULL, NULL);
+		put_text(pair.client, "before", &id);
+		get_request(pair.service, &request);
+		child = fork();
+		if (child == 0)
+			for (;;)
+				pause();
+		if (service_dies) {
+			caps_service_abandon(pair.service);
+			assert_good(
+				caps_wait(pair.client, id, &message, buffer, sizeof(buffer), 2000));
+			assert_int_equal(message.error, -ECONNRESET);
+		} else {
+			caps_client_abandon(pair.client);
+			assert_good(caps_get(pair.service, &message, buffer, sizeof(buffer), 2000));
+			assert_int_equal(message.kind, CAPS_ABORT);
+		}
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		pair_finish(&pair);
+	}
+}
+
 static void test_calls_for_the_other_kind_of_port_are_refused(void **state)
 {
 	struct pair pair;
@@ -578,6 +612,7 @@ int main(void)
 		cmocka_unit_test(test_what_a_client_leaves_unread_is_bounded),
 		cmocka_unit_test(test_replies_wait_for_a_client_that_reads_late),
 		cmocka_unit_test(test_the_child_of_a_fork_is_not_connected),
+		cmocka_unit_test(test_a_child_keeps_no_connection_of_the_dead_open),
 		cmocka_unit_test(test_calls_for_the_other_kind_of_port_are_refused),
 		cmocka_unit_test(test_a_description_is_answered_by_the_port),
 		cmocka_unit_test(test_closing_wakes_who_waits),

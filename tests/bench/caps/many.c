@@ -126,7 +126,7 @@ void serve_many(unsigned clients, unsigned duration_ms)
 
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || mkdtemp(folder) == NULL)
 		die("cannot have that many descriptors");
-	crowd.ports = calloc(clients, sizeof(*crowd.ports));
+	crowd.ports = calloc(clients, sizeof(struct caps_port *));
 	crowd.served = calloc(clients, sizeof(*crowd.served));
 	server = fork();
 	if (server == 0) {
