@@ -211,6 +211,10 @@ static void begin_flush(struct peer *peer)
 		answer(peer, -EBUSY, "a flush is under way already");
 		return;
 	}
+	if (peer->control->queue->result != 0 || peer->control->queue->loop->ending) {
+		answer(peer, -ENODEV, "the device is ending");
+		return;
+	}
 	peer->flushing = true;
 	bdus_io_init(&peer->flush);
 	peer->flush.finished = flush_finished;

@@ -133,6 +133,7 @@ static void end_calls(struct bdus_loop *loop)
 	struct asys_message *completed[BDUS_BATCH];
 
 	loop->in_turn = true;
+	loop->ending = true;
 	dispatch_stashed(loop);
 	do {
 		asys_close(loop->asys, ASYS_CLOSE_CANCEL);

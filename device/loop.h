@@ -25,6 +25,8 @@ struct bdus_loop {
 	uint32_t flags;
 	/** Within a turn: callbacks run, and nothing may be closed. */
 	bool in_turn;
+	/** Being destroyed: nothing new is begun. */
+	bool ending;
 	/** Requests are served within `submit` and may take long there: keep turns short. */
 	bool serves_in_place;
 	/** Most requests that one turn fetches. */
