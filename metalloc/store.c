@@ -224,17 +224,19 @@ static bool begin_merge(struct store_head *head)
 	return false;
 }
 
-static void weigh(_Atomic uint64_t *merged, const _Atomic uint64_t *run, uint64_t weight)
-{
-	const int64_t old = (int64_t)(*merged & INT64_MAX), new = (int64_t)(*run & INT64_MAX);
+/** More than anybody counts, and little enough to be added up. */
+#define MOST (INT64_MAX / 2)
 
-	*merged = (uint64_t)(old +
-			     (new - old + (new > old ? (int64_t)weight - 1 : 0)) / (int64_t)weight);
+static void weigh(_Atomic uint64_t *merged, const _Atomic uint64_t *run, int64_t weight)
+{
+	const int64_t old = (int64_t)(*merged & MOST), new = (int64_t)(*run & MOST);
+
+	*merged = (uint64_t)(old + (new - old + (new > old ? weight - 1 : 0)) / weight);
 }
 
 void store_weigh(struct record *merged, const struct record *run, uint32_t runs)
 {
-	const uint64_t weight = base_min((uint64_t)runs + 1, WEIGHT);
+	const int64_t weight = (int64_t)base_min((uint64_t)runs + 1, WEIGHT);
 
 	weigh(&merged->threads, &run->threads, weight);
 	weigh(&merged->foreign, &run->foreign, weight);
