@@ -151,6 +151,7 @@ int asys_create(const struct asys_options *given, struct asys **result_asys)
 	asys->flags = options.flags;
 	asys->depth = options.depth;
 	asys->max_kernel_workers = options.max_kernel_workers;
+	asys->has_processors = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 	asys->wake_fd = -1;
 	asys->epoll_fd = -1;
 	asys->timer_fd = -1;

@@ -112,6 +112,8 @@ struct asys {
 	pthread_t owner;
 	uint32_t flags;
 	int ring_error;
+	/** More than one processor to run on. */
+	bool has_processors;
 	bool closing;
 	bool cancelling;
 	/** asys_fd() was called: the descriptor must tell what goes on. */

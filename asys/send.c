@@ -17,6 +17,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+/** From here on, a copy is worth a thread of its own: some 30 microseconds. */
+#define LONG_BYTES (256 << 10)
+
 /* ---- executors ----------------------------------------------------------------------------- */
 
 static void give_workers(struct asys *asys, struct asys_message *message)
@@ -75,6 +78,17 @@ static bool read_from_cache(struct asys *asys, struct asys_message *message)
 	return true;
 }
 
+/**
+ * Whether copying takes so long that the sending thread does better to go on with other things
+ * meanwhile, on a machine that can do both.
+ */
+static bool is_long(const struct asys *asys, const struct asys_message *message)
+{
+	uint64_t asked = 0;
+
+	return asys->has_processors && asys_asks_for_bytes(message, &asked) && asked >= LONG_BYTES;
+}
+
 static void start_at_offset(struct asys *asys, struct asys_message *message)
 {
 	if (asys_needs_kernel_buffer(asys, message)) {
@@ -85,13 +99,17 @@ static void start_at_offset(struct asys *asys, struct asys_message *message)
 	switch (asys_kind_of(asys, message)) {
 	case ASYS_FILE_MEMORY:
 	case ASYS_FILE_STREAM:
-		inline_or_workers(asys, message);
+		if (is_long(asys, message))
+			give_workers(asys, message);
+		else
+			inline_or_workers(asys, message);
 		return;
 	case ASYS_FILE_BLOCKING:
 		give_workers(asys, message);
 		return;
 	case ASYS_FILE_NO_WAIT:
-		if (!give_ring(asys, message) && !read_from_cache(asys, message))
+		if (is_long(asys, message) ||
+		    (!give_ring(asys, message) && !read_from_cache(asys, message)))
 			give_workers(asys, message);
 		return;
 	default:
@@ -293,7 +311,8 @@ static inline bool start_at_once(struct asys *asys, struct asys_message *message
 
 	if (message->number != ASYS_NOP) {
 		if ((message->number != SYS_pread64 && message->number != SYS_pwrite64) ||
-		    (message->flags & ASYS_FIXED_BUFFER) || (int64_t)message->arguments[3] < 0)
+		    (message->flags & ASYS_FIXED_BUFFER) || (int64_t)message->arguments[3] < 0 ||
+		    message->arguments[2] >= LONG_BYTES)
 			return false;
 		kind = asys_kind_of(asys, message);
 		if (kind != ASYS_FILE_NO_WAIT && kind != ASYS_FILE_DIRECT)
