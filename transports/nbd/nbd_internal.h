@@ -20,6 +20,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 
 struct nbd_handshake;
 
@@ -40,17 +41,10 @@ struct nbd_handshake;
 /** Extents in the answer to one block status command. */
 #define NBD_STATUS_EXTENTS 512
 
-/** A wait for a descriptor: a call of the loop, whose memory stays while it is `armed`. */
+/** A call of the loop that waits for a descriptor. Its memory stays while it is `armed`. */
 struct nbd_watch {
 	struct bdus_call call;
 	bool armed;
-};
-
-/** A socket that queue 0 accepts clients from. */
-struct nbd_listener {
-	struct nbd_watch input;
-	struct bdus_transport_queue *queue;
-	int fd;
 };
 
 enum nbd_connection_state {
@@ -100,11 +94,13 @@ struct nbd_connection {
 	/** The write whose payload is arriving, and how much of it is there. */
 	struct nbd_request *incoming;
 	size_t incoming_bytes;
-	/** The socket may hold something. When it does not, `input` waits. */
-	bool readable;
+	/**
+	 * Receives into `incoming` and into `buffer` from `end` on, which nobody else touches
+	 * meanwhile.
+	 */
 	struct nbd_watch input;
-	/** The client has closed its side. */
-	bool hangup;
+	struct msghdr input_message;
+	struct iovec input_pieces[2];
 	/** The last command was a large write, so that the next one's payload should not be
 	 * buffered. */
 	bool large_writes;
@@ -142,6 +138,8 @@ struct bdus_transport_queue {
 	uint64_t timer_ns;
 	struct bdus_call idle_call;
 	bool idle_check_armed;
+	/** Waits for clients. Queue 0's only. */
+	struct nbd_watch accepting;
 	/** Waits for the device's event fd of this queue: for its inbox or for `stopping`. */
 	struct nbd_watch event;
 	struct bdus_pool *pool;
@@ -174,8 +172,8 @@ struct bdus_transport_queue {
 struct bdus_transport_device {
 	struct nbd_export export;
 	struct nbd_listeners listeners;
-	/** Queue 0's. */
-	struct nbd_listener accepting[NBD_LISTENERS];
+	/** An epoll with the listening sockets; -1 before start() and after stop(). */
+	int accept_fd;
 	unsigned max_connections;
 	uint64_t handshake_timeout_ms;
 	uint64_t busy_poll_ns;
@@ -219,9 +217,9 @@ void nbd_connection_drain(struct nbd_connection *connection);
 void nbd_connection_settle(struct nbd_connection *connection);
 /** Frees a dead connection, unless the engine or the loop still has something of it. */
 void nbd_connection_reap(struct nbd_connection *connection);
-/** Reads what is there and adds the requests in it to @batch, until that or the client is full. */
+/** Adds the requests that arrived to @batch, until that or the client is full, or asks for more. */
 void nbd_connection_receive(struct nbd_connection *connection, struct nbd_batch *batch);
-/** Puts it in line for nbd_connection_receive() if it has or may have input that it may take. */
+/** Puts it in line for nbd_connection_receive() unless that was done and awaits more. */
 void nbd_connection_make_ready(struct nbd_connection *connection);
 
 /* ---- send.c: what goes out ----------------------------------------------------------------- */
@@ -255,9 +253,11 @@ void nbd_queue_watch(struct bdus_transport_queue *queue, struct nbd_watch *watch
 
 /* ---- accept.c: new clients, on queue 0 ----------------------------------------------------- */
 
-/** Begins to accept clients and to hand them to the queues; goes on after a rest. */
-void nbd_queue_listen(struct bdus_transport_queue *queue);
-/** Lets go of the listening sockets. */
+/** Begins to accept clients and to hand them to the queues. */
+int nbd_queue_listen(struct bdus_transport_queue *queue);
+/** Goes on accepting after a rest. */
+void nbd_queue_accept_again(struct bdus_transport_queue *queue);
+/** Ends that, and closes the listening sockets. */
 void nbd_queue_unlisten(struct bdus_transport_queue *queue);
 /** Adopts what queue 0 handed over, or closes it when the device ends. */
 void nbd_queue_take_inbox(struct bdus_transport_queue *queue);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One queue, driven by the engine's loop: calls that wait for sockets put connections in line,
- * fetch takes requests from those that have input, commit sends the replies that are ready.
+ * One queue, driven by the engine's loop: calls that receive put connections in line, fetch takes
+ * requests from them, commit sends the replies that are ready.
  *
- * A connection that may have input is in `ready` until its socket was seen empty, and only then
- * waited for, so that under load no event is needed to go on reading; one that may not be read from
- * for now is in no list and costs nothing.
+ * A connection with input is in `ready` until that is used up, and then has a call that receives
+ * more; one that may not be read from for now has neither and costs nothing.
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -107,6 +106,7 @@ void nbd_queue_close(struct bdus_transport_queue *queue)
 	if (queue == NULL)
 		return;
 	queue->stopping = true;
+	bdus_loop_end_call(queue->loop, &queue->accepting.call);
 	bdus_loop_end_call(queue->loop, &queue->event.call);
 	bdus_loop_end_call(queue->loop, &queue->timer_call);
 	bdus_loop_end_call(queue->loop, &queue->idle_call);
@@ -186,7 +186,7 @@ static void expire(struct bdus_transport_queue *queue)
 		nbd_connection_kill(oldest);
 	}
 	if (queue->accept_again_ns != 0 && queue->accept_again_ns <= now)
-		nbd_queue_listen(queue);
+		nbd_queue_accept_again(queue);
 	if (queue->stopping && queue->stop_deadline_ns <= now)
 		kill_all(queue);
 }
