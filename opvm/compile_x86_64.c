@@ -900,7 +900,7 @@ static void compile_pass(struct compiler *compiler)
 			jump_to(compiler, compiler->trap);
 			continue;
 		}
-		shape = &opvm_shapes[opvm_plain_code(op->code) & (OPVM_BACKWARDS - 1)];
+		shape = opvm_shape_of(op->code);
 		compile_one(compiler, op, shape, at);
 		if (shape->group == OPVM_GROUP_WIDE)
 			at++;
@@ -927,16 +927,16 @@ static void survey(struct compiler *compiler)
 
 	for (uint32_t at = 0; at < program->operations_count; at++) {
 		const struct opvm_operation *const op = &program->operations[at];
-		const uint16_t code = opvm_plain_code(op->code);
-		const struct opvm_shape *const shape = &opvm_shapes[code & (OPVM_BACKWARDS - 1)];
+		const struct opvm_shape *shape;
 
-		if (code == OPVM_TRAP)
+		if (op->code == OPVM_TRAP)
 			continue;
+		shape = opvm_shape_of(op->code);
 		if (shape->form & OPVM_FORM_D)
 			note_register(compiler, op->dst);
 		if (shape->form & OPVM_FORM_S)
 			note_register(compiler, op->src);
-		if (code >= OPVM_BACKWARDS)
+		if (opvm_plain_code(op->code) >= OPVM_BACKWARDS)
 			compiler->saved |= 1U << R12;
 		if (shape->operation == OPVM_DO_LOCAL || shape->operation == OPVM_DO_REGISTER)
 			compiler->has_functions = true;

@@ -35,10 +35,11 @@ uint16_t opvm_plain_code(uint16_t code)
 /** Whether the second works on the first's result, and on nothing else that the first changes. */
 static bool is_chain(const struct opvm_operation *op)
 {
-	const struct opvm_shape *const shape = &opvm_shapes[op[1].code & (OPVM_BACKWARDS - 1)];
+	const struct opvm_shape *shape;
 
-	if (op[1].dst != op->dst)
+	if (op[1].code == OPVM_TRAP || op[1].dst != op->dst)
 		return false;
+	shape = opvm_shape_of(op[1].code);
 	if (shape->group == OPVM_GROUP_LOAD)
 		return op[1].src == op->dst;
 	return !(shape->form & OPVM_FORM_S) || op[1].src != op->dst;

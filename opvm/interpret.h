@@ -28,6 +28,14 @@ enum opvm_code {
 /** The code of the operation alone, of one that is perhaps fused with the next. */
 uint16_t opvm_plain_code(uint16_t code);
 
+/** What an operation is, alone. Not of traps. */
+static inline const struct opvm_shape *opvm_shape_of(uint16_t code)
+{
+	const uint16_t plain = opvm_plain_code(code);
+
+	return &opvm_shapes[plain >= OPVM_BACKWARDS ? plain - OPVM_BACKWARDS : plain];
+}
+
 /** Fuses what can be, for the interpreter. */
 void opvm_fuse(struct opvm_program *program);
 

@@ -485,7 +485,7 @@ static int walk_load(struct opvm_verifier *verifier, const struct opvm_shape *sh
 		     const struct opvm_instruction *instruction)
 {
 	const struct opvm_range zero = opvm_range_constant(0);
-	struct opvm_value result;
+	struct opvm_value result = opvm_value_nothing();
 	const int error = opvm_reach(verifier, opvm_src(instruction), instruction->offset,
 				     shape->bits / 8U, OPVM_ACCESS_READ, NULL, &result);
 	enum opvm_do extend;
@@ -556,7 +556,8 @@ static int walk_atomic(struct opvm_verifier *verifier, const struct opvm_shape *
 {
 	const unsigned src = opvm_src(instruction);
 	const bool compares = shape->operation == OPVM_DO_CMPXCHG;
-	struct opvm_value result, stored = opvm_value_integer(opvm_range_any());
+	struct opvm_value stored = opvm_value_integer(opvm_range_any());
+	struct opvm_value result = opvm_value_nothing();
 	int error;
 
 	if (register_of(verifier, src)->type != OPVM_TYPE_INTEGER ||

@@ -240,7 +240,7 @@ static bool step(struct machine *machine)
 
 	if (machine->at >= machine->checked->program->operations_count || op->code == OPVM_TRAP)
 		return violate(machine, "an instruction that should never be reached");
-	shape = &opvm_shapes[opvm_plain_code(op->code) & (OPVM_BACKWARDS - 1)];
+	shape = opvm_shape_of(op->code);
 	if (!uses_defined(machine, op, shape))
 		return false;
 	switch (shape->group) {
