@@ -101,18 +101,36 @@ void bdus_loop_end_call(struct bdus_loop *loop, struct bdus_call *call)
 	(void)call;
 }
 
-/** Completes the polls whose descriptors are ready. */
+/** Carries a call out if that can be done at once. */
+static bool try_call(struct asys_message *message)
+{
+	const int fd = (int)message->arguments[0];
+	struct pollfd file = {.fd = fd, .events = (short)message->arguments[1]};
+
+	switch (message->number) {
+	case ASYS_POLL:
+		message->result = poll(&file, 1, 0) == 1 ? file.revents : -EAGAIN;
+		break;
+	case SYS_recvmsg:
+		message->result =
+			recvmsg(fd, (void *)(uintptr_t)message->arguments[1], MSG_DONTWAIT);
+		if (message->result < 0)
+			message->result = -errno;
+		break;
+	default:
+		return false;
+	}
+	return message->result != -EAGAIN;
+}
+
 static void complete_calls(void)
 {
 	for (unsigned i = 0; i < call_count; i++) {
 		struct bdus_call *const call = calls[i];
-		struct pollfd file = {.fd = (int)call->message.arguments[0],
-				      .events = (short)call->message.arguments[1]};
 
-		if (call->message.number != ASYS_POLL || poll(&file, 1, 0) != 1)
+		if (!try_call(&call->message))
 			continue;
 		calls[i] = calls[--call_count];
-		call->message.result = file.revents;
 		call->completed(call);
 	}
 }

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -80,61 +81,78 @@ static void take_client(struct bdus_transport_queue *acceptor, int fd)
 }
 
 /** Accepts the clients that wait; false when descriptors or memory are out. */
-static bool accept_some(struct nbd_listener *listener)
+static bool accept_some(struct bdus_transport_queue *queue, int listener)
 {
 	for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
-		const int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		/* The loop's calls wait without blocking; where nothing may wait, a flag says so.
+		 */
+		const int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
 		if (fd < 0)
 			/* Else none waits any more, or this one was gone before it was accepted. */
 			return errno != EMFILE && errno != ENFILE && errno != ENOMEM &&
 			       errno != ENOBUFS;
-		take_client(listener->queue, fd);
+		take_client(queue, fd);
 	}
 	return true;
 }
 
-static void on_client(struct bdus_call *call)
+static void on_clients(struct bdus_call *call)
 {
-	struct nbd_listener *const listener =
-		base_container_of(call, struct nbd_listener, input.call);
-	struct bdus_transport_queue *const queue = listener->queue;
+	struct bdus_transport_queue *const queue =
+		base_container_of(call, struct bdus_transport_queue, accepting.call);
+	const struct nbd_listeners *const listeners = &queue->device->listeners;
+	bool accepted = call->message.result >= 0;
 
-	listener->input.armed = false;
+	queue->accepting.armed = false;
 	bdus_host_make_ready(queue->host);
-	/* When the device ends, the socket was closed under a call that had completed. */
-	if (listener->fd < 0)
-		return;
-	if (call->message.result >= 0 && accept_some(listener))
-		nbd_queue_watch(queue, &listener->input, listener->fd, POLLIN);
-	else
+	for (unsigned i = 0; i < listeners->count && accepted; i++)
+		accepted = accept_some(queue, listeners->fds[i]);
+	if (accepted)
+		nbd_queue_accept_again(queue);
+	else if (!queue->stopping)
 		queue->accept_again_ns = base_deadline_ns(ACCEPT_REST_MS);
 }
 
-void nbd_queue_listen(struct bdus_transport_queue *queue)
+void nbd_queue_accept_again(struct bdus_transport_queue *queue)
+{
+	queue->accept_again_ns = 0;
+	if (queue->device->accept_fd >= 0)
+		nbd_queue_watch(queue, &queue->accepting, queue->device->accept_fd, POLLIN);
+}
+
+/*
+ * The loop waits for the listening sockets through an epoll. The kernel lets go of what a ring
+ * waits for only a while after the process was killed, and until then nobody else could listen
+ * there.
+ */
+int nbd_queue_listen(struct bdus_transport_queue *queue)
 {
 	struct bdus_transport_device *const device = queue->device;
+	struct epoll_event event = {.events = EPOLLIN};
 
-	queue->accept_again_ns = 0;
-	for (unsigned i = 0; i < device->listeners.count; i++) {
-		struct nbd_listener *const listener = &device->accepting[i];
-
-		listener->queue = queue;
-		listener->fd = device->listeners.fds[i];
-		listener->input.call.completed = on_client;
-		nbd_queue_watch(queue, &listener->input, listener->fd, POLLIN);
-	}
+	device->accept_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (device->accept_fd < 0)
+		return base_error_errno(errno, "cannot create an epoll");
+	for (unsigned i = 0; i < device->listeners.count; i++)
+		if (epoll_ctl(device->accept_fd, EPOLL_CTL_ADD, device->listeners.fds[i], &event) !=
+		    0)
+			return base_error_errno(errno, "cannot watch a listening socket");
+	queue->accepting.call.completed = on_clients;
+	nbd_queue_accept_again(queue);
+	return 0;
 }
 
 void nbd_queue_unlisten(struct bdus_transport_queue *queue)
 {
-	for (unsigned i = 0; i < NBD_LISTENERS; i++) {
-		struct nbd_listener *const listener = &queue->device->accepting[i];
+	struct bdus_transport_device *const device = queue->device;
 
-		listener->fd = -1;
-		if (listener->input.armed)
-			bdus_loop_cancel(queue->loop, &listener->input.call);
-	}
+	nbd_listen_close(&device->listeners);
+	if (queue->accepting.armed)
+		bdus_loop_cancel(queue->loop, &queue->accepting.call);
+	if (device->accept_fd >= 0)
+		close(device->accept_fd);
+	device->accept_fd = -1;
 }
 
 void nbd_queue_take_inbox(struct bdus_transport_queue *queue)

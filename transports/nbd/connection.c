@@ -8,10 +8,12 @@
  *	                                         ▼
  *	                                       DEAD ─last request and call came back─▶ freed
  *
- * Input goes through one buffer, which takes many small requests in one system call. The payload of
- *a write is copied from there to page-aligned memory, as drivers are promised; what of it has not
- * arrived with the buffer is received straight into that memory. After a large write the next read
- * is for no more than a message, so that the next large payload is not buffered at all.
+ * Input goes through one buffer, which takes many small requests in one system call. It is received
+ *by a call of the loop, which costs no system call of its own, once what was received before is
+ *used up. The payload of a write is copied from there to page-aligned memory, as drivers are
+ *promised; what of it has not arrived with the buffer is received straight into that memory. After
+ *a large write the next read is for no more than a message, so that the next large payload is not
+ *buffered at all.
  *
  * Reading stops, and the client comes to wait, while it has too many requests or too much payload
  *in progress, or does not read its replies.
@@ -22,7 +24,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -77,7 +78,6 @@ void nbd_connection_adopt(struct nbd_connection *connection, struct bdus_transpo
 	connection->handshake_deadline_ns = base_deadline_ns(device->handshake_timeout_ms);
 	nbd_handshake_init(connection->handshake, &device->export);
 	connection->buffer = bdus_pool_get(queue->pool, NBD_RECEIVE_BYTES);
-	connection->readable = true;
 	if (connection->buffer == NULL)
 		nbd_connection_kill(connection);
 	else
@@ -109,12 +109,9 @@ void nbd_connection_kill(struct nbd_connection *connection)
 	leave_lists(connection);
 	base_list_remove(&connection->link);
 	base_list_push_back(&queue->dead, &connection->link);
-	/* This also ends what waits for it. Only then may it be closed. */
+	/* This also ends the calls. Until then, they have the socket and the memory. */
 	shutdown(connection->fd, SHUT_RDWR);
-	drop_incoming(connection);
 	nbd_connection_drop_replies(connection);
-	bdus_pool_put(queue->pool, connection->buffer, NBD_RECEIVE_BYTES);
-	connection->buffer = NULL;
 	free(connection->handshake);
 	connection->handshake = NULL;
 }
@@ -126,10 +123,19 @@ void nbd_connection_reap(struct nbd_connection *connection)
 	if (connection->in_engine != 0 || connection->input.armed || connection->output.armed)
 		return;
 	close(connection->fd);
+	drop_incoming(connection);
+	bdus_pool_put(queue->pool, connection->buffer, NBD_RECEIVE_BYTES);
 	base_list_remove(&connection->link);
 	free(connection);
 	atomic_fetch_sub(&queue->load, 1);
 	atomic_fetch_sub(&queue->device->connection_count, 1);
+}
+
+/** What has arrived of an unfinished message is not needed any more. */
+static void end_input(struct nbd_connection *connection)
+{
+	drop_incoming(connection);
+	nbd_connection_settle(connection);
 }
 
 void nbd_connection_drain(struct nbd_connection *connection)
@@ -138,10 +144,10 @@ void nbd_connection_drain(struct nbd_connection *connection)
 		return;
 	connection->state = NBD_CONNECTION_DRAINING;
 	base_list_remove(&connection->ready_link);
-	drop_incoming(connection);
-	connection->begin = 0;
-	connection->end = 0;
-	nbd_connection_settle(connection);
+	if (connection->input.armed)
+		bdus_loop_cancel(connection->queue->loop, &connection->input.call);
+	else
+		end_input(connection);
 }
 
 void nbd_connection_settle(struct nbd_connection *connection)
@@ -208,39 +214,19 @@ static void account(struct nbd_connection *connection, size_t got)
 	connection->end += got;
 }
 
+/** Asks the loop for more, in its next system call. */
 static void await_input(struct nbd_connection *connection)
 {
-	connection->readable = false;
-	nbd_queue_watch(connection->queue, &connection->input, connection->fd, POLLIN | POLLRDHUP);
-}
+	struct msghdr *const message = &connection->input_message;
 
-/** Receives once; false when nothing came. End of input drains, or kills in the handshake. */
-static bool receive(struct nbd_connection *connection)
-{
-	struct iovec pieces[2];
-	struct msghdr message = {.msg_iov = pieces};
-	size_t room = 0;
-	ssize_t got;
-
+	assert(!connection->input.armed);
 	compact(connection);
-	message.msg_iovlen = receive_pieces(connection, pieces);
-	for (size_t i = 0; i < message.msg_iovlen; i++)
-		room += pieces[i].iov_len;
-	got = recvmsg(connection->fd, &message, MSG_DONTWAIT);
-	if (got > 0) {
-		/* A short read emptied the socket, but the end of input may lie behind it. */
-		if ((size_t)got < room && !connection->hangup)
-			await_input(connection);
-		account(connection, (size_t)got);
-		return true;
-	}
-	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		await_input(connection);
-	else if (got == 0 && connection->state == NBD_CONNECTION_TRANSMISSION)
-		nbd_connection_drain(connection);
-	else
-		nbd_connection_kill(connection);
-	return false;
+	message->msg_iov = connection->input_pieces;
+	message->msg_iovlen = receive_pieces(connection, connection->input_pieces);
+	asys_prep_recvmsg(&connection->input.call.message, connection->fd, message, 0);
+	/* Fails only in a loop that ends, and takes no more. */
+	connection->input.armed =
+		bdus_loop_send(connection->queue->loop, &connection->input.call) == 0;
 }
 
 /* ---- handshake ----------------------------------------------------------------------------- */
@@ -274,8 +260,10 @@ static void continue_handshake(struct nbd_connection *connection)
 		used = nbd_handshake_feed(handshake, connection->buffer + connection->begin,
 					  buffered(connection));
 		connection->begin += used;
-		if (used == 0 && !(connection->readable && receive(connection)))
+		if (used == 0) {
+			await_input(connection);
 			return;
+		}
 	}
 }
 
@@ -432,44 +420,51 @@ static bool is_paused(const struct nbd_connection *connection)
 
 void nbd_connection_receive(struct nbd_connection *connection, struct nbd_batch *batch)
 {
-	while (!take_buffered(connection, batch)) {
-		if (connection->state != NBD_CONNECTION_TRANSMISSION || !connection->readable ||
-		    is_paused(connection) || !receive(connection))
-			return;
-	}
-	/* The batch is full; there may be more. */
-	nbd_connection_make_ready(connection);
+	const bool full = take_buffered(connection, batch);
+
+	if (connection->state != NBD_CONNECTION_TRANSMISSION)
+		return;
+	if (full && buffered(connection) != 0)
+		nbd_connection_make_ready(connection);
+	else if (!is_paused(connection))
+		await_input(connection);
 }
 
 void nbd_connection_make_ready(struct nbd_connection *connection)
 {
-	if (connection->state == NBD_CONNECTION_TRANSMISSION &&
-	    base_list_is_empty(&connection->ready_link) &&
-	    (connection->readable || buffered(connection) != 0))
+	if (connection->state == NBD_CONNECTION_TRANSMISSION && !connection->input.armed &&
+	    base_list_is_empty(&connection->ready_link))
 		base_list_push_back(&connection->queue->ready, &connection->ready_link);
 }
 
 /* ---- what the loop brings ------------------------------------------------------------------ */
 
-static void on_input(struct bdus_call *call)
+/** Goes on after @got more bytes, the end of input (0), or an error. */
+static void go_on(struct nbd_connection *connection, int64_t got)
 {
-	struct nbd_connection *const connection =
-		base_container_of(call, struct nbd_connection, input.call);
-	const int64_t events = call->message.result;
-
-	connection->input.armed = false;
-	bdus_host_make_ready(connection->queue->host);
-	if (events < 0)
+	if (got > 0)
+		account(connection, (size_t)got);
+	else if (got == 0 && connection->state == NBD_CONNECTION_TRANSMISSION)
+		nbd_connection_drain(connection);
+	else if (got != -EAGAIN && got != -EINTR)
 		nbd_connection_kill(connection);
-	if (connection->state == NBD_CONNECTION_DEAD)
-		return;
-	connection->readable = true;
-	if (events & (POLLRDHUP | POLLHUP | POLLERR))
-		connection->hangup = true;
 	if (connection->state == NBD_CONNECTION_HANDSHAKE)
 		continue_handshake(connection);
 	else
 		nbd_connection_make_ready(connection);
+}
+
+static void on_input(struct bdus_call *call)
+{
+	struct nbd_connection *const connection =
+		base_container_of(call, struct nbd_connection, input.call);
+
+	connection->input.armed = false;
+	bdus_host_make_ready(connection->queue->host);
+	if (connection->state == NBD_CONNECTION_DRAINING)
+		end_input(connection);
+	else if (connection->state != NBD_CONNECTION_DEAD)
+		go_on(connection, call->message.result);
 }
 
 static void on_output(struct bdus_call *call)

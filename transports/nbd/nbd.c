@@ -254,6 +254,8 @@ static int nbd_destroy(struct bdus_transport_device *device)
 	if (device == NULL)
 		return 0;
 	nbd_listen_close(&device->listeners);
+	if (device->accept_fd >= 0)
+		close(device->accept_fd);
 	close_events(device);
 	free(device->queues);
 	free((char *)device->export.name);
@@ -270,6 +272,7 @@ static int nbd_create(const struct bdus_transport_setup *setup,
 
 	if (created == NULL)
 		return base_error(ENOMEM, "out of memory for an NBD server");
+	created->accept_fd = -1;
 	error = set_up(created, setup);
 	if (error != 0) {
 		nbd_destroy(created);
@@ -283,8 +286,7 @@ static int nbd_create(const struct bdus_transport_setup *setup,
 
 static int nbd_start(struct bdus_transport_device *device)
 {
-	nbd_queue_listen(device->queues[0]);
-	return 0;
+	return nbd_queue_listen(device->queues[0]);
 }
 
 static int nbd_start_result(struct bdus_transport_device *device)
@@ -305,7 +307,6 @@ static void nbd_describe(struct bdus_transport_device *device, struct bdus_devic
 static int nbd_stop(struct bdus_transport_device *device)
 {
 	nbd_queue_unlisten(device->queues[0]);
-	nbd_listen_close(&device->listeners);
 	/* From now on any of the queues may be closed by its owner. */
 	atomic_store_explicit(&device->stopping, true, memory_order_release);
 	for (unsigned i = 0; i < device->queue_count; i++)
