@@ -68,7 +68,8 @@ static struct bits *add_group(struct heap *heap, unsigned class)
 	group->allocator = &metalloc_bitmap;
 	group->class = (uint8_t) class;
 	group->block_bytes = class_bytes(class);
-	memset((char *)bits->allocated, 0, sizeof(bits->allocated) + sizeof(bits->rested));
+	memset((char *)bits->allocated, 0, sizeof(bits->allocated));
+	memset((char *)bits->rested, 0, sizeof(bits->rested));
 	if (metalloc_policy.hardened)
 		mprotect((char *)group + UNIT_BYTES - PAGE_BYTES, PAGE_BYTES, PROT_NONE);
 	heap_add_group(heap, group, &heap->classes[class].groups);

@@ -101,7 +101,7 @@ static void set_name(struct identity *identity, const char *path)
 			name = path + 1;
 	for (size_t i = 0; i < STORE_NAME; i++)
 		identity->name[i] = 0;
-	for (size_t i = 0; name[i] != '\0' && i < STORE_NAME - 1; i++)
+	for (size_t i = 0; i < STORE_NAME - 1 && name[i] != '\0'; i++)
 		identity->name[i] = name[i];
 }
 

@@ -33,14 +33,15 @@ static __attribute__((noinline, cold)) void *aligned_failed(const char *name, si
 	return ((aligned_fn *)next(name))(size_bytes, alignment_bytes);
 }
 
-#define NEW(name)                                                                            \
-	void *name(size_t size_bytes);                                                       \
-	void *name(size_t size_bytes)                                                        \
-	{                                                                                    \
-		void *const block = ENTRY(malloc)(size_bytes);                               \
-                                                                                             \
-		return __builtin_expect(block != NULL, 1) ? block                            \
-							  : plain_failed(#name, size_bytes); \
+#define NEW(name)                                               \
+	void *name(size_t size_bytes);                          \
+	void *name(size_t size_bytes)                           \
+	{                                                       \
+		void *const block = ENTRY(malloc)(size_bytes);  \
+                                                                \
+		if (__builtin_expect(block == NULL, 0))         \
+			return plain_failed(#name, size_bytes); \
+		return block;                                   \
 	}
 
 #define NEW_ALIGNED(name)                                                                          \

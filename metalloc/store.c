@@ -128,7 +128,7 @@ static void make_directories(const char *directory)
 {
 	char path[STORE_PATH] = "";
 
-	for (size_t i = 1; directory[i] != '\0' && i < STORE_PATH - 1; i++) {
+	for (size_t i = 1; i < STORE_PATH - 1 && directory[i] != '\0'; i++) {
 		if (directory[i] != '/')
 			continue;
 		memcpy(path, directory, i);
