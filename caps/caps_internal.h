@@ -312,6 +312,7 @@ struct caps_pending {
 struct caps_service {
 	int epoll, bell, listener, spare_fd, generation_fd;
 	bool rung;
+	bool closing; /* the bell stays rung */
 	struct caps_registration registration;
 	_Atomic uint64_t *generation;
 	uint64_t next_id, next_connection;

@@ -176,7 +176,8 @@ void caps_service_close(struct caps_port *port)
 	struct caps_service *service = &port->service;
 
 	pthread_mutex_lock(&port->lock);
-	caps_bell(service->bell, &service->rung, true);
+	service->closing = true;
+	caps_service_ring(service);
 	while (port->receiving)
 		caps_port_sleep(port, CAPS_NEVER);
 	caps_unregister(&service->registration);
@@ -228,7 +229,8 @@ void caps_publish(struct caps_port *port, uint64_t generation)
 void caps_service_ring(struct caps_service *service)
 {
 	caps_bell(service->bell, &service->rung,
-		  !base_list_is_empty(&service->notices) || !base_list_is_empty(&service->kept));
+		  service->closing || !base_list_is_empty(&service->notices) ||
+			  !base_list_is_empty(&service->kept));
 }
 
 /** What a request that came in goes through. */

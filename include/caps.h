@@ -222,8 +222,8 @@ int caps_serve(const char *name, const struct caps_service_options *options,
 
 /**
  * Makes @fd, one end of a connected SOCK_SEQPACKET pair, a client's connection; it is the port's
- * on success. The peer is who sends its first message. Errors: -EINVAL for a port of a client or
- * another kind of descriptor; -ENOMEM.
+ * on success. The peer is who sends its first message. Errors: -EINVAL for a port of a client;
+ * -ENOTCONN; -ENOMEM; those of setsockopt(2) and epoll_ctl(2) for another kind of descriptor.
  */
 int caps_attach(struct caps_port *service, int fd);
 
