@@ -46,6 +46,31 @@ static void *exit_early(void *argument)
 	uthread_exit(argument);
 }
 
+static void *sleep_until_told(void *argument)
+{
+	while (!__atomic_load_n((bool *)argument, __ATOMIC_ACQUIRE))
+		uthread_yield();
+	return argument;
+}
+
+/** The next thread has the memory of one that was joined, and not its name. */
+static void *name_of_one_that_is_gone(void *argument)
+{
+	uthread_t gone, thread;
+	bool told = false;
+
+	CHECK_INT(uthread_create(&gone, NULL, exit_early, NULL), 0);
+	CHECK_INT(uthread_join(gone, NULL), 0);
+	CHECK_INT(uthread_create(&thread, NULL, sleep_until_told, &told), 0);
+	CHECK(thread != gone);
+	CHECK_INT(uthread_cancel(gone), -ESRCH);
+	CHECK_INT(uthread_detach(gone), -ESRCH);
+	CHECK_INT(uthread_join(gone, NULL), -ESRCH);
+	__atomic_store_n(&told, true, __ATOMIC_RELEASE);
+	CHECK_INT(uthread_join(thread, NULL), 0);
+	return argument;
+}
+
 static void *misuse_of_join(void *argument)
 {
 	uthread_attr_t attr;
@@ -92,6 +117,7 @@ static void test_threads_end_and_are_joined(void **state)
 	(void)state;
 	test_run(join_gives_result);
 	test_run(misuse_of_join);
+	test_run(name_of_one_that_is_gone);
 	detached_ran = 0;
 	test_run(detached_threads_run);
 	/* The run ends only when all of them have. */
