@@ -62,6 +62,7 @@ struct nbd_request {
 	struct bdus_io io;
 	/** In the list of free requests or in a connection's list of replies. */
 	struct nbd_request *next;
+	/** NULL while it is free. */
 	struct nbd_connection *connection;
 	/** From the queue's pool; NULL when there is none. */
 	void *data;
@@ -198,6 +199,8 @@ bool nbd_request_get_data(struct nbd_request *request, size_t bytes);
 /** Gives that back before the request itself. */
 void nbd_request_drop_data(struct nbd_request *request);
 void nbd_request_put(struct nbd_request *request);
+/** Takes back all that the engine holds. Every connection must be dead. */
+void nbd_request_take_back_all(struct bdus_transport_queue *queue);
 /** Frees all slots; none may be in use. */
 void nbd_request_free_slabs(struct bdus_transport_queue *queue);
 

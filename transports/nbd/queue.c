@@ -112,6 +112,8 @@ void nbd_queue_close(struct bdus_transport_queue *queue)
 	bdus_loop_end_call(queue->loop, &queue->idle_call);
 	nbd_queue_take_inbox(queue);
 	kill_all(queue);
+	/* A loop that ended does not wait for the engine. */
+	nbd_request_take_back_all(queue);
 	reap_dead(queue);
 	nbd_request_free_slabs(queue);
 	bdus_pool_destroy(queue->pool);
@@ -304,7 +306,7 @@ int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, un
 	reap_dead(queue);
 	if (has_ended(queue))
 		return -ENODEV;
-	if (batch.capacity > batch.count && !base_list_is_empty(&queue->ready))
+	if (queue->in_engine < queue->device->queue_depth && !base_list_is_empty(&queue->ready))
 		bdus_host_make_ready(queue->host);
 	arm_timer(queue);
 	return (int)batch.count;

@@ -79,8 +79,27 @@ void nbd_request_put(struct nbd_request *request)
 
 	nbd_request_drop_data(request);
 	connection->requests--;
+	request->connection = NULL;
 	request->next = queue->free_requests;
 	queue->free_requests = request;
+}
+
+static void take_back(struct nbd_request *request)
+{
+	struct nbd_connection *const connection = request->connection;
+
+	if (connection == NULL || connection->incoming == request)
+		return;
+	connection->in_engine--;
+	connection->queue->in_engine--;
+	nbd_request_put(request);
+}
+
+void nbd_request_take_back_all(struct bdus_transport_queue *queue)
+{
+	for (struct nbd_request_slab *slab = queue->slabs; slab != NULL; slab = slab->next)
+		for (unsigned i = 0; i < SLAB_REQUESTS; i++)
+			take_back(&slab->requests[i]);
 }
 
 void nbd_request_free_slabs(struct bdus_transport_queue *queue)
