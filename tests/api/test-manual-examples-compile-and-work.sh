@@ -185,6 +185,46 @@ page_bdus_manage_flush() {
 	[ ! -e "$dir/s" ] || fail "the socket was left behind"
 }
 
+page_bdus_async() {
+	serve "$dir/bdus-async" "$BDUS_TRANSPORT"
+	grep -qxF "$uri" "$dir/stdout" || fail "announced as $(cat "$dir/stdout")"
+	nbdcopy "$dir/data" "$uri"
+	expect_data "$dir/data"
+	stop
+	refuses pigeon "$dir/bdus-async" pigeon
+}
+
+page_bdus_device_create() {
+	serve "$dir/bdus_device_create" "$BDUS_TRANSPORT"
+	expect_data "$dir/zeros"
+	stop
+}
+
+page_bdus_loop_create() {
+	[ "$(timeout 20 "$dir/bdus_loop_create")" = '0 requests' ] || fail "requests from nowhere"
+}
+
+page_bdus_loop_send() {
+	[ "$("$dir/bdus_loop_send")" = open ] || fail "/dev/null cannot be opened"
+	[ "$("$dir/bdus_loop_send" /nowhere)" = 'No such file or directory' ] ||
+		fail "/nowhere can be opened"
+}
+
+page_bdus_queue_open() {
+	serve "$dir/bdus_queue_open" "$BDUS_TRANSPORT"
+	expect_data "$dir/zeros"
+	stop
+}
+
+page_bdus_payload_prep_read() {
+	truncate -s $mib "$dir/image"
+	serve "$dir/bdus_payload_prep_read" "$dir/image" "$BDUS_TRANSPORT"
+	nbdcopy "$dir/data" "$uri"
+	expect_data "$dir/data"
+	stop
+	cmp "$dir/data" "$dir/image" || fail "the image has other data"
+}
+
 for path in "$root"/docs/man/*.[37]; do
 	page=$(basename "$path")
 	# Only this folder's pages of programming interfaces: others have no programs.
