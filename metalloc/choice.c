@@ -109,12 +109,16 @@ static uint64_t churned_bytes(const struct record *merged)
 	return base_min(bytes, base_min(MOST_KEPT, seen(&merged->peak_bytes) / 2));
 }
 
-/** Not a program that allocates much and touches little of it. */
+/**
+ * Not for a program that allocates much and touches little of it, nor where most of it comes and
+ * goes, as the kernel would fill huge pages with zeros each time.
+ */
 static bool wants_huge_pages(const struct record *merged)
 {
 	const uint64_t peak = seen(&merged->peak_bytes);
 
-	return peak >= HUGE_FROM_BYTES && seen(&merged->resident_bytes) >= peak / 8 * 7;
+	return peak >= HUGE_FROM_BYTES && seen(&merged->resident_bytes) >= peak / 8 * 7 &&
+	       churned_bytes(merged) < peak / 4;
 }
 
 void choice_make(const struct record *merged, struct choice *choice)

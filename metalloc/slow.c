@@ -212,10 +212,15 @@ static size_t growth(size_t size_bytes, size_t usable)
 
 void *reallocate(void *block, size_t size_bytes)
 {
+	const struct group *const group = group_of(block);
 	const int saved_errno = errno;
-	const size_t usable = usable_bytes(block);
-	void *moved = resize(block, size_bytes, usable);
+	size_t usable = group->block_bytes;
+	void *moved;
 
+	if (group->class != 0 && size_bytes <= usable && size_bytes >= usable / 2)
+		return block;
+	usable = usable_bytes(block);
+	moved = resize(block, size_bytes, usable);
 	errno = saved_errno;
 	if (moved != NULL)
 		return moved;
