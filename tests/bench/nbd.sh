@@ -111,9 +111,9 @@ compare()
 
 truncate -s "$size" "$dir/image"
 export BDUS_RUNTIME_DIR=$dir/run
-start bdus "$BDUS" run -f -q -t "nbd,socket=$dir/bdus" ram size="$size"
+start bdus "$BDUS" run -f -q -t "nbd,socket=$dir/bdus,max-connections=128" ram size="$size"
 start nbdkit nbdkit -f -U "$dir/nbdkit" memory "$size"
-start qemu-nbd qemu-nbd -t -e 8 -f raw -k "$dir/qemu-nbd" "$dir/image"
+start qemu-nbd qemu-nbd -t -e 128 -f raw -k "$dir/qemu-nbd" "$dir/image"
 
 echo "requests a second, medians of $rounds rounds of $seconds s"
 printf '%-44s %9s %9s %9s   %5s   %4s\n' '' bdus nbdkit qemu-nbd ratio goal
@@ -124,6 +124,7 @@ for what in read write; do
 				$((depth == 1 ? 1 : 2)) $what random 4096 $depth $connections
 		done
 	done
+	compare "random $what, 4 KiB, depth 1, connections 64" 1 $what random 4096 1 64
 	for depth in 1 4; do
 		compare "sequential $what, 1 MiB, depth $depth" 1.2 $what sequential 1048576 $depth 1
 	done
