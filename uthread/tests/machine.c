@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define THREADS 50
+#define THREADS 16
 #define ROUNDS  50
 
 #define CHECK(condition)                                                                    \
