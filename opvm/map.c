@@ -57,7 +57,7 @@ static void copy_in(uint8_t *to, const void *from, uint32_t size_bytes)
 		uint64_t word = 0;
 
 		memcpy(&word, source + at, size_bytes - at < 8 ? size_bytes - at : 8);
-		__atomic_store_n((uint64_t *)(void *)(to + at), word, __ATOMIC_RELAXED);
+		__atomic_store_n((uint64_t *)(void *)(to + at), word, __ATOMIC_RELEASE);
 	}
 }
 
@@ -67,7 +67,7 @@ static void copy_out(void *to, const uint8_t *from, uint32_t size_bytes)
 
 	for (uint32_t at = 0; at < size_bytes; at += 8) {
 		const uint64_t word = __atomic_load_n((const uint64_t *)(const void *)(from + at),
-						      __ATOMIC_RELAXED);
+						      __ATOMIC_ACQUIRE);
 
 		memcpy(target + at, &word, size_bytes - at < 8 ? size_bytes - at : 8);
 	}
@@ -83,7 +83,7 @@ static bool is_key(const uint8_t *kept, const void *key, uint32_t size_bytes)
 
 		memcpy(&word, wanted + at, size_bytes - at < 8 ? size_bytes - at : 8);
 		differs |= word ^ __atomic_load_n((const uint64_t *)(const void *)(kept + at),
-						  __ATOMIC_RELAXED);
+						  __ATOMIC_ACQUIRE);
 	}
 	return differs == 0;
 }
@@ -295,7 +295,7 @@ static uint32_t find_node(const struct opvm_map *map, const void *key)
 		const uint32_t before = __atomic_load_n(&map->sequences[chain], __ATOMIC_ACQUIRE);
 		const uint32_t node = walk(map, chain, key);
 
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		/* What was walked over was loaded with acquire, and so before this. */
 		if ((before & 1) == 0 &&
 		    __atomic_load_n(&map->sequences[chain], __ATOMIC_RELAXED) == before)
 			return node;
@@ -306,8 +306,8 @@ static uint32_t find_node(const struct opvm_map *map, const void *key)
 /** Between these two the chain is not to be trusted. With the lock. */
 static void begin_change(struct opvm_map *map, uint32_t chain)
 {
+	/* All that is changed is stored with release, and so after this. */
 	__atomic_store_n(&map->sequences[chain], map->sequences[chain] + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 static void end_change(struct opvm_map *map, uint32_t chain)
