@@ -306,7 +306,9 @@ static void nbd_describe(struct bdus_transport_device *device, struct bdus_devic
 
 static int nbd_stop(struct bdus_transport_device *device)
 {
-	nbd_queue_unlisten(device->queues[0]);
+	/* Where the loop ended first, its queue is gone and accepts nobody. */
+	if (device->queues[0] != NULL)
+		nbd_queue_unlisten(device->queues[0]);
 	/* From now on any of the queues may be closed by its owner. */
 	atomic_store_explicit(&device->stopping, true, memory_order_release);
 	for (unsigned i = 0; i < device->queue_count; i++)
