@@ -22,6 +22,7 @@ head -c $((4 * mib)) /dev/zero >"$dir/zeros"
 for name in zero ram image payload; do
 	compile "$dir/$name" "$root/examples/$name.c" -std=c99 -pedantic
 done
+compile "$dir/async-poll" "$root/examples/async-poll.c" -std=gnu17 -pedantic
 compile "$dir/pattern.so" "$root/examples/pattern.c" -std=c99 -pedantic -shared -fPIC
 
 # Those that go to the background leave a pid in no file; `bdus destroy` ends them.
@@ -72,6 +73,13 @@ for way in restrict plain; do
 	expect_data "$dir/data"
 	destroy
 done
+
+serve "$dir/async-poll" "$BDUS_TRANSPORT"
+expect_size $((16 * mib))
+grep -qxF "$uri" "$dir/stdout" || fail "async-poll printed $(cat "$dir/stdout")"
+nbdcopy "$dir/data" "$uri"
+expect_data "$dir/data"
+stop
 
 serve "$bdus" run -f "$dir/pattern.so" size=1M seed=5
 expect_size $mib
