@@ -16,6 +16,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define MANY    1000
+#define READERS 4
+/* One connection may have 256. */
+#define EACH (MANY / READERS)
+
 /* ---- options ------------------------------------------------------------------------------- */
 
 static void expect_message(const char *word)
@@ -257,6 +262,95 @@ static void another_thread_stops_and_stopping_twice_is_stopping_once(void **stat
 	async_disk_finish(&disk);
 }
 
+/** Sends its share of the reads at once; each has to be answered. */
+static bool read_many(struct nbd_handle *nbd, unsigned number)
+{
+	static char data[EACH][512];
+	int64_t cookies[EACH];
+
+	for (unsigned i = 0; i < EACH; i++) {
+		cookies[i] = nbd_aio_pread(nbd, data[i], 512, (uint64_t)(number * EACH + i) * 512,
+					   NBD_NULL_COMPLETION, 0);
+		if (cookies[i] < 0)
+			return false;
+	}
+	for (unsigned i = 0; i < EACH; i++) {
+		int done;
+
+		while ((done = nbd_aio_command_completed(nbd, (uint64_t)cookies[i])) == 0)
+			if (nbd_poll(nbd, ASYNC_PATIENCE_MS) <= 0)
+				return false;
+		if (done < 0 || data[i][0] != (char)(number * EACH + i))
+			return false;
+	}
+	return true;
+}
+
+static void hold_many(struct async_disk *disk, struct bdus_loop *loop)
+{
+	disk->queue_depth = 1024;
+	for (unsigned i = 0; i < MANY; i++)
+		disk->memory[(size_t)i * 512] = (char)i;
+	async_disk_start(disk, 0, loop);
+	while (atomic_load(&disk->submitted) < MANY)
+		async_turn(loop);
+	assert_int_equal(disk->held_count, MANY);
+}
+
+static void a_thousand_requests_in_flight_are_answered_before_the_end(void **state)
+{
+	struct async_client clients[READERS];
+	struct async_disk disk;
+	struct bdus_queue *queue;
+	struct bdus_loop *loop;
+
+	(void)state;
+	for (unsigned i = 0; i < READERS; i++)
+		async_client_start(&clients[i], 0, read_many, i);
+	loop = async_loop(0);
+	async_disk_init(&disk, ASYNC_HELD);
+	hold_many(&disk, loop);
+	queue = bdus_request_queue(disk.held);
+	bdus_device_stop(disk.device);
+	while (disk.stopping == 0)
+		async_turn(loop);
+	assert_int_equal(bdus_queue_result(queue), 0);
+	assert_int_equal(bdus_queue_close(queue), -EBUSY);
+	assert_int_equal(async_disk_answer(&disk, MANY / 2, true), MANY / 2);
+	assert_int_equal(async_disk_answer(&disk, MANY, false), MANY / 2);
+	async_disk_end(&disk, queue, loop);
+	for (unsigned i = 0; i < READERS; i++)
+		async_client_finish(&clients[i]);
+	bdus_loop_destroy(loop);
+	async_disk_finish(&disk);
+}
+
+/** Notices that the server went away. */
+static bool read_many_in_vain(struct nbd_handle *nbd, unsigned number)
+{
+	return !read_many(nbd, number);
+}
+
+static void a_loop_ends_under_a_thousand_requests(void **state)
+{
+	struct async_client clients[READERS];
+	struct async_disk disk;
+	struct bdus_loop *loop;
+
+	(void)state;
+	for (unsigned i = 0; i < READERS; i++)
+		async_client_start(&clients[i], 0, read_many_in_vain, i);
+	loop = async_loop(0);
+	async_disk_init(&disk, ASYNC_HELD);
+	hold_many(&disk, loop);
+	bdus_loop_destroy(loop);
+	assert_int_equal(bdus_device_destroy(disk.device), 0);
+	assert_int_equal(disk.stopping, 1);
+	for (unsigned i = 0; i < READERS; i++)
+		async_client_finish(&clients[i]);
+	async_disk_finish(&disk);
+}
+
 static void one_loop_ends_and_the_other_serves_on(void **state)
 {
 	struct bdus_loop *loops[2];
@@ -477,6 +571,8 @@ int main(void)
 		async_unit_test(a_callback_cannot_process_or_close),
 		async_unit_test(a_device_stops_before_it_is_available),
 		async_unit_test(another_thread_stops_and_stopping_twice_is_stopping_once),
+		async_unit_test(a_thousand_requests_in_flight_are_answered_before_the_end),
+		async_unit_test(a_loop_ends_under_a_thousand_requests),
 		async_unit_test(one_loop_ends_and_the_other_serves_on),
 		async_unit_test(too_few_descriptors_are_told_of_and_none_leaks),
 		async_unit_test(no_memory_needs_to_be_locked),
