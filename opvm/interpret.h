@@ -31,9 +31,9 @@ uint16_t opvm_plain_code(uint16_t code);
 /** What an operation is, alone. Not of traps. */
 static inline const struct opvm_shape *opvm_shape_of(uint16_t code)
 {
-	const uint16_t plain = opvm_plain_code(code);
+	const unsigned row = opvm_plain_code(code) % OPVM_BACKWARDS;
 
-	return &opvm_shapes[plain >= OPVM_BACKWARDS ? plain - OPVM_BACKWARDS : plain];
+	return &opvm_shapes[row < OPVM_ROWS ? row : OPVM_OP_EXIT];
 }
 
 /** Fuses what can be, for the interpreter. */
