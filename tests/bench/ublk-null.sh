@@ -3,13 +3,14 @@
 #
 # 4 KiB random reads of a null device over ublk, beside other ublk servers' null devices: all of them
 # exist at once, in one kernel, and take turns. Prints the median of the ratios of neighbouring turns,
-# and the ratio of the memory that the idle processes take. It gates nothing: figures of one machine
-# say little about another's.
+# for reads a second and for reads in a second of the server's processor time, and the ratio of the
+# memory that the idle processes take. It gates nothing: figures of one machine say little about
+# another's.
 #
 # Peers, each left out when not given:
 #   BDUS_PEER_UBLKSRV   program taking "add -q 1 -d 128 -n NUMBER", as ublksrv's null target does
 #   BDUS_PEER_KUBLK     program taking "add -t null -q 1 -d 128 -n NUMBER", as the kernel's own test
-#                       server does
+#                       server does, and "-b" for batches where the kernel has them
 #   BDUS_BLOCKING       program that serves a device through bdus_run(), printing nothing but its path:
 #                       bench-null-blocking
 # BDUS_BENCH_ROUNDS (9) and BDUS_BENCH_SECONDS (1) say how long.
@@ -50,6 +51,24 @@ iops() # DISK DEPTH
 		awk -F';' '{ print $8 }'
 }
 
+cpu_ticks() # PID: user and system time
+{
+	awk '{ sub(/^.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"
+}
+
+# turn SERVER DEPTH: reads a second, and reads in a second of the server's processor time
+turn()
+{
+	local before rate
+	before=$(cpu_ticks "${pid[$1]}")
+	rate=$(iops "${disk[$1]}" "$2") || return
+	echo "$rate" >>"$work/$1.$2"
+	awk -v rate="$rate" -v seconds="$seconds" -v before="$before" -v hz="$(getconf CLK_TCK)" \
+		-v after="$(cpu_ticks "${pid[$1]}")" \
+		'BEGIN { t = after - before; print rate * seconds / ((t > 0 ? t : 1) / hz) }' \
+		>>"$work/$1.$2.cpu"
+}
+
 memory() # PID: private and proportional memory in KiB
 {
 	awk '/^Pss:/ { pss = $2 } /^Private_Dirty:/ { dirty = $2 } END { print pss, dirty }' \
@@ -81,12 +100,16 @@ add bdus "$device" "$("$BDUS" info --json "$device" | sed -n 's/.*"pid": *\([0-9
 	add bdus_run "$(head -n 1 "$work/blocking.out")" "$!"
 }
 [[ -z ${BDUS_PEER_UBLKSRV:-} ]] || start_peer ublksrv 900 "$BDUS_PEER_UBLKSRV" add
-[[ -z ${BDUS_PEER_KUBLK:-} ]] || start_peer kublk 901 "$BDUS_PEER_KUBLK" add -t null
+[[ -z ${BDUS_PEER_KUBLK:-} ]] || {
+	start_peer kublk 901 "$BDUS_PEER_KUBLK" add -t null
+	"$BDUS_PEER_KUBLK" features 2>/dev/null | grep -q BATCH_IO &&
+		start_peer kublk-batch 902 "$BDUS_PEER_KUBLK" add -t null -b
+}
 
 for server in "${servers[@]}"; do
 	read -r pss dirty <<<"$(memory "${pid[$server]}")"
 	echo "idle $server: $pss KiB proportional, $dirty KiB private and dirty"
-	printf -v "pss_$server" %s "$pss"
+	printf -v "pss_${server//-/_}" %s "$pss"
 	[[ $server == bdus ]] ||
 		echo "ratio memory bdus/$server $(ratio "$pss_bdus" "$pss") (smaller is better)"
 done
@@ -95,8 +118,7 @@ for depth in 1 32; do
 		# Whoever comes first in a round may have it better or worse than the rest.
 		for ((turn = 0; turn < ${#servers[@]}; turn++)); do
 			server=${servers[(round + turn) % ${#servers[@]}]}
-			iops "${disk[$server]}" "$depth" >>"$work/$server.$depth" ||
-				fail "fio on $server"
+			turn "$server" "$depth" || fail "fio on $server"
 		done
 	done
 	for server in "${servers[@]}"; do
@@ -104,7 +126,8 @@ for depth in 1 32; do
 			"($(sort -n "$work/$server.$depth" | tr '\n' ' '))"
 		for ours in bdus bdus_run; do
 			[[ $server != bdus* && -e $work/$ours.$depth ]] || continue
-			echo "ratio qd$depth $ours/$server $(paired "$ours" "$server" "$depth")"
+			echo "ratio qd$depth $ours/$server $(paired "$ours" "$server" "$depth")," \
+				"per processor second $(paired "$ours" "$server" "$depth.cpu")"
 		done
 	done
 done
