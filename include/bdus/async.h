@@ -251,8 +251,9 @@ int bdus_queue_process(struct bdus_queue *queue, int timeout_ms);
 int bdus_queue_result(const struct bdus_queue *queue);
 
 /**
- * Closes a queue that has ended or was never started; takes NULL. -EBUSY while it may still have
- * commands in the kernel: go on processing, or destroy the loop.
+ * Closes a queue that has ended; takes NULL. One with a loop of its own is closed in any state,
+ * with its loop. -EBUSY in a shared loop while it may still have commands in the kernel: go on
+ * processing, or destroy the loop.
  */
 int bdus_queue_close(struct bdus_queue *queue);
 

@@ -225,6 +225,10 @@ page_bdus_payload_prep_read() {
 	cmp "$dir/data" "$dir/image" || fail "the image has other data"
 }
 
+page_bdus_memory_create() {
+	"$dir/bdus_memory_create" || fail 'a region of two MiB cannot be used'
+}
+
 for path in "$root"/docs/man/*.[37]; do
 	page=$(basename "$path")
 	# Only this folder's pages of programming interfaces: others have no programs.
