@@ -208,8 +208,10 @@ int async_disk_create(struct async_disk *disk, unsigned number)
 		.attrs = {.size_bytes = ASYNC_DISK_BYTES,
 			  .ops = ASYNC_READ_WRITE,
 			  .queues = disk->queues,
-			  .queue_depth = disk->queue_depth},
+			  .queue_depth = disk->queue_depth,
+			  .max_transfer_bytes = disk->max_transfer_bytes},
 		.transport = transport,
+		.memory = disk->memory_of_program,
 	};
 
 	snprintf(transport, sizeof(transport), "nbd,socket=%s/%u", folder, number);

@@ -66,6 +66,9 @@ struct async_disk {
 	/** As attributes of the device: 0 for the default. */
 	unsigned queues;
 	unsigned queue_depth;
+	unsigned max_transfer_bytes;
+	/** Where payloads shall lie; NULL for anywhere. */
+	struct bdus_memory *memory_of_program;
 	enum async_answer answer;
 	/** Called for each request first, if not NULL. */
 	void (*on_submit)(struct async_disk *disk, struct bdus_request *request);

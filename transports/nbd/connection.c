@@ -339,17 +339,29 @@ static bool is_over_limit(const struct nbd_connection *connection, size_t bytes)
 	       (connection->bytes != 0 && connection->bytes + bytes > NBD_CONNECTION_BYTES);
 }
 
-/** Begins with a decoded command. */
+/** Whether a command's payload has to lie in memory of the program's. */
+static bool wants_their_memory(const struct nbd_connection *connection,
+			       const struct nbd_command *command)
+{
+	return connection->queue->device->memory != NULL && command->verdict == NBD_VERDICT_RUN &&
+	       (command->type == NBD_CMD_READ || command->type == NBD_CMD_WRITE);
+}
+
+/** Begins with a decoded command; @memory is the program's for its payload, or NULL. */
 static void begin_request(struct nbd_connection *connection, const struct nbd_command *command,
-			  size_t bytes, struct nbd_batch *batch)
+			  size_t bytes, void *memory, struct nbd_batch *batch)
 {
 	struct nbd_request *const request = nbd_request_get(connection, command);
 
 	if (base_unlikely(request == NULL)) {
+		if (memory != NULL)
+			bdus_memory_put(connection->queue->device->memory, memory, bytes);
 		nbd_connection_kill(connection);
 		return;
 	}
-	if (bytes != 0 && base_unlikely(!nbd_request_get_data(request, bytes)))
+	if (memory != NULL)
+		nbd_request_use_memory(request, memory, bytes);
+	else if (bytes != 0 && base_unlikely(!nbd_request_get_data(request, bytes)))
 		nbd_command_refuse(&request->command, NBD_ERROR_ENOMEM,
 				   "the server is out of memory");
 	connection->large_writes = command->payload_bytes >= NBD_LARGE_WRITE_BYTES;
@@ -365,6 +377,7 @@ static void begin_request(struct nbd_connection *connection, const struct nbd_co
 static bool take_header(struct nbd_connection *connection, struct nbd_batch *batch)
 {
 	struct nbd_command command;
+	void *memory = NULL;
 	size_t bytes;
 
 	if (buffered(connection) < sizeof(struct nbd_request_header))
@@ -374,6 +387,11 @@ static bool take_header(struct nbd_connection *connection, struct nbd_batch *bat
 	bytes = needed_bytes(&command);
 	if (is_over_limit(connection, bytes))
 		return false;
+	if (base_unlikely(wants_their_memory(connection, &command))) {
+		memory = nbd_queue_get_memory(connection->queue, connection, bytes);
+		if (memory == NULL)
+			return false;
+	}
 	connection->begin += sizeof(struct nbd_request_header);
 	if (base_unlikely(command.verdict == NBD_VERDICT_DISCONNECT)) {
 		nbd_connection_drain(connection);
@@ -383,7 +401,7 @@ static bool take_header(struct nbd_connection *connection, struct nbd_batch *bat
 		nbd_connection_kill(connection);
 		return false;
 	}
-	begin_request(connection, &command, bytes, batch);
+	begin_request(connection, &command, bytes, memory, batch);
 	return connection->state == NBD_CONNECTION_TRANSMISSION;
 }
 

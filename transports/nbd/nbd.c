@@ -228,6 +228,11 @@ static int set_up(struct bdus_transport_device *device, const struct bdus_transp
 	if (error != 0)
 		return error;
 	nbd_export_init(&device->export, setup->attrs, setup->native_ops);
+	/* One request must never need more than there is. */
+	device->memory = setup->memory;
+	if (setup->memory != NULL)
+		device->export.maximum_payload_bytes = (uint32_t)base_min(
+			setup->attrs->max_transfer_bytes, device->export.maximum_payload_bytes);
 	error = set_names(&device->export, setup);
 	if (error != 0)
 		return error;

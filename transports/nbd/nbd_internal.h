@@ -10,6 +10,7 @@
 #ifndef NBD_INTERNAL_H
 #define NBD_INTERNAL_H
 
+#include "base/error.h"
 #include "base/list.h"
 #include "command.h"
 #include "device/pool.h"
@@ -67,6 +68,8 @@ struct nbd_request {
 	/** From the queue's pool; NULL when there is none. */
 	void *data;
 	size_t data_bytes;
+	/** `data` is memory of the program's rather than from the queue's pool. */
+	bool data_is_theirs;
 	struct nbd_command command;
 	struct nbd_reply reply;
 };
@@ -155,6 +158,11 @@ struct bdus_transport_queue {
 	struct base_list ready;
 	/** With replies that can be sent. */
 	struct base_list unsent;
+	/** With a request whose payload waits for memory of the program's, by `ready_link`. */
+	struct base_list starved;
+	/** That memory broke its promises: what the queue fails with; 0 for nothing. */
+	int memory_error;
+	char memory_message[BASE_ERROR_MESSAGE_BYTES];
 	unsigned in_engine;
 	/** Requests came since the last idle check. */
 	bool busy;
@@ -178,6 +186,8 @@ struct bdus_transport_device {
 	unsigned max_connections;
 	uint64_t handshake_timeout_ms;
 	uint64_t busy_poll_ns;
+	/** Where payloads have to lie; NULL for the queues' own pools. */
+	struct bdus_memory *memory;
 	unsigned queue_depth;
 	unsigned queue_count;
 	/** One for each queue; they live as long as the device. Any thread may write. */
@@ -196,6 +206,8 @@ struct nbd_request *nbd_request_get(struct nbd_connection *connection,
 				    const struct nbd_command *command);
 /** Gives it @bytes of payload memory; false when memory is out. */
 bool nbd_request_get_data(struct nbd_request *request, size_t bytes);
+/** Gives it memory of the program's, which nbd_queue_get_memory() gave. */
+void nbd_request_use_memory(struct nbd_request *request, void *memory, size_t bytes);
 /** Gives that back before the request itself. */
 void nbd_request_drop_data(struct nbd_request *request);
 void nbd_request_put(struct nbd_request *request);
@@ -244,6 +256,9 @@ int nbd_queue_open(struct bdus_transport_device *device, unsigned index, struct 
 		   struct bdus_transport_queue **queue);
 void nbd_queue_close(struct bdus_transport_queue *queue);
 int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity);
+/** Memory of the program's for @connection, or NULL, after which it is in line for it. */
+void *nbd_queue_get_memory(struct bdus_transport_queue *queue, struct nbd_connection *connection,
+			   size_t bytes);
 /** Begins to watch for a quiet while, after which memory is given back. */
 void nbd_queue_check_idle(struct bdus_transport_queue *queue);
 void nbd_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const *ios,

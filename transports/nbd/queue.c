@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@ static void init_lists(struct bdus_transport_queue *queue)
 	base_list_init(&queue->handshakes);
 	base_list_init(&queue->ready);
 	base_list_init(&queue->unsent);
+	base_list_init(&queue->starved);
 	base_list_init(&queue->inbox);
 }
 
@@ -292,18 +294,48 @@ static void tend(struct bdus_transport_queue *queue)
 		expire(queue);
 }
 
+void *nbd_queue_get_memory(struct bdus_transport_queue *queue, struct nbd_connection *connection,
+			   size_t bytes)
+{
+	int result;
+	void *const memory = bdus_memory_get(queue->device->memory, queue->host, bytes, &result);
+
+	if (memory != NULL)
+		return memory;
+	if (result < 0 && queue->memory_error == 0) {
+		queue->memory_error = result;
+		snprintf(queue->memory_message, sizeof(queue->memory_message), "%s",
+			 base_error_message());
+	}
+	base_list_remove(&connection->ready_link);
+	base_list_push_back(&queue->starved, &connection->ready_link);
+	return NULL;
+}
+
+/** Memory may have come back: those who waited try again, in their order. */
+static void resume_starved(struct bdus_transport_queue *queue)
+{
+	struct base_list *link;
+
+	while ((link = base_list_pop_front(&queue->starved)) != NULL)
+		nbd_connection_make_ready(base_list_entry(link, struct nbd_connection, ready_link));
+}
+
 int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity)
 {
 	struct nbd_batch batch = {.ios = ios};
 
 	send_unsent(queue);
 	tend(queue);
+	resume_starved(queue);
 	batch.capacity =
 		(unsigned)base_min(capacity, queue->device->queue_depth - queue->in_engine);
 	take_requests(queue, &batch);
 	/* What was refused is answered already. */
 	send_unsent(queue);
 	reap_dead(queue);
+	if (base_unlikely(queue->memory_error != 0))
+		return base_error(-queue->memory_error, "%s", queue->memory_message);
 	if (has_ended(queue))
 		return -ENODEV;
 	if (queue->in_engine < queue->device->queue_depth && !base_list_is_empty(&queue->ready))

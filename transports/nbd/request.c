@@ -58,15 +58,28 @@ bool nbd_request_get_data(struct nbd_request *request, size_t bytes)
 	if (base_unlikely(request->data == NULL))
 		return false;
 	request->data_bytes = bytes;
+	request->data_is_theirs = false;
 	request->connection->bytes += bytes;
 	return true;
+}
+
+void nbd_request_use_memory(struct nbd_request *request, void *memory, size_t bytes)
+{
+	request->data = memory;
+	request->data_bytes = bytes;
+	request->data_is_theirs = true;
+	request->connection->bytes += bytes;
 }
 
 void nbd_request_drop_data(struct nbd_request *request)
 {
 	if (request->data == NULL)
 		return;
-	bdus_pool_put(request->connection->queue->pool, request->data, request->data_bytes);
+	if (request->data_is_theirs)
+		bdus_memory_put(request->connection->queue->device->memory, request->data,
+				request->data_bytes);
+	else
+		bdus_pool_put(request->connection->queue->pool, request->data, request->data_bytes);
 	request->connection->bytes -= request->data_bytes;
 	request->data = NULL;
 	request->data_bytes = 0;
