@@ -22,7 +22,21 @@ head -c $((4 * mib)) /dev/zero >"$dir/zeros"
 for name in zero ram image payload; do
 	compile "$dir/$name" "$root/examples/$name.c" -std=c99 -pedantic
 done
-compile "$dir/async-poll" "$root/examples/async-poll.c" -std=gnu17 -pedantic
+for name in async-poll async-epoll async-file; do
+	compile "$dir/$name" "$root/examples/$name.c" -std=gnu17 -pedantic
+done
+loops='async-poll async-epoll'
+for library in liburing libuv; do
+	name=async-${library#lib}
+	if pkg-config --exists "$library"; then
+		# shellcheck disable=SC2046
+		compile "$dir/$name" "$root/examples/$name.c" -std=gnu17 \
+			-Wl,--no-as-needed $(pkg-config --cflags --libs "$library")
+		loops="$loops $name"
+	else
+		echo "SKIP: no $library for $name"
+	fi
+done
 compile "$dir/pattern.so" "$root/examples/pattern.c" -std=c99 -pedantic -shared -fPIC
 
 # Those that go to the background leave a pid in no file; `bdus destroy` ends them.
@@ -74,12 +88,22 @@ for way in restrict plain; do
 	destroy
 done
 
-serve "$dir/async-poll" "$BDUS_TRANSPORT"
+for name in $loops; do
+	serve "$dir/$name" "$BDUS_TRANSPORT"
+	expect_size $((16 * mib))
+	grep -qxF "$uri" "$dir/stdout" || fail "$name printed $(cat "$dir/stdout")"
+	nbdcopy "$dir/data" "$uri"
+	expect_data "$dir/data"
+	stop
+done
+
+truncate -s $((16 * mib)) "$dir/async.raw"
+serve "$dir/async-file" "$dir/async.raw" "$BDUS_TRANSPORT"
 expect_size $((16 * mib))
-grep -qxF "$uri" "$dir/stdout" || fail "async-poll printed $(cat "$dir/stdout")"
-nbdcopy "$dir/data" "$uri"
+nbdcopy --flush "$dir/data" "$uri"
 expect_data "$dir/data"
 stop
+cmp -n $((4 * mib)) "$dir/data" "$dir/async.raw" || fail "async-file stored something else"
 
 serve "$bdus" run -f "$dir/pattern.so" size=1M seed=5
 expect_size $mib
