@@ -37,6 +37,18 @@ static const unsigned setups[] = {
 	IORING_SETUP_SUBMIT_ALL,
 };
 
+/*
+ * Memory that a ring gives up may be the next ring's, of another thread. That the one comes after
+ * the other is the kernel's doing, and said here for tools that look at threads.
+ */
+static atomic_uint rings_closed;
+
+static void close_ring(struct asys *asys)
+{
+	atomic_fetch_add_explicit(&rings_closed, 1, memory_order_release);
+	io_uring_queue_exit(&asys->ring);
+}
+
 static int create(struct asys *asys, unsigned first)
 {
 	const unsigned always = IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE |
@@ -52,6 +64,7 @@ static int create(struct asys *asys, unsigned first)
 		result = io_uring_queue_init_params(asys->depth, &asys->ring, &parameters);
 		asys->ring_setup = setups[i] | always;
 	}
+	atomic_load_explicit(&rings_closed, memory_order_acquire);
 	return result;
 }
 
@@ -102,7 +115,7 @@ static void set_up(struct asys *asys, unsigned first)
 	if (asys->ring_error == 0 && try_to_cancel_all(asys) == -EINVAL)
 		asys->ring_error = -ENOSYS;
 	if (asys->ring_error != 0)
-		io_uring_queue_exit(&asys->ring);
+		close_ring(asys);
 }
 
 void asys_ring_init(struct asys *asys)
@@ -123,7 +136,7 @@ int asys_ring_make_pollable(struct asys *asys)
 		asys_ring_enter(asys, UINT64_MAX);
 		asys_ring_take(asys, NULL, 0);
 	}
-	io_uring_queue_exit(&asys->ring);
+	close_ring(asys);
 	set_up(asys, FIRST_POLLABLE);
 	return 0;
 }
@@ -131,7 +144,7 @@ int asys_ring_make_pollable(struct asys *asys)
 void asys_ring_finish(struct asys *asys)
 {
 	if (asys_has_ring(asys))
-		io_uring_queue_exit(&asys->ring);
+		close_ring(asys);
 }
 
 /* ---- handing over -------------------------------------------------------------------------- */
