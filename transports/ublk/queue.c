@@ -487,7 +487,7 @@ static void drop_arrived(struct bdus_transport_queue *queue, unsigned count)
 	queue->arrived_count -= count;
 	if (base_unlikely(queue->arrived_count != 0))
 		memmove(queue->arrived, queue->arrived + count,
-			queue->arrived_count * sizeof(queue->arrived[0]));
+			queue->arrived_count * sizeof(struct bdus_io *));
 }
 
 static unsigned take_arrived(struct bdus_transport_queue *queue, struct bdus_io **ios,
@@ -495,7 +495,7 @@ static unsigned take_arrived(struct bdus_transport_queue *queue, struct bdus_io 
 {
 	const unsigned count = (unsigned)base_min(queue->arrived_count, capacity);
 
-	memcpy(ios, queue->arrived, count * sizeof(ios[0]));
+	memcpy(ios, queue->arrived, count * sizeof(struct bdus_io *));
 	drop_arrived(queue, count);
 	queue->held += count;
 	if (base_unlikely(queue->arrived_count != 0))

@@ -190,6 +190,7 @@ static int open_ubpf(struct ubpf *ubpf)
 	const char *const path = getenv("UBPF_LIBRARY");
 	void *const library = path != NULL ? dlopen(path, RTLD_NOW) : NULL;
 
+	memset(ubpf, 0, sizeof(*ubpf));
 	if (library == NULL)
 		return -1;
 	*(void **)&ubpf->create = dlsym(library, "ubpf_create");
