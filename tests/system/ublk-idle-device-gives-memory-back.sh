@@ -20,7 +20,8 @@ is_small() # PID
 }
 
 must truncate -s 64M "$work/image"
-bdus_run --transport ublk file path="$work/image" || fail 'no device'
+# Without copies there would be no payload memory to speak of.
+bdus_run --transport ublk,zero-copy=no file path="$work/image" || fail 'no device'
 server=$(servers)
 idle=$(resident_kib "$server")
 must fio --name=burst --filename="$device" --rw=randwrite --bs=1M --direct=1 --ioengine=libaio \
