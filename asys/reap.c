@@ -49,11 +49,32 @@ static bool may_sleep(struct asys *asys)
 	       !atomic_load(&asys->woken);
 }
 
+/**
+ * Sees to it that the ring wakes us for the first deadline: by a timer in it, which lasts over many
+ * waits and takes no look at the clock. Returns how long to wait.
+ */
+static uint64_t arm(struct asys *asys, uint64_t timeout_ns)
+{
+	asys_ring_arm(asys);
+	if (base_likely(asys->deadlines == NULL ||
+			asys->timer_ns <= asys_deadline_of(asys->deadlines)))
+		return timeout_ns;
+	/* The kernel took no timer now. */
+	return asys_deadlines_limit(asys, timeout_ns);
+}
+
+/** Whether a deadline may have passed: not while a timer in the ring waits for the first. */
+static bool may_be_late(const struct asys *asys)
+{
+	return asys->deadlines != NULL &&
+	       (!asys_has_ring(asys) || asys->timer_ns > asys_deadline_of(asys->deadlines));
+}
+
 static void look(struct asys *asys, uint64_t timeout_ns)
 {
 	if (asys_has_ring(asys)) {
 		if (timeout_ns != 0)
-			asys_ring_arm(asys);
+			timeout_ns = arm(asys, timeout_ns);
 		if (timeout_ns != 0 || asys_ring_has_work(asys))
 			asys_ring_enter(asys, timeout_ns);
 	} else {
@@ -76,7 +97,7 @@ static uint64_t limit_sleep(struct asys *asys, uint64_t timeout_ns)
 		return 0;
 	if (asys->stalled)
 		timeout_ns = base_min(timeout_ns, STALLED_PAUSE_NS);
-	return asys_deadlines_limit(asys, timeout_ns);
+	return asys_has_ring(asys) ? timeout_ns : asys_deadlines_limit(asys, timeout_ns);
 }
 
 static unsigned turn(struct asys *asys, struct asys_message *completed[], unsigned capacity,
@@ -99,9 +120,10 @@ static unsigned turn(struct asys *asys, struct asys_message *completed[], unsign
 		atomic_store_explicit(&asys->wake_wanted, false, memory_order_relaxed);
 		asys_take_shared(asys);
 	}
-	asys_deadlines_run(asys);
 	if (asys_has_ring(asys))
 		count = asys_ring_take(asys, completed, capacity);
+	if (base_unlikely(may_be_late(asys)))
+		asys_deadlines_run(asys);
 	go_on(asys);
 	return count + take_ready(asys, completed + count, capacity - count);
 }

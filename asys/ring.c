@@ -361,7 +361,7 @@ void asys_ring_arm(struct asys *asys)
 {
 	if (!asys->wake_armed)
 		arm_wake(asys);
-	if (!asys->polled || asys->deadlines == NULL)
+	if (asys->deadlines == NULL)
 		return;
 	if (asys_deadline_of(asys->deadlines) < asys->timer_ns)
 		arm_timer(asys, asys_deadline_of(asys->deadlines));
