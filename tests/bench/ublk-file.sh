@@ -15,6 +15,7 @@ need fio
 need losetup
 rounds=${BDUS_BENCH_ROUNDS:-5} seconds=${BDUS_BENCH_SECONDS:-1}
 modprobe brd rd_nr=4 rd_size=131072 2>/dev/null
+modprobe loop 2>/dev/null
 [[ -b /dev/ram3 ]] || skip 'no block devices in memory (brd)'
 declare -A disk pid
 names=()

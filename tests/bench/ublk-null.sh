@@ -10,7 +10,7 @@
 # Peers, each left out when not given:
 #   BDUS_PEER_UBLKSRV   program taking "add -q 1 -d 128 -n NUMBER", as ublksrv's null target does
 #   BDUS_PEER_KUBLK     program taking "add -t null -q 1 -d 128 -n NUMBER", as the kernel's own test
-#                       server does, and "-b" for batches where the kernel has them
+#                       server does
 #   BDUS_BLOCKING       program that serves a device through bdus_run(), printing nothing but its path:
 #                       bench-null-blocking
 # BDUS_BENCH_ROUNDS (9) and BDUS_BENCH_SECONDS (1) say how long.
@@ -100,11 +100,7 @@ add bdus "$device" "$("$BDUS" info --json "$device" | sed -n 's/.*"pid": *\([0-9
 	add bdus_run "$(head -n 1 "$work/blocking.out")" "$!"
 }
 [[ -z ${BDUS_PEER_UBLKSRV:-} ]] || start_peer ublksrv 900 "$BDUS_PEER_UBLKSRV" add
-[[ -z ${BDUS_PEER_KUBLK:-} ]] || {
-	start_peer kublk 901 "$BDUS_PEER_KUBLK" add -t null
-	"$BDUS_PEER_KUBLK" features 2>/dev/null | grep -q BATCH_IO &&
-		start_peer kublk-batch 902 "$BDUS_PEER_KUBLK" add -t null -b
-}
+[[ -z ${BDUS_PEER_KUBLK:-} ]] || start_peer kublk 901 "$BDUS_PEER_KUBLK" add -t null
 
 for server in "${servers[@]}"; do
 	read -r pss dirty <<<"$(memory "${pid[$server]}")"
