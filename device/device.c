@@ -328,7 +328,7 @@ static void queue_ended(struct bdus_queue *queue)
 	else if (index_of(ended) == 0)
 		bdus_device_stop(device);
 	/* Nobody may process the loop once more for the wake-up. */
-	if (index_of(ended) == 0 && base_list_is_empty(&device->hook.link))
+	if (index_of(ended) == 0 && !device->is_stopping && base_list_is_empty(&device->hook.link))
 		bdus_loop_add_hook(device->loop, &device->hook);
 }
 
@@ -434,11 +434,6 @@ int bdus_queue_result(const struct bdus_queue *queue)
 	return queue->in_flight != 0 ? 0 : queue->result;
 }
 
-const char *bdus_queue_message(const struct bdus_queue *queue)
-{
-	return queue->message;
-}
-
 static int refuse_to_close(const struct device_queue *queue)
 {
 	return base_error(EBUSY,
@@ -529,11 +524,7 @@ static void look_around(struct bdus_device *device)
 
 static void tend(struct bdus_loop_hook *hook)
 {
-	struct bdus_device *const device = base_container_of(hook, struct bdus_device, hook);
-
-	look_around(device);
-	if (device->is_stopping)
-		bdus_loop_remove_hook(hook);
+	look_around(base_container_of(hook, struct bdus_device, hook));
 }
 
 static int wait_for_wake(struct bdus_device *device)

@@ -52,7 +52,4 @@ int bdus_device_failure(struct bdus_device *device);
 /** An eventfd that wakes the loop of queue 0 when it is written to. Belongs to the device. */
 int bdus_device_wake_fd(const struct bdus_device *device);
 
-/** The sentence to what bdus_queue_result() says. */
-const char *bdus_queue_message(const struct bdus_queue *queue);
-
 #endif

@@ -139,21 +139,26 @@ static void give_back(struct bdus_memory *memory, void *piece, size_t bytes)
 		memory->options.release(memory->options.opaque, piece, bytes);
 }
 
-void *bdus_memory_get(struct bdus_memory *memory, struct bdus_queue *host, size_t bytes,
-		      int *result)
+/** Gives back what the program should not have given, and ends who asked for it. */
+static void refuse_misaligned(struct bdus_memory *memory, struct bdus_queue *host, void *piece,
+			      size_t bytes)
+{
+	give_back(memory, piece, bytes);
+	bdus_host_fail(host, base_error(EINVAL,
+					"the program's allocate() gave %p for a payload of %zu "
+					"bytes: it has to be aligned to %zu",
+					piece, bytes, PAGE_BYTES));
+}
+
+void *bdus_memory_get(struct bdus_memory *memory, struct bdus_queue *host, size_t bytes)
 {
 	const size_t asked = whole_pages(bytes);
 	void *piece;
 
-	*result = 0;
 	pthread_mutex_lock(&memory->lock);
 	piece = take(memory, asked);
 	if (((uintptr_t)piece & (PAGE_BYTES - 1)) != 0) {
-		give_back(memory, piece, asked);
-		*result = base_error(EINVAL,
-				     "the program's allocate() gave %p for a payload of %zu bytes: "
-				     "it has to be aligned to %zu",
-				     piece, asked, PAGE_BYTES);
+		refuse_misaligned(memory, host, piece, asked);
 		piece = NULL;
 	} else if (piece != NULL) {
 		memory->out_bytes += asked;

@@ -80,15 +80,15 @@ void bdus_queue_close_by_force(struct bdus_queue *queue)
 	queue->loop = NULL;
 }
 
-/** Notes why no more requests will come. */
-static void note_end(struct bdus_queue *queue, int result)
+void bdus_host_fail(struct bdus_queue *host, int result)
 {
-	if (queue->result != 0)
+	/* What a loop that ends takes back is no failure. */
+	if (host->result != 0 || host->loop->ending)
 		return;
-	queue->result = result;
-	snprintf(queue->message, sizeof(queue->message), "%s", base_error_message());
-	if (queue->ended != NULL)
-		queue->ended(queue);
+	host->result = result;
+	snprintf(host->message, sizeof(host->message), "%s", base_error_message());
+	if (host->ended != NULL)
+		host->ended(host);
 }
 
 struct bdus_loop *bdus_host_loop(struct bdus_queue *host)
@@ -257,7 +257,7 @@ unsigned bdus_queue_fetch(struct bdus_queue *queue, unsigned capacity)
 		return 0;
 	count = queue->transport->fetch(queue->transport_queue, batch, capacity);
 	if (base_unlikely(count < 0)) {
-		note_end(queue, count);
+		bdus_host_fail(queue, count);
 		return 0;
 	}
 	for (int i = 0; i < count; i++)

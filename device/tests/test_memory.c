@@ -76,19 +76,18 @@ static int tear_down(void **state)
 static void the_limit_holds_and_pages_are_whole(void **state)
 {
 	void *first, *second;
-	int result;
 
 	(void)state;
-	first = bdus_memory_get(memory, &fake.queue, 512, &result);
+	first = bdus_memory_get(memory, &fake.queue, 512);
 	assert_non_null(first);
 	assert_int_equal(last_bytes, PAGE);
-	second = bdus_memory_get(memory, &fake.queue, PAGE, &result);
+	second = bdus_memory_get(memory, &fake.queue, PAGE);
 	assert_non_null(second);
-	assert_null(bdus_memory_get(memory, &fake.queue, 1, &result));
-	assert_int_equal(result, 0);
+	assert_null(bdus_memory_get(memory, &fake.queue, 1));
+	assert_int_equal(fake.queue.result, 0);
 	assert_int_equal(allocated, 2);
 	bdus_memory_put(memory, first, 512);
-	first = bdus_memory_get(memory, &fake.queue, PAGE, &result);
+	first = bdus_memory_get(memory, &fake.queue, PAGE);
 	assert_non_null(first);
 	bdus_memory_put(memory, first, PAGE);
 	bdus_memory_put(memory, second, PAGE);
@@ -106,18 +105,17 @@ static void who_found_none_is_asked_again_when_some_comes_back(void **state)
 {
 	pthread_t thread;
 	void *pieces[2];
-	int result;
 
 	(void)state;
 	for (unsigned i = 0; i < 2; i++)
-		pieces[i] = bdus_memory_get(memory, &fake.queue, PAGE, &result);
-	assert_null(bdus_memory_get(memory, &fake.queue, PAGE, &result));
+		pieces[i] = bdus_memory_get(memory, &fake.queue, PAGE);
+	assert_null(bdus_memory_get(memory, &fake.queue, PAGE));
 	assert_int_equal(pthread_create(&thread, NULL, put_later, pieces[0]), 0);
 	/* Without the wake-up this would not return; the queue is then asked for requests. */
 	while (fake.fetch_calls == 0)
 		bdus_loop_turn(fake.loop, -1);
 	pthread_join(thread, NULL);
-	pieces[0] = bdus_memory_get(memory, &fake.queue, PAGE, &result);
+	pieces[0] = bdus_memory_get(memory, &fake.queue, PAGE);
 	assert_non_null(pieces[0]);
 	/* Nobody waits now, and nobody is asked. */
 	fake.fetch_calls = 0;
@@ -130,12 +128,11 @@ static void who_found_none_is_asked_again_when_some_comes_back(void **state)
 static void a_queue_that_is_gone_is_not_asked(void **state)
 {
 	void *pieces[2];
-	int result;
 
 	(void)state;
 	for (unsigned i = 0; i < 2; i++)
-		pieces[i] = bdus_memory_get(memory, &fake.queue, PAGE, &result);
-	assert_null(bdus_memory_get(memory, &fake.queue, PAGE, &result));
+		pieces[i] = bdus_memory_get(memory, &fake.queue, PAGE);
+	assert_null(bdus_memory_get(memory, &fake.queue, PAGE));
 	fake_finish(&fake);
 	for (unsigned i = 0; i < 2; i++)
 		bdus_memory_put(memory, pieces[i], PAGE);
@@ -144,13 +141,12 @@ static void a_queue_that_is_gone_is_not_asked(void **state)
 
 static void misaligned_memory_is_given_back_and_named(void **state)
 {
-	int result;
 
 	(void)state;
 	misaligned_by = 8;
-	assert_null(bdus_memory_get(memory, &fake.queue, PAGE, &result));
-	assert_int_equal(result, -EINVAL);
-	assert_non_null(strstr(bdus_manage_error(), "aligned to 4096"));
+	assert_null(bdus_memory_get(memory, &fake.queue, PAGE));
+	assert_int_equal(fake.queue.result, -EINVAL);
+	assert_non_null(strstr(fake.queue.message, "aligned to 4096"));
 	assert_int_equal(released, 1);
 }
 

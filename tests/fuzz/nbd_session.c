@@ -124,13 +124,11 @@ static bool try_call(struct asys_message *message)
 }
 
 /** There is no memory of a program's here. */
-void *bdus_memory_get(struct bdus_memory *memory, struct bdus_queue *host, size_t bytes,
-		      int *result)
+void *bdus_memory_get(struct bdus_memory *memory, struct bdus_queue *host, size_t bytes)
 {
 	(void)memory;
 	(void)host;
 	(void)bytes;
-	(void)result;
 	abort();
 }
 

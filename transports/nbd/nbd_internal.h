@@ -10,7 +10,6 @@
 #ifndef NBD_INTERNAL_H
 #define NBD_INTERNAL_H
 
-#include "base/error.h"
 #include "base/list.h"
 #include "command.h"
 #include "device/pool.h"
@@ -160,9 +159,6 @@ struct bdus_transport_queue {
 	struct base_list unsent;
 	/** With a request whose payload waits for memory of the program's, by `ready_link`. */
 	struct base_list starved;
-	/** That memory broke its promises: what the queue fails with; 0 for nothing. */
-	int memory_error;
-	char memory_message[BASE_ERROR_MESSAGE_BYTES];
 	unsigned in_engine;
 	/** Requests came since the last idle check. */
 	bool busy;

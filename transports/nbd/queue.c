@@ -12,7 +12,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -297,16 +296,10 @@ static void tend(struct bdus_transport_queue *queue)
 void *nbd_queue_get_memory(struct bdus_transport_queue *queue, struct nbd_connection *connection,
 			   size_t bytes)
 {
-	int result;
-	void *const memory = bdus_memory_get(queue->device->memory, queue->host, bytes, &result);
+	void *const memory = bdus_memory_get(queue->device->memory, queue->host, bytes);
 
 	if (memory != NULL)
 		return memory;
-	if (result < 0 && queue->memory_error == 0) {
-		queue->memory_error = result;
-		snprintf(queue->memory_message, sizeof(queue->memory_message), "%s",
-			 base_error_message());
-	}
 	base_list_remove(&connection->ready_link);
 	base_list_push_back(&queue->starved, &connection->ready_link);
 	return NULL;
@@ -334,8 +327,6 @@ int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, un
 	/* What was refused is answered already. */
 	send_unsent(queue);
 	reap_dead(queue);
-	if (base_unlikely(queue->memory_error != 0))
-		return base_error(-queue->memory_error, "%s", queue->memory_message);
 	if (has_ended(queue))
 		return -ENODEV;
 	if (queue->in_engine < queue->device->queue_depth && !base_list_is_empty(&queue->ready))

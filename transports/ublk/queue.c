@@ -68,9 +68,6 @@ struct bdus_transport_queue {
 	/* Tags that came back without a request, and requests that the engine has. */
 	unsigned retired;
 	unsigned held;
-	/* What the queue fails with, and the sentence to it; 0 for none. */
-	int failed_result;
-	char failure[BASE_ERROR_MESSAGE_BYTES];
 
 	struct bdus_call idle_call;
 	bool idle_check_armed;
@@ -315,10 +312,7 @@ struct bdus_loop *ublk_queue_loop(struct bdus_transport_queue *queue)
 
 void ublk_queue_fail(struct bdus_transport_queue *queue, int result)
 {
-	if (queue->failed_result == 0)
-		queue->failed_result = result;
-	snprintf(queue->failure, sizeof(queue->failure), "%s", base_error_message());
-	tell(queue);
+	bdus_host_fail(queue->host, result);
 }
 
 static void retire(struct bdus_transport_queue *queue, unsigned tag, int result)
@@ -441,12 +435,9 @@ static int bring_payload(struct bdus_transport_queue *queue, struct bdus_io *io)
 
 	if (!has_payload(request))
 		return 0;
-	request->data = bdus_memory_get(queue->device->memory, queue->host, bytes, &result);
-	if (!request->data) {
-		if (result < 0)
-			ublk_queue_fail(queue, result);
+	request->data = bdus_memory_get(queue->device->memory, queue->host, bytes);
+	if (!request->data)
 		return -EAGAIN;
-	}
 	if (request->op == BDUS_OP_READ)
 		return 0;
 	result = copy(queue, tag_of(queue, io), request, 0, request->data, bytes);
@@ -531,14 +522,12 @@ static unsigned take_with_payloads(struct bdus_transport_queue *queue, struct bd
 
 int ublk_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity)
 {
-	if (base_unlikely(queue->failed_result != 0))
-		return base_error(-queue->failed_result, "%s", queue->failure);
 	if (base_unlikely(queue->retired == queue->depth && queue->held == 0 &&
 			  queue->arrived_count == 0))
 		return base_error(ENODEV, "ublk: the device has ended");
 	if (base_unlikely(queue->trim_due))
 		trim(queue);
-	if (base_likely(queue->arrived_count != 0)) {
+	if (base_likely(queue->arrived_count != 0 && queue->payloads)) {
 		queue->busy = true;
 		if (base_unlikely(!queue->idle_check_armed))
 			arm_idle_check(queue);

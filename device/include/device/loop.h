@@ -14,6 +14,12 @@
 
 struct bdus_queue;
 
+/**
+ * Ends @host with @result, a negative errno, and the last message, as an error of fetch() does,
+ * which is then not called any more.
+ */
+void bdus_host_fail(struct bdus_queue *host, int result);
+
 /** The loop that serves @host, which is what open_queue() was given. */
 struct bdus_loop *bdus_host_loop(struct bdus_queue *host);
 

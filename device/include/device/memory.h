@@ -13,10 +13,9 @@ struct bdus_queue;
 /**
  * Memory for a payload of @bytes, or NULL when there is none at present: bdus_host_make_ready() is
  * then called for @host, on its own thread, when some may have come back. Memory that is not
- * aligned to a page ends the device, which @result then says. Owner of @host only.
+ * aligned to a page fails @host. Owner of @host only.
  */
-void *bdus_memory_get(struct bdus_memory *memory, struct bdus_queue *host, size_t bytes,
-		      int *result);
+void *bdus_memory_get(struct bdus_memory *memory, struct bdus_queue *host, size_t bytes);
 
 /** Gives it back. Any thread. */
 void bdus_memory_put(struct bdus_memory *memory, void *piece, size_t bytes);
