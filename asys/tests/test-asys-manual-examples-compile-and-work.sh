@@ -8,44 +8,17 @@ set -eu
 
 root=$1
 build=$2
-command -v pkg-config >/dev/null || {
-	echo "SKIP: pkg-config is not here"
-	exit 77
-}
-dir=$(mktemp -d /tmp/asys-examples-XXXXXX)
-trap 'rm -rf "$dir"' EXIT
-export PKG_CONFIG_PATH="$build/meson-uninstalled" LD_LIBRARY_PATH="$build/asys"
-sanitize=
-[ "${SANITIZE:-none}" = none ] || sanitize="-fsanitize=$SANITIZE"
+# shellcheck source=tests/manual-examples.sh
+. "$root/tests/manual-examples.sh"
+examples_begin asys "$build/asys"
 
 for page in "$root"/docs/man/asys*.[37]; do
-	name=$(basename "$page")
-	source=$dir/example.c
-	awk '/^\.Sh/ { inside = /EXAMPLES/ } inside && /^\.Bd -literal/ { shown = 1; next }
-		/^\.Ed/ { shown = 0 } inside && shown' "$page" | sed 's/\\e/\\/g' >"$source"
-	[ -s "$source" ] || {
-		echo "FAILED: $name has no example"
-		exit 1
-	}
-	# shellcheck disable=SC2046,SC2086
-	${CC:-cc} -std=gnu17 -Wall -Wextra -Werror -O2 $sanitize -o "$dir/example" "$source" \
-		$(pkg-config --cflags --libs asys) -pthread || {
-		echo "FAILED: the example of $name does not compile"
-		exit 1
-	}
+	example_compile "$page" asys
 	echo "some text" >"$dir/file"
-	(cd "$dir" && timeout 20 ./example file) || {
-		echo "FAILED: the example of $name ended with status $?"
-		exit 1
-	}
-	echo "$name: works"
+	example_run file
 done
 
 functions=$(sed -n 's/^.*[ *]\(asys_[a-z_]*\)(struct asys_message \*message.*/\1/p
 	s/^[a-z].*[ *]\(asys_[a-z_]*\)(.*struct asys.*/\1/p' "$root/include/asys.h" | sort -u)
-for function in $functions; do
-	grep -qx "\.Nm $function\( ,\)*" "$root"/docs/man/asys*.3 || {
-		echo "FAILED: no manual page names $function()"
-		exit 1
-	}
-done
+# shellcheck disable=SC2086
+pages_name asys $functions

@@ -8,43 +8,16 @@ set -eu
 
 root=$1
 build=$2
-command -v pkg-config >/dev/null || {
-	echo "SKIP: pkg-config is not here"
-	exit 77
-}
-dir=$(mktemp -d /tmp/caps-examples-XXXXXX)
-trap 'rm -rf "$dir"' EXIT
-export PKG_CONFIG_PATH="$build/meson-uninstalled" LD_LIBRARY_PATH="$build/caps"
-sanitize=
-[ "${SANITIZE:-none}" = none ] || sanitize="-fsanitize=$SANITIZE"
+# shellcheck source=tests/manual-examples.sh
+. "$root/tests/manual-examples.sh"
+examples_begin caps "$build/caps"
+mkdir "$dir/runtime"
+export XDG_RUNTIME_DIR="$dir/runtime"
 
 for page in "$root"/docs/man/caps*.[37]; do
-	name=$(basename "$page")
-	source=$dir/example.c
-	awk '/^\.Sh/ { inside = /EXAMPLES/ } inside && /^\.Bd -literal/ { shown = 1; next }
-		/^\.Ed/ { shown = 0 } inside && shown' "$page" | sed 's/\\e/\\/g' >"$source"
-	[ -s "$source" ] || {
-		echo "FAILED: $name has no example"
-		exit 1
-	}
-	# shellcheck disable=SC2046,SC2086
-	${CC:-cc} -std=gnu17 -Wall -Wextra -Werror -O2 $sanitize -o "$dir/example" "$source" \
-		$(pkg-config --cflags --libs caps) -pthread || {
-		echo "FAILED: the example of $name does not compile"
-		exit 1
-	}
-	mkdir -p "$dir/runtime"
-	(cd "$dir" && XDG_RUNTIME_DIR=$dir/runtime timeout 20 ./example) || {
-		echo "FAILED: the example of $name ended with status $?"
-		exit 1
-	}
-	echo "$name: works"
+	example_compile "$page" caps
+	example_run
 done
 
-functions=$(sed -n 's/^\t\(caps_[a-z_]*\);$/\1/p' "$root/caps/libcaps.map")
-for function in $functions; do
-	grep -qx "\.Nm $function\( ,\)*" "$root"/docs/man/caps*.3 || {
-		echo "FAILED: no manual page names $function()"
-		exit 1
-	}
-done
+# shellcheck disable=SC2046
+pages_name caps $(sed -n 's/^\t\(caps_[a-z_]*\);$/\1/p' "$root/caps/libcaps.map")

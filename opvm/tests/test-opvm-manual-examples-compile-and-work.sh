@@ -8,42 +8,15 @@ set -eu
 
 root=$1
 build=$2
-command -v pkg-config >/dev/null || {
-	echo "SKIP: pkg-config is not here"
-	exit 77
-}
-dir=$(mktemp -d /tmp/opvm-examples-XXXXXX)
-trap 'rm -rf "$dir"' EXIT
-export PKG_CONFIG_PATH="$build/meson-uninstalled" LD_LIBRARY_PATH="$build/opvm"
-sanitize=
-[ "${SANITIZE:-none}" = none ] || sanitize="-fsanitize=$SANITIZE"
+# shellcheck source=tests/manual-examples.sh
+. "$root/tests/manual-examples.sh"
+examples_begin opvm "$build/opvm"
 
 for page in "$root"/docs/man/opvm*.[37]; do
-	name=$(basename "$page")
-	source=$dir/example.c
-	awk '/^\.Sh/ { inside = /EXAMPLES/ } inside && /^\.Bd -literal/ { shown = 1; next }
-		/^\.Ed/ { shown = 0 } inside && shown' "$page" | sed 's/\\e/\\/g' >"$source"
-	[ -s "$source" ] || {
-		echo "FAILED: $name has no example"
-		exit 1
-	}
-	# shellcheck disable=SC2046,SC2086
-	${CC:-cc} -std=gnu17 -Wall -Wextra -Werror -O2 $sanitize -o "$dir/example" "$source" \
-		$(pkg-config --cflags --libs opvm) -pthread || {
-		echo "FAILED: the example of $name does not compile"
-		exit 1
-	}
+	example_compile "$page" opvm
 	echo "some text" >"$dir/file"
-	(cd "$dir" && timeout 20 ./example file) || {
-		echo "FAILED: the example of $name ended with status $?"
-		exit 1
-	}
-	echo "$name: works"
+	example_run file
 done
 
-for function in $(sed -n 's/^\t\(opvm_[a-z_]*\);$/\1/p' "$root/opvm/libopvm.map"); do
-	grep -qx "\.Nm $function\( ,\)*" "$root"/docs/man/opvm*.3 || {
-		echo "FAILED: no manual page names $function()"
-		exit 1
-	}
-done
+# shellcheck disable=SC2046
+pages_name opvm $(sed -n 's/^\t\(opvm_[a-z_]*\);$/\1/p' "$root/opvm/libopvm.map")

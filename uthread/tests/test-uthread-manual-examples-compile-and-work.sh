@@ -8,47 +8,19 @@ set -eu
 
 root=$1
 build=$2
-command -v pkg-config >/dev/null || {
-	echo "SKIP: pkg-config is not here"
-	exit 77
-}
-dir=$(mktemp -d /tmp/uthread-examples-XXXXXX)
-trap 'rm -rf "$dir"' EXIT
-export PKG_CONFIG_PATH="$build/meson-uninstalled" LD_LIBRARY_PATH="$build/uthread:$build/uthread/adapter:$build/asys"
-sanitize=
-[ "${SANITIZE:-none}" = none ] || sanitize="-fsanitize=$SANITIZE"
+# shellcheck source=tests/manual-examples.sh
+. "$root/tests/manual-examples.sh"
+examples_begin uthread "$build/uthread:$build/uthread/adapter:$build/asys"
 
 for page in "$root"/docs/man/uthread*.[37]; do
-	name=$(basename "$page")
-	source=$dir/example.c
-	case $name in
+	case $(basename "$page") in
 	uthread_asys*) package=uthread-asys ;;
 	*) package=uthread ;;
 	esac
-	awk '/^\.Sh/ { inside = /EXAMPLES/ } inside && /^\.Bd -literal/ { shown = 1; next }
-		/^\.Ed/ { shown = 0 } inside && shown' "$page" | sed 's/\\e/\\/g' >"$source"
-	[ -s "$source" ] || {
-		echo "FAILED: $name has no example"
-		exit 1
-	}
-	# shellcheck disable=SC2046,SC2086
-	${CC:-cc} -std=gnu17 -Wall -Wextra -Werror -O2 $sanitize -o "$dir/example" "$source" \
-		$(pkg-config --cflags --libs $package) -pthread || {
-		echo "FAILED: the example of $name does not compile"
-		exit 1
-	}
+	example_compile "$page" $package
 	echo "some text" >"$dir/file"
-	(cd "$dir" && timeout 20 ./example file) || {
-		echo "FAILED: the example of $name ended with status $?"
-		exit 1
-	}
-	echo "$name: works"
+	example_run file
 done
 
-functions=$(sed -n 's/^	\(uthread_[a-z_]*\);$/\1/p' "$root/uthread/libuthread.map" "$root/uthread/adapter/libuthread-asys.map")
-for function in $functions; do
-	grep -qx "\.Nm $function\( ,\)*" "$root"/docs/man/uthread*.3 || {
-		echo "FAILED: no manual page names $function"
-		exit 1
-	}
-done
+# shellcheck disable=SC2046
+pages_name uthread $(sed -n 's/^	\(uthread_[a-z_]*\);$/\1/p' "$root/uthread/libuthread.map" "$root/uthread/adapter/libuthread-asys.map")
