@@ -323,7 +323,9 @@ static void receive(int fd, void *data, size_t size)
 	for (size_t got = 0; got < size;) {
 		const ssize_t now = read(fd, (uint8_t *)data + got, size - got);
 
-		assert_true(now > 0);
+		if (now <= 0)
+			fail_msg("after %zu of %zu bytes: %s", got, size,
+				 now == 0 ? "the end" : strerror(errno));
 		got += (size_t)now;
 	}
 }
