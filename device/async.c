@@ -8,6 +8,7 @@
 #include "device.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /** What a device made here keeps of its program's driver; freed with the device. */
@@ -62,7 +63,11 @@ static int make(const struct bdus_device_options *options, struct async_driver *
 		.opaque = driver,
 		.free_opaque = free,
 	};
-	int result = bdus_attrs_complete(driver->functions.name, &attrs);
+	char owner[96];
+	int result;
+
+	snprintf(owner, sizeof(owner), "driver %s", driver->functions.name);
+	result = bdus_attrs_complete(owner, &attrs);
 
 	if (result < 0)
 		return result;

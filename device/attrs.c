@@ -46,7 +46,7 @@ static void fill_defaults(struct bdus_device_attrs *attrs)
 		attrs->max_discard_bytes = UINT64_MAX;
 }
 
-static int check_block_sizes(const char *driver, const struct bdus_device_attrs *attrs)
+static int check_block_sizes(const char *owner, const struct bdus_device_attrs *attrs)
 {
 	const uint32_t page = bdus_page_size();
 	const uint32_t logical = attrs->logical_block_size;
@@ -54,62 +54,61 @@ static int check_block_sizes(const char *driver, const struct bdus_device_attrs 
 
 	if (!base_is_power_of_two(logical) || logical < 512 || logical > page)
 		return base_error(EINVAL,
-				  "driver %s: logical block size %" PRIu32
+				  "%s: logical block size %" PRIu32
 				  ": must be a power of two from 512 to the page size, %" PRIu32,
-				  driver, logical, page);
+				  owner, logical, page);
 	if (!base_is_power_of_two(physical) || physical < logical || physical > page)
 		return base_error(EINVAL,
-				  "driver %s: physical block size %" PRIu32
+				  "%s: physical block size %" PRIu32
 				  ": must be a power of two from the logical block size, %" PRIu32
 				  ", to the page size, %" PRIu32,
-				  driver, physical, logical, page);
+				  owner, physical, logical, page);
 	if (attrs->size_bytes == 0 || attrs->size_bytes % physical != 0)
 		return base_error(
 			EINVAL,
-			"driver %s: size %" PRIu64
+			"%s: size %" PRIu64
 			": must be a positive multiple of the physical block size, %" PRIu32,
-			driver, attrs->size_bytes, physical);
+			owner, attrs->size_bytes, physical);
 	if (attrs->size_bytes > INT64_MAX)
-		return base_error(EINVAL, "driver %s: size %" PRIu64 ": must be at most %" PRId64,
-				  driver, attrs->size_bytes, INT64_MAX);
+		return base_error(EINVAL, "%s: size %" PRIu64 ": must be at most %" PRId64, owner,
+				  attrs->size_bytes, INT64_MAX);
 	return 0;
 }
 
-static int check_limits(const char *driver, const struct bdus_device_attrs *attrs)
+static int check_limits(const char *owner, const struct bdus_device_attrs *attrs)
 {
 	if (attrs->max_transfer_bytes < bdus_page_size())
 		return base_error(EINVAL,
-				  "driver %s: max_transfer_bytes %" PRIu32
+				  "%s: max_transfer_bytes %" PRIu32
 				  ": must be 0 or at least the page size, %" PRIu32,
-				  driver, attrs->max_transfer_bytes, bdus_page_size());
+				  owner, attrs->max_transfer_bytes, bdus_page_size());
 	if (attrs->max_write_zeros_bytes < attrs->logical_block_size ||
 	    attrs->max_discard_bytes < attrs->logical_block_size)
 		return base_error(EINVAL,
-				  "driver %s: max_write_zeros_bytes and max_discard_bytes must be "
+				  "%s: max_write_zeros_bytes and max_discard_bytes must be "
 				  "0 or at least the logical block size, %" PRIu32,
-				  driver, attrs->logical_block_size);
+				  owner, attrs->logical_block_size);
 	if (attrs->optimal_io_bytes != 0 && !base_is_power_of_two(attrs->optimal_io_bytes))
 		return base_error(EINVAL,
-				  "driver %s: optimal_io_bytes %" PRIu32
-				  ": must be 0 or a power of two",
-				  driver, attrs->optimal_io_bytes);
+				  "%s: optimal_io_bytes %" PRIu32 ": must be 0 or a power of two",
+				  owner, attrs->optimal_io_bytes);
 	if (!base_is_power_of_two(attrs->discard_granularity_bytes))
 		return base_error(EINVAL,
-				  "driver %s: discard_granularity_bytes %" PRIu32
+				  "%s: discard_granularity_bytes %" PRIu32
 				  ": must be 0 or a power of two",
-				  driver, attrs->discard_granularity_bytes);
+				  owner, attrs->discard_granularity_bytes);
 	return 0;
 }
 
-static int check_ops(const char *driver, const struct bdus_device_attrs *attrs)
+static int check_ops(const char *owner, const struct bdus_device_attrs *attrs)
 {
 	const uint32_t known = BDUS_OP_BIT(BDUS_OP_COUNT) - 1;
 
 	if (attrs->ops & ~known)
 		return base_error(EINVAL,
-				  "driver %s: ops 0x%" PRIx32
+				  "%s: ops 0x%" PRIx32
 				  ": has bits that this version does not know, 0x%" PRIx32,
-				  driver, attrs->ops, attrs->ops & ~known);
+				  owner, attrs->ops, attrs->ops & ~known);
 	return 0;
 }
 
@@ -132,16 +131,16 @@ static void lower_limits(struct bdus_device_attrs *attrs)
 	attrs->max_concurrency = (uint32_t)base_min(attrs->max_concurrency, MOST_CONCURRENCY);
 }
 
-int bdus_attrs_complete(const char *driver_name, struct bdus_device_attrs *attrs)
+int bdus_attrs_complete(const char *owner, struct bdus_device_attrs *attrs)
 {
 	int result;
 
 	fill_defaults(attrs);
-	result = check_block_sizes(driver_name, attrs);
+	result = check_block_sizes(owner, attrs);
 	if (result == 0)
-		result = check_limits(driver_name, attrs);
+		result = check_limits(owner, attrs);
 	if (result == 0)
-		result = check_ops(driver_name, attrs);
+		result = check_ops(owner, attrs);
 	if (result == 0)
 		lower_limits(attrs);
 	return result;

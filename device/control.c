@@ -207,11 +207,13 @@ static void flush_finished(struct bdus_io *io)
 
 static void begin_flush(struct peer *peer)
 {
+	struct bdus_queue *const queue = peer->control->queue;
+
 	if (peer->flushing) {
 		answer(peer, -EBUSY, "a flush is under way already");
 		return;
 	}
-	if (peer->control->queue->result != 0 || peer->control->queue->loop->ending) {
+	if (queue->result != 0 || queue->loop->ending) {
 		answer(peer, -ENODEV, "the device is ending");
 		return;
 	}
@@ -219,7 +221,7 @@ static void begin_flush(struct peer *peer)
 	bdus_io_init(&peer->flush);
 	peer->flush.finished = flush_finished;
 	bdus_io_prepare(&peer->flush, BDUS_OP_FLUSH, 0, 0, 0, NULL);
-	bdus_rules_apply(peer->control->queue, &peer->flush);
+	bdus_rules_apply(queue, &queue->top, &peer->flush);
 }
 
 static void obey(struct peer *peer, const char *command)

@@ -61,6 +61,8 @@ int bdus_manage_run(const struct bdus_run_options *options)
 		.daemonize = options->daemonize,
 		.available = options->available,
 		.opaque = options->opaque,
+		.filters = options->filters,
+		.filter_count = options->filter_count,
 	};
 	return bdus_run_driver(&config);
 }

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "memory.h"
+#include "stack.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,8 +24,7 @@ int bdus_queue_start(struct bdus_queue *queue, struct bdus_loop *loop,
 	*queue = (struct bdus_queue){
 		.loop = loop,
 		.transport = setup->transport,
-		.top = setup->top,
-		.rules = *setup->rules,
+		.top = {.layer = setup->top, .rules = *setup->rules},
 		.memory = setup->memory,
 		.ended = setup->ended,
 		.forced = setup->forced,
@@ -67,6 +67,7 @@ void bdus_queue_end(struct bdus_queue *queue)
 	base_list_remove(&queue->dirty_link);
 	base_list_remove(&queue->link);
 	bdus_plans_free(queue);
+	bdus_children_free(queue);
 }
 
 void bdus_queue_close_by_force(struct bdus_queue *queue)
@@ -234,12 +235,22 @@ int bdus_payload_put(struct bdus_request *request, uint64_t skip_bytes, const vo
 
 /* ---- the way down -------------------------------------------------------------------------- */
 
-void bdus_queue_pass(struct bdus_queue *queue, struct bdus_io *io)
+void bdus_queue_pass(struct bdus_queue *queue, const struct bdus_stage *stage, struct bdus_io *io)
 {
 	io->queue = queue;
 	io->state = BDUS_IO_IN_FLIGHT;
 	queue->in_flight++;
-	queue->top.submit(queue->top.instance, &io->request);
+	stage->layer.submit(stage->layer.instance, &io->request);
+}
+
+void bdus_queue_let_go(struct bdus_io *io)
+{
+	if (BDUS_DEBUG_CHECKS && !pthread_equal(io->queue->loop->owner, pthread_self()))
+		die_of_driver_bug(io, "bdus_filter_pass() outside the queue's thread");
+	if (BDUS_DEBUG_CHECKS && io->state != BDUS_IO_IN_FLIGHT)
+		die_of_driver_bug(io, "bdus_filter_pass() of what the filter does not hold");
+	io->state = BDUS_IO_IDLE;
+	io->queue->in_flight--;
 }
 
 void bdus_queue_refuse(struct bdus_queue *queue, struct bdus_io *io, int result)
@@ -261,6 +272,6 @@ unsigned bdus_queue_fetch(struct bdus_queue *queue, unsigned capacity)
 		return 0;
 	}
 	for (int i = 0; i < count; i++)
-		bdus_rules_apply(queue, batch[i]);
+		bdus_rules_apply(queue, &queue->top, batch[i]);
 	return (unsigned)count;
 }

@@ -17,6 +17,15 @@ struct bdus_layer {
 	void *instance;
 };
 
+/** A layer and what stands before it. */
+struct bdus_stage {
+	struct bdus_layer layer;
+	struct bdus_rules rules;
+	/** Of a filter: itself, and its instance; the stage below is the next in memory. */
+	const struct bdus_filter *filter;
+	void *instance;
+};
+
 enum bdus_io_state {
 	BDUS_IO_IDLE,
 	BDUS_IO_IN_FLIGHT,
@@ -27,8 +36,7 @@ struct bdus_queue {
 	struct bdus_loop *loop;
 	const struct bdus_transport *transport;
 	struct bdus_transport_queue *transport_queue;
-	struct bdus_layer top;
-	struct bdus_rules rules;
+	struct bdus_stage top;
 	/** Requests given to the top layer and not completed yet. */
 	unsigned in_flight;
 	/** 0, -ENODEV, or what it failed with, and the sentence to it. */
@@ -39,6 +47,11 @@ struct bdus_queue {
 	/** Called when the queue is closed by its loop's end. */
 	void (*forced)(struct bdus_queue *queue);
 	struct bdus_plan *free_plans;
+	struct bdus_child *free_children;
+	/** Children that are back, the first one first, while `done` of another one runs. */
+	struct bdus_io *returned;
+	struct bdus_io **returned_end;
+	bool delivering;
 	/** Where payloads lie; may be NULL. In its line of those that wait, under its lock. */
 	struct bdus_memory *memory;
 	struct base_list memory_link;
@@ -85,8 +98,11 @@ void bdus_queue_commit(struct bdus_queue *queue);
 /** Takes over a request that another thread completed. For loop.c. */
 void bdus_queue_take_back(struct bdus_io *io);
 
-/** Hands @io to the top layer as it is; for split.c. */
-void bdus_queue_pass(struct bdus_queue *queue, struct bdus_io *io);
+/** Hands @io to the layer of @stage as it is; for split.c. */
+void bdus_queue_pass(struct bdus_queue *queue, const struct bdus_stage *stage, struct bdus_io *io);
+
+/** Takes @io, which is in flight, from the filter that holds it; for stack.c. */
+void bdus_queue_let_go(struct bdus_io *io);
 
 /** Ends @io with @result before it reached a layer; for split.c. */
 void bdus_queue_refuse(struct bdus_queue *queue, struct bdus_io *io, int result);

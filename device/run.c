@@ -3,8 +3,8 @@
  * Running a driver: everything that a program with a loop of its own would do itself, and the
  * threads that this takes.
  *
- *	open_driver ─▶ bdus_device_make ─▶ open_queues ─▶ bdus_device_start ─▶ serve_main_queue
- *	            ─▶ join_threads ─▶ close the queues ─▶ close_driver ─▶ bdus_device_destroy
+ *	open_driver, its filters ─▶ bdus_device_make ─▶ open_queues ─▶ bdus_device_start ─▶
+ *serve_main_queue ─▶ join_threads ─▶ close the queues ─▶ close_driver ─▶ bdus_device_destroy
  *
  * The thread that calls bdus_run_driver() is the device's main thread and serves queue 0; queues
  * from 1 on have a thread each. A driver with `handle` gets the elastic pool, or is called on the
@@ -20,6 +20,7 @@
 #include "device.h"
 #include "options.h"
 #include "signals.h"
+#include "stack.h"
 #include "workers.h"
 
 #include <errno.h>
@@ -58,6 +59,8 @@ struct run {
 	bool driver_is_open;
 	struct bdus_device_attrs attrs;
 	uint32_t native_ops;
+	/** NULL without filters. */
+	struct bdus_stack *stack;
 	struct bdus_workers *workers;
 
 	struct bdus_device *device;
@@ -169,8 +172,12 @@ static int open_driver(struct run *run)
 	snprintf(owner, sizeof(owner), "driver %s", config->driver->name);
 	result = bdus_config_create(owner, config->driver->options, config->driver_options,
 				    config->driver_option_count, &options);
-	if (result < 0)
+	if (result == 0 && config->filter_count != 0)
+		result = bdus_stack_create(config->filters, config->filter_count, &run->stack);
+	if (result < 0) {
+		bdus_config_destroy(options);
 		return result;
+	}
 	run->attrs.flags = config->read_only ? BDUS_DEVICE_READ_ONLY : 0;
 	result = config->driver->open(options, &run->attrs, &run->instance);
 	bdus_config_destroy(options);
@@ -178,7 +185,9 @@ static int open_driver(struct run *run)
 		return result;
 	run->driver_is_open = true;
 	apply_overrides(run);
-	result = bdus_attrs_complete(config->driver->name, &run->attrs);
+	result = bdus_attrs_complete(owner, &run->attrs);
+	if (result == 0 && run->stack != NULL)
+		result = bdus_stack_open(run->stack, &run->attrs);
 	if (result < 0)
 		return result;
 	run->native_ops = run->attrs.ops;
@@ -193,6 +202,8 @@ static void close_driver(struct run *run)
 	if (!run->driver_is_open)
 		return;
 	run->driver_is_open = false;
+	if (run->stack != NULL)
+		note_result(run, bdus_stack_close(run->stack));
 	if (driver->close != NULL)
 		note_result(run, driver->close(run->instance));
 }
@@ -397,6 +408,8 @@ static int start_device(struct run *run)
 		result = make_top_layer(run, &top);
 	if (result < 0)
 		return result;
+	if (run->stack != NULL)
+		top = bdus_stack_over(run->stack, top);
 	bdus_device_set_top(run->device, top);
 	bdus_signals_set_wake(run->signal_slot, bdus_device_wake_fd(run->device));
 	result = open_queues(run);
@@ -436,6 +449,7 @@ static int run_here(const struct bdus_run_config *config, struct bdus_daemon *da
 		serve(&run);
 	close_driver(&run);
 	note_result(&run, bdus_device_destroy(run.device));
+	bdus_stack_destroy(run.stack);
 	bdus_signals_forget(run.signal_slot);
 	if (run.result < 0)
 		base_error(-run.result, "%s", run.message);

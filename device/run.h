@@ -35,6 +35,9 @@ struct bdus_run_config {
 	/** Called once clients can reach the device, with no request in a driver's `handle`. */
 	int (*available)(const struct bdus_device_info *info, void *opaque);
 	void *opaque;
+
+	const struct bdus_filter_use *filters;
+	unsigned filter_count;
 };
 
 /** The life of a device: creates, serves and removes it. Returns as bdus_manage_run() does. */

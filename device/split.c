@@ -22,6 +22,7 @@ struct bdus_plan {
 	/** The piece that is on its way; its `queue` finds the way back here. */
 	struct bdus_io piece;
 	struct bdus_io *whole;
+	const struct bdus_stage *stage;
 	uint64_t done_bytes;
 	uint64_t piece_bytes;
 	bool flush_at_end;
@@ -157,9 +158,8 @@ static void plan_end(struct bdus_queue *queue, struct bdus_plan *plan, int resul
 	bdus_queue_refuse(queue, whole, result);
 }
 
-/** Makes @piece a part of @whole, payload included. */
-static void prepare_part(struct bdus_io *piece, const struct bdus_request *whole, unsigned flags,
-			 uint64_t skip_bytes, uint64_t length_bytes)
+void bdus_io_prepare_part(struct bdus_io *piece, const struct bdus_request *whole, unsigned flags,
+			  uint64_t skip_bytes, uint64_t length_bytes)
 {
 	bdus_io_prepare(piece, whole->op, flags, whole->offset_bytes + skip_bytes, length_bytes,
 			whole->data ? (char *)whole->data + skip_bytes : NULL);
@@ -168,10 +168,11 @@ static void prepare_part(struct bdus_io *piece, const struct bdus_request *whole
 }
 
 /** Makes the next piece; false when the whole request is done. */
-static bool plan_next_piece(struct bdus_queue *queue, struct bdus_plan *plan)
+static bool plan_next_piece(struct bdus_plan *plan)
 {
 	const struct bdus_request *const whole = &plan->whole->request;
-	const struct bdus_rule *const rule = &queue->rules.rule[whole->op];
+	const struct bdus_rules *const rules = &plan->stage->rules;
+	const struct bdus_rule *const rule = &rules->rule[whole->op];
 	const uint64_t left = whole->length_bytes - plan->done_bytes;
 	/* The pieces' answers must end up behind one another, in the payload of the whole. */
 	const unsigned flags =
@@ -189,19 +190,20 @@ static bool plan_next_piece(struct bdus_queue *queue, struct bdus_plan *plan)
 	plan->piece_bytes = base_min(left, rule->max_bytes);
 	if (rule->action == BDUS_RULE_ZEROS_BY_WRITING)
 		bdus_io_prepare(&plan->piece, BDUS_OP_WRITE, flags & BDUS_REQUEST_FUA, offset,
-				plan->piece_bytes, queue->rules.zeros);
+				plan->piece_bytes, rules->zeros);
 	else
-		prepare_part(&plan->piece, whole, flags, plan->done_bytes, plan->piece_bytes);
+		bdus_io_prepare_part(&plan->piece, whole, flags, plan->done_bytes,
+				     plan->piece_bytes);
 	return true;
 }
 
 /** Sends pieces for as long as they complete at once. */
 static void plan_go_on(struct bdus_queue *queue, struct bdus_plan *plan)
 {
-	while (plan_next_piece(queue, plan)) {
+	while (plan_next_piece(plan)) {
 		plan->piece_returned = false;
 		plan->submitting = true;
-		bdus_queue_pass(queue, &plan->piece);
+		bdus_queue_pass(queue, plan->stage, &plan->piece);
 		plan->submitting = false;
 		if (!plan->piece_returned)
 			return;
@@ -230,7 +232,8 @@ static void piece_finished(struct bdus_io *piece)
 	plan_go_on(queue, plan);
 }
 
-static void follow_plan(struct bdus_queue *queue, struct bdus_io *io, bool flush_at_end)
+static void follow_plan(struct bdus_queue *queue, const struct bdus_stage *stage,
+			struct bdus_io *io, bool flush_at_end)
 {
 	struct bdus_plan *const plan = plan_get(queue);
 
@@ -241,6 +244,7 @@ static void follow_plan(struct bdus_queue *queue, struct bdus_io *io, bool flush
 	bdus_io_init(&plan->piece);
 	plan->piece.finished = piece_finished;
 	plan->whole = io;
+	plan->stage = stage;
 	plan->done_bytes = 0;
 	plan->flush_at_end = flush_at_end;
 	plan_go_on(queue, plan);
@@ -272,9 +276,10 @@ static int bad_range_result(const struct bdus_rules *rules, const struct bdus_re
 	return writes && past_end ? -ENOSPC : -EINVAL;
 }
 
-static void apply_unusual(struct bdus_queue *queue, struct bdus_io *io)
+static void apply_unusual(struct bdus_queue *queue, const struct bdus_stage *stage,
+			  struct bdus_io *io)
 {
-	const struct bdus_rule *const rule = &queue->rules.rule[io->request.op];
+	const struct bdus_rule *const rule = &stage->rules.rule[io->request.op];
 	const bool hidden_fua = io->request.flags & rule->hidden_flags & BDUS_REQUEST_FUA;
 
 	switch (rule->action) {
@@ -299,10 +304,10 @@ static void apply_unusual(struct bdus_queue *queue, struct bdus_io *io)
 	case BDUS_RULE_PASS:
 		break;
 	}
-	follow_plan(queue, io, hidden_fua);
+	follow_plan(queue, stage, io, hidden_fua);
 }
 
-void bdus_rules_apply(struct bdus_queue *queue, struct bdus_io *io)
+void bdus_rules_apply(struct bdus_queue *queue, const struct bdus_stage *stage, struct bdus_io *io)
 {
 	const struct bdus_request *const request = &io->request;
 	const struct bdus_rule *rule;
@@ -311,16 +316,16 @@ void bdus_rules_apply(struct bdus_queue *queue, struct bdus_io *io)
 		bdus_queue_refuse(queue, io, -EOPNOTSUPP);
 		return;
 	}
-	rule = &queue->rules.rule[request->op];
+	rule = &stage->rules.rule[request->op];
 	if (base_unlikely(request->op != BDUS_OP_FLUSH &&
-			  !range_is_valid(&queue->rules, request))) {
-		bdus_queue_refuse(queue, io, bad_range_result(&queue->rules, request));
+			  !range_is_valid(&stage->rules, request))) {
+		bdus_queue_refuse(queue, io, bad_range_result(&stage->rules, request));
 		return;
 	}
 	if (base_likely(rule->action == BDUS_RULE_PASS &&
 			request->length_bytes <= rule->max_bytes &&
 			(request->flags & rule->hidden_flags) == 0))
-		bdus_queue_pass(queue, io);
+		bdus_queue_pass(queue, stage, io);
 	else
-		apply_unusual(queue, io);
+		apply_unusual(queue, stage, io);
 }

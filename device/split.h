@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What stands between a transport and the top layer: requests that make no sense are refused, those
+ * What stands before a layer: requests that make no sense are refused, those
  * larger than the driver wants are cut into pieces, and what the driver lacks is made of what it
  * has.
  */
@@ -12,6 +12,7 @@
 #include <bdus/driver.h>
 
 struct bdus_queue;
+struct bdus_stage;
 
 /** How the requests of one operation go down. */
 enum bdus_rule_action {
@@ -48,8 +49,12 @@ void bdus_rules_finish(struct bdus_rules *rules);
 /** The operations that clients can use of a driver that takes @native_ops. */
 uint32_t bdus_rules_effective_ops(uint32_t native_ops, uint32_t device_flags);
 
-/** Takes a request from a transport, or from the engine itself, and sends it on its way. */
-void bdus_rules_apply(struct bdus_queue *queue, struct bdus_io *io);
+/** Sends a request, of a transport, of the engine itself or of a filter, on its way to @stage. */
+void bdus_rules_apply(struct bdus_queue *queue, const struct bdus_stage *stage, struct bdus_io *io);
+
+/** Makes @piece a part of @whole, payload included. */
+void bdus_io_prepare_part(struct bdus_io *piece, const struct bdus_request *whole, unsigned flags,
+			  uint64_t skip_bytes, uint64_t length_bytes);
 
 /** Frees the plans that @queue keeps for reuse. */
 void bdus_plans_free(struct bdus_queue *queue);

@@ -8,6 +8,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -87,7 +88,7 @@ void fake_init_over(struct fake *fake, struct bdus_device_attrs attrs, uint32_t 
 		    struct bdus_layer layer)
 {
 	attrs.ops = native_ops;
-	assert_int_equal(bdus_attrs_complete("fake", &attrs), 0);
+	assert_int_equal(bdus_attrs_complete("driver fake", &attrs), 0);
 	attrs.ops = bdus_rules_effective_ops(native_ops, attrs.flags);
 	assert_int_equal(bdus_rules_init(&fake->rules, &attrs, native_ops), 0);
 	assert_int_equal(bdus_loop_create(&not_polled, &fake->loop), 0);
@@ -106,11 +107,48 @@ void fake_init(struct fake *fake, struct bdus_device_attrs attrs, uint32_t nativ
 		       (struct bdus_layer){.submit = fake_submit, .instance = fake});
 }
 
+static void make_stack(struct fake *fake, const struct bdus_filter *const *filters,
+		       const char *const *words, unsigned count)
+{
+	struct bdus_filter_use uses[4];
+	const char *cut[4][8];
+	char copies[4][256];
+
+	for (unsigned i = 0; i < count; i++) {
+		char *rest = NULL;
+
+		uses[i] = (struct bdus_filter_use){.filter = filters[i], .options = cut[i]};
+		snprintf(copies[i], sizeof(copies[i]), "%s", words[i]);
+		for (char *word = strtok_r(copies[i], " ", &rest); word != NULL;
+		     word = strtok_r(NULL, " ", &rest))
+			cut[i][uses[i].option_count++] = word;
+	}
+	assert_int_equal(bdus_stack_create(uses, count, &fake->stack), 0);
+}
+
+void fake_init_filtered(struct fake *fake, struct bdus_device_attrs attrs, uint32_t native_ops,
+			const struct bdus_filter *const *filters, const char *const *words,
+			unsigned count)
+{
+	memset(fake, 0, sizeof(*fake));
+	make_stack(fake, filters, words, count);
+	attrs.ops = native_ops;
+	assert_int_equal(bdus_attrs_complete("driver fake", &attrs), 0);
+	assert_int_equal(bdus_stack_open(fake->stack, &attrs), 0);
+	fake->attrs = attrs;
+	fake_init_over(fake, attrs, attrs.ops,
+		       bdus_stack_over(fake->stack, (struct bdus_layer){.submit = fake_submit,
+									.instance = fake}));
+}
+
 void fake_finish(struct fake *fake)
 {
 	bdus_queue_end(&fake->queue);
 	bdus_loop_destroy(fake->loop);
 	bdus_rules_finish(&fake->rules);
+	if (fake->stack != NULL)
+		assert_int_equal(bdus_stack_close(fake->stack), 0);
+	bdus_stack_destroy(fake->stack);
 }
 
 void fake_issue(struct fake *fake, struct bdus_io *io, enum bdus_op op, unsigned flags,

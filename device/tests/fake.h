@@ -7,6 +7,7 @@
 #define DEVICE_TESTS_FAKE_H
 
 #include "queue.h"
+#include "stack.h"
 
 #define FAKE_REQUESTS_MAX 512
 
@@ -14,6 +15,10 @@ struct fake {
 	struct bdus_loop *loop;
 	struct bdus_queue queue;
 	struct bdus_rules rules;
+	/** NULL without filters. */
+	struct bdus_stack *stack;
+	/** What the topmost layer is like. */
+	struct bdus_device_attrs attrs;
 
 	/** What fetch() hands out next. */
 	struct bdus_io *to_fetch[FAKE_REQUESTS_MAX];
@@ -38,6 +43,11 @@ void fake_init(struct fake *fake, struct bdus_device_attrs attrs, uint32_t nativ
 /** The same over a layer of the test's own. */
 void fake_init_over(struct fake *fake, struct bdus_device_attrs attrs, uint32_t native_ops,
 		    struct bdus_layer layer);
+/** fake_init() with filters over the fake layer. @words has the words of each, separated by spaces.
+ */
+void fake_init_filtered(struct fake *fake, struct bdus_device_attrs attrs, uint32_t native_ops,
+			const struct bdus_filter *const *filters, const char *const *words,
+			unsigned count);
 void fake_finish(struct fake *fake);
 
 /** Hands a request out and runs one turn of the loop. */

@@ -22,7 +22,7 @@ static struct bdus_device_attrs plain(void)
 
 static void assert_refused(struct bdus_device_attrs attrs, const char *part)
 {
-	assert_int_equal(bdus_attrs_complete("test", &attrs), -EINVAL);
+	assert_int_equal(bdus_attrs_complete("driver test", &attrs), -EINVAL);
 	if (strstr(base_error_message(), part) == NULL ||
 	    strstr(base_error_message(), "driver test") == NULL)
 		fail_msg("'%s' does not say '%s'", base_error_message(), part);
@@ -33,7 +33,7 @@ static void what_is_left_out_gets_its_documented_default(void **state)
 	struct bdus_device_attrs attrs = plain();
 
 	(void)state;
-	assert_int_equal(bdus_attrs_complete("test", &attrs), 0);
+	assert_int_equal(bdus_attrs_complete("driver test", &attrs), 0);
 	assert_int_equal(attrs.size_bytes, 1 << 20);
 	assert_int_equal(attrs.logical_block_size, 512);
 	assert_int_equal(attrs.physical_block_size, 512);
@@ -54,7 +54,7 @@ static void the_physical_block_follows_the_logical_one(void **state)
 
 	(void)state;
 	attrs.logical_block_size = 2048;
-	assert_int_equal(bdus_attrs_complete("test", &attrs), 0);
+	assert_int_equal(bdus_attrs_complete("driver test", &attrs), 0);
 	assert_int_equal(attrs.physical_block_size, 2048);
 	assert_int_equal(attrs.discard_granularity_bytes, 2048);
 }
@@ -67,7 +67,7 @@ static void logical_blocks_are_powers_of_two_from_512_to_the_page(void **state)
 	for (uint32_t size = 512; size <= bdus_page_size(); size *= 2) {
 		attrs = plain();
 		attrs.logical_block_size = size;
-		assert_int_equal(bdus_attrs_complete("test", &attrs), 0);
+		assert_int_equal(bdus_attrs_complete("driver test", &attrs), 0);
 	}
 	attrs = plain();
 	attrs.logical_block_size = 256;
@@ -95,7 +95,7 @@ static void physical_blocks_are_powers_of_two_from_the_logical_to_the_page(void 
 	attrs.physical_block_size = 2 * bdus_page_size();
 	assert_refused(attrs, "physical block size");
 	attrs.physical_block_size = bdus_page_size();
-	assert_int_equal(bdus_attrs_complete("test", &attrs), 0);
+	assert_int_equal(bdus_attrs_complete("driver test", &attrs), 0);
 }
 
 static void the_size_is_a_positive_multiple_of_the_physical_block(void **state)
@@ -113,7 +113,7 @@ static void the_size_is_a_positive_multiple_of_the_physical_block(void **state)
 	attrs.size_bytes = UINT64_MAX - 4095;
 	assert_refused(attrs, "must be at most");
 	attrs.size_bytes = (UINT64_C(1) << 63) - 4096;
-	assert_int_equal(bdus_attrs_complete("test", &attrs), 0);
+	assert_int_equal(bdus_attrs_complete("driver test", &attrs), 0);
 }
 
 static void limits_below_the_least_are_refused(void **state)
@@ -145,7 +145,7 @@ static void unknown_operations_are_refused(void **state)
 	attrs.ops |= BDUS_OP_BIT(BDUS_OP_COUNT);
 	assert_refused(attrs, "0x100");
 	attrs.ops = BDUS_OP_BIT(BDUS_OP_COUNT) - 1;
-	assert_int_equal(bdus_attrs_complete("test", &attrs), 0);
+	assert_int_equal(bdus_attrs_complete("driver test", &attrs), 0);
 }
 
 static void limits_are_lowered_to_whole_blocks_and_to_what_anything_carries(void **state)
@@ -160,7 +160,7 @@ static void limits_are_lowered_to_whole_blocks_and_to_what_anything_carries(void
 	attrs.queues = 100000;
 	attrs.queue_depth = 100000;
 	attrs.max_concurrency = 100000;
-	assert_int_equal(bdus_attrs_complete("test", &attrs), 0);
+	assert_int_equal(bdus_attrs_complete("driver test", &attrs), 0);
 	assert_int_equal(attrs.max_transfer_bytes, 8192);
 	assert_int_equal(attrs.max_write_zeros_bytes, 8192);
 	assert_int_equal(attrs.max_discard_bytes % 4096, 0);
@@ -168,7 +168,7 @@ static void limits_are_lowered_to_whole_blocks_and_to_what_anything_carries(void
 	assert_in_range(attrs.queue_depth, 128, 4096);
 	assert_in_range(attrs.max_concurrency, 64, 4096);
 	attrs.max_transfer_bytes = UINT32_MAX;
-	assert_int_equal(bdus_attrs_complete("test", &attrs), 0);
+	assert_int_equal(bdus_attrs_complete("driver test", &attrs), 0);
 	assert_true(base_is_power_of_two(attrs.max_transfer_bytes));
 	assert_true(attrs.max_transfer_bytes >= 1 << 20);
 }
@@ -179,9 +179,9 @@ static void completing_twice_changes_nothing(void **state)
 	struct bdus_device_attrs twice;
 
 	(void)state;
-	assert_int_equal(bdus_attrs_complete("test", &once), 0);
+	assert_int_equal(bdus_attrs_complete("driver test", &once), 0);
 	twice = once;
-	assert_int_equal(bdus_attrs_complete("test", &twice), 0);
+	assert_int_equal(bdus_attrs_complete("driver test", &twice), 0);
 	assert_memory_equal(&once, &twice, sizeof(once));
 }
 

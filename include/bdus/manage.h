@@ -111,6 +111,15 @@ struct bdus_device_info {
 
 #define BDUS_ID_NONE UINT64_MAX
 
+struct bdus_filter;
+
+/** A filter of include/bdus/filter.h and its `key=value` words. */
+struct bdus_filter_use {
+	const struct bdus_filter *filter;
+	const char *const *options;
+	unsigned option_count;
+};
+
 struct bdus_run_options {
 	/** sizeof(struct bdus_run_options), so that later versions can add fields. */
 	size_t size;
@@ -137,6 +146,9 @@ struct bdus_run_options {
 	 */
 	int (*available)(const struct bdus_device_info *info, void *opaque);
 	void *opaque;
+	/** The filters before the driver, at most 16; the first one is next to the clients. */
+	const struct bdus_filter_use *filters;
+	unsigned filter_count;
 };
 
 /**
@@ -148,9 +160,10 @@ struct bdus_run_options {
  * calling process then exits with status 0 by _exit(). When the device does not become available,
  * the call returns the error in the calling process.
  *
- * Returns 0 after an orderly end, else a negative errno: every error of the driver's `open`;
- * -EINVAL for options or attributes that make no sense; -EOPNOTSUPP when the way in cannot carry
- * what the driver needs; -ENODEV when no way in works here; -EPERM or -EACCES without the rights.
+ * Returns 0 after an orderly end, else a negative errno: every error of the driver's and the
+ * filters' `open`; -EINVAL for options or attributes that make no sense; -EOPNOTSUPP when the way
+ * in cannot carry what the driver needs; -ENODEV when no way in works here; -EPERM or -EACCES
+ * without the rights.
  */
 int bdus_manage_run(const struct bdus_run_options *options);
 
@@ -160,6 +173,9 @@ int bdus_manage_run(const struct bdus_run_options *options);
  * driver in it; -EPROTO: a driver of another BDUS_DRIVER_ABI.
  */
 int bdus_manage_load_driver(const char *path, const struct bdus_driver **driver);
+
+/** As bdus_manage_load_driver(), a filter. */
+int bdus_manage_load_filter(const char *path, const struct bdus_filter **filter);
 
 /* ---- devices that exist -------------------------------------------------------------------- */
 

@@ -17,6 +17,7 @@
 #include <string.h>
 
 struct bdus_queue;
+struct bdus_stage;
 
 struct bdus_io {
 	struct bdus_request request;
@@ -33,6 +34,10 @@ struct bdus_io {
 	void (*finished)(struct bdus_io *io);
 	/** When it began to wait for a worker, in ns of CLOCK_MONOTONIC. */
 	uint64_t queued_ns;
+	/** The filter that holds it; not set while the driver does. */
+	const struct bdus_stage *stage;
+	/** Of a request whose children complete it: how many are not back. `result` is theirs so far. */
+	uint32_t children;
 };
 
 /** Prepares a slot's request once, before its first use. */

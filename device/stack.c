@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stack of filters, and the way of requests and their children through it.
+ *
+ * The stage of a filter notes itself in the request and calls the filter; passing a request on
+ * means giving it to the rules of the next stage. A child is a request of the engine's own, whose
+ * `finished` leads to the filter that sent it. What a child completes may be the child of a filter
+ * above, and `done` may send the next child, which comes back at once: so children that come back
+ * while `done` of another one runs on the same queue wait in `returned` for their turn, and the
+ * stack of calls stays as deep as there are filters.
+ *
+ * Owner threads: everything about requests belongs to the queue's thread, the rest to the one that
+ * runs the device.
+ */
+#include "stack.h"
+
+#include "attrs.h"
+#include "base/bits.h"
+#include "base/error.h"
+#include "options.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MOST_FILTERS 16
+
+struct bdus_stack {
+	unsigned count;
+	/** The filters from this index on are open. */
+	unsigned first_open;
+	struct bdus_config *configs[MOST_FILTERS];
+	/** Of the filters, the topmost first, then of the driver. */
+	struct bdus_stage stages[MOST_FILTERS + 1];
+};
+
+/** What a filter sends down. Belongs to the queue's thread. */
+struct bdus_child {
+	struct bdus_io io;
+	struct bdus_io *parent;
+	bdus_filter_done *done;
+	struct bdus_child *next_free;
+	/** Its range is the parent's. */
+	bool is_whole;
+	/** Where its payload was when it was sent. */
+	const void *sent_data;
+};
+
+/* ---- filters -------------------------------------------------------------------------------- */
+
+static int check_filter(const struct bdus_filter *filter)
+{
+	if (filter == NULL || filter->abi != BDUS_FILTER_ABI || filter->size < sizeof(*filter) ||
+	    filter->name == NULL || filter->open == NULL || filter->submit == NULL)
+		return base_error(EINVAL,
+				  "filter %s: must be of version %u of the filter interface and "
+				  "have `open` and `submit`",
+				  filter != NULL && filter->name != NULL ? filter->name : "?",
+				  BDUS_FILTER_ABI);
+	return 0;
+}
+
+static int add_filter(struct bdus_stack *stack, unsigned index, const struct bdus_filter_use *use)
+{
+	char owner[96];
+	int result = check_filter(use->filter);
+
+	if (result < 0)
+		return result;
+	snprintf(owner, sizeof(owner), "filter %s", use->filter->name);
+	stack->stages[index].filter = use->filter;
+	return bdus_config_create(owner, use->filter->options, use->options, use->option_count,
+				  &stack->configs[index]);
+}
+
+int bdus_stack_create(const struct bdus_filter_use *uses, unsigned count,
+		      struct bdus_stack **result_stack)
+{
+	struct bdus_stack *stack;
+	int result = 0;
+
+	if (count > MOST_FILTERS)
+		return base_error(EINVAL, "%u filters: at most %u are possible", count,
+				  MOST_FILTERS);
+	stack = calloc(1, sizeof(*stack));
+	if (stack == NULL)
+		return base_error(ENOMEM, "no memory for a stack of filters");
+	stack->count = count;
+	stack->first_open = count;
+	for (unsigned i = 0; i < count && result == 0; i++)
+		result = add_filter(stack, i, &uses[i]);
+	if (result < 0) {
+		bdus_stack_destroy(stack);
+		return result;
+	}
+	*result_stack = stack;
+	return 0;
+}
+
+void bdus_stack_destroy(struct bdus_stack *stack)
+{
+	if (stack == NULL)
+		return;
+	for (unsigned i = 0; i < stack->count; i++)
+		bdus_config_destroy(stack->configs[i]);
+	free(stack);
+}
+
+/** What enters a filter. */
+static void enter_filter(void *instance, struct bdus_request *request)
+{
+	const struct bdus_stage *const stage = instance;
+
+	base_container_of(request, struct bdus_io, request)->stage = stage;
+	stage->filter->submit(stage->instance, request);
+}
+
+/** Opens the filter over the stage below it, whose attributes become its own. */
+static int open_filter(struct bdus_stack *stack, unsigned index, struct bdus_device_attrs *attrs)
+{
+	struct bdus_stage *const stage = &stack->stages[index];
+	const uint32_t max_concurrency = attrs->max_concurrency;
+	char owner[96];
+	int result = bdus_rules_init(&stage[1].rules, attrs, attrs->ops);
+
+	if (result == 0)
+		result = stage->filter->open(stack->configs[index], attrs, &stage->instance);
+	if (result < 0) {
+		bdus_rules_finish(&stage[1].rules);
+		return result;
+	}
+	stack->first_open = index;
+	stage->layer = (struct bdus_layer){.submit = enter_filter, .instance = stage};
+	attrs->max_concurrency = max_concurrency;
+	snprintf(owner, sizeof(owner), "filter %s", stage->filter->name);
+	return bdus_attrs_complete(owner, attrs);
+}
+
+int bdus_stack_open(struct bdus_stack *stack, struct bdus_device_attrs *attrs)
+{
+	struct bdus_device_attrs above = *attrs;
+	int result = 0;
+
+	for (unsigned i = stack->count; i > 0 && result == 0; i--)
+		result = open_filter(stack, i - 1, &above);
+	if (result < 0) {
+		char message[BASE_ERROR_MESSAGE_BYTES];
+
+		snprintf(message, sizeof(message), "%s", base_error_message());
+		bdus_stack_close(stack);
+		return base_error(-result, "%s", message);
+	}
+	*attrs = above;
+	return 0;
+}
+
+int bdus_stack_close(struct bdus_stack *stack)
+{
+	int result = 0;
+
+	for (; stack->first_open < stack->count; stack->first_open++) {
+		struct bdus_stage *const stage = &stack->stages[stack->first_open];
+		const int closed =
+			stage->filter->close != NULL ? stage->filter->close(stage->instance) : 0;
+
+		bdus_rules_finish(&stage[1].rules);
+		if (result == 0)
+			result = closed;
+	}
+	return result;
+}
+
+struct bdus_layer bdus_stack_over(struct bdus_stack *stack, struct bdus_layer driver)
+{
+	stack->stages[stack->count].layer = driver;
+	return stack->stages[0].layer;
+}
+
+/* ---- the way down --------------------------------------------------------------------------- */
+
+static struct bdus_io *io_of(struct bdus_request *request)
+{
+	return base_container_of(request, struct bdus_io, request);
+}
+
+void bdus_filter_pass(struct bdus_request *request)
+{
+	struct bdus_io *const io = io_of(request);
+	struct bdus_queue *const queue = io->queue;
+
+	bdus_queue_let_go(io);
+	request->driver_data = NULL;
+	bdus_rules_apply(queue, io->stage + 1, io);
+}
+
+static struct bdus_child *take_child(struct bdus_queue *queue)
+{
+	struct bdus_child *const child = queue->free_children;
+
+	if (child == NULL)
+		return malloc(sizeof(*child));
+	queue->free_children = child->next_free;
+	return child;
+}
+
+static void put_child(struct bdus_queue *queue, struct bdus_child *child)
+{
+	child->next_free = queue->free_children;
+	queue->free_children = child;
+}
+
+void bdus_children_free(struct bdus_queue *queue)
+{
+	while (queue->free_children != NULL) {
+		struct bdus_child *const child = queue->free_children;
+
+		queue->free_children = child->next_free;
+		free(child);
+	}
+}
+
+static void child_finished(struct bdus_io *io);
+
+struct bdus_request *bdus_filter_child(struct bdus_request *parent, uint64_t skip_bytes,
+				       uint64_t length_bytes, bdus_filter_done *done)
+{
+	struct bdus_io *const parent_io = io_of(parent);
+	struct bdus_child *const child = take_child(parent_io->queue);
+	struct bdus_request *request;
+
+	if (child == NULL)
+		return NULL;
+	*child = (struct bdus_child){
+		.parent = parent_io,
+		.done = done,
+		.is_whole = skip_bytes == 0 && length_bytes == parent->length_bytes,
+	};
+	bdus_io_init(&child->io);
+	child->io.finished = child_finished;
+	child->io.queue = parent_io->queue;
+	request = &child->io.request;
+	bdus_io_prepare_part(&child->io, parent, parent->flags, skip_bytes, length_bytes);
+	if (!child->is_whole)
+		request->flags &= (uint16_t)~BDUS_REQUEST_MAY_LEND;
+	request->extents = parent->extents;
+	request->extent_capacity = parent->extent_capacity;
+	if (parent_io->children++ == 0)
+		parent_io->result = 0;
+	return request;
+}
+
+void bdus_filter_send(struct bdus_request *request)
+{
+	struct bdus_io *const io = io_of(request);
+	struct bdus_child *const child = base_container_of(io, struct bdus_child, io);
+
+	child->sent_data = request->data;
+	bdus_rules_apply(io->queue, child->parent->stage + 1, io);
+}
+
+void bdus_filter_drop(struct bdus_request *request)
+{
+	struct bdus_child *const child = base_container_of(io_of(request), struct bdus_child, io);
+
+	child->parent->children--;
+	put_child(child->io.queue, child);
+}
+
+/* ---- the way up ----------------------------------------------------------------------------- */
+
+/** What a child of the whole range found, or was lent, belongs to its parent as well. */
+static void hand_on(const struct bdus_child *child)
+{
+	const struct bdus_request *const found = &child->io.request;
+	struct bdus_request *const parent = &child->parent->request;
+
+	if (found->op != parent->op || found->length_bytes != parent->length_bytes)
+		return;
+	if (found->data != child->sent_data)
+		parent->data = found->data;
+	if (found->op == BDUS_OP_EXTENTS)
+		parent->extent_count = found->extent_count;
+}
+
+/** Tells the filter of a child that is back, or completes the parent with the last of them. */
+static void deliver(struct bdus_queue *queue, struct bdus_child *child)
+{
+	struct bdus_io *const parent = child->parent;
+	const int result = child->io.result;
+
+	if (child->is_whole && result == 0)
+		hand_on(child);
+	parent->children--;
+	if (child->done != NULL) {
+		child->done(parent->stage->instance, &parent->request, &child->io.request, result);
+	} else {
+		if (parent->result == 0)
+			parent->result = result;
+		if (parent->children == 0)
+			bdus_complete(&parent->request, parent->result);
+	}
+	put_child(queue, child);
+}
+
+static void child_finished(struct bdus_io *io)
+{
+	struct bdus_queue *const queue = io->queue;
+
+	if (queue->returned == NULL)
+		queue->returned_end = &queue->returned;
+	io->next = NULL;
+	*queue->returned_end = io;
+	queue->returned_end = &io->next;
+	if (queue->delivering)
+		return;
+	queue->delivering = true;
+	while (queue->returned != NULL) {
+		struct bdus_io *const first = queue->returned;
+
+		queue->returned = first->next;
+		deliver(queue, base_container_of(first, struct bdus_child, io));
+	}
+	queue->delivering = false;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The filters between a way in and a driver, as include/bdus/filter.h describes them. A stack
+ * belongs to one device; its stages lie in memory from the topmost filter to the driver, and do not
+ * change while requests are on their way, so that queues share them.
+ */
+#ifndef DEVICE_STACK_H
+#define DEVICE_STACK_H
+
+#include "queue.h"
+
+#include <bdus/filter.h>
+#include <bdus/manage.h>
+
+struct bdus_stack;
+
+/** Checks the filters and parses their words; opens none. -EINVAL, -ENOMEM. */
+int bdus_stack_create(const struct bdus_filter_use *uses, unsigned count,
+		      struct bdus_stack **stack);
+
+/**
+ * Opens the filters, the last one first. @attrs are the driver's, complete, and become those of the
+ * first. On failure none is open.
+ */
+int bdus_stack_open(struct bdus_stack *stack, struct bdus_device_attrs *attrs);
+
+/** Puts the driver beneath the filters and returns the top layer. */
+struct bdus_layer bdus_stack_over(struct bdus_stack *stack, struct bdus_layer driver);
+
+/** Closes the filters that are open, the first one first, and returns the first error. */
+int bdus_stack_close(struct bdus_stack *stack);
+
+/** Takes NULL. No filter may be open. */
+void bdus_stack_destroy(struct bdus_stack *stack);
+
+/** Frees the children that @queue keeps for reuse. */
+void bdus_children_free(struct bdus_queue *queue);
+
+#endif
