@@ -60,6 +60,7 @@ static int take_value(struct parser *parser, const struct cli_option *option, co
 		attached = parser->words[parser->next++];
 	}
 	parser->args->values[index] = attached;
+	parser->args->given[parser->args->given_count++] = (struct cli_given){index, attached};
 	return CLI_OK;
 }
 
@@ -137,8 +138,13 @@ int cli_args_parse(struct cli_args *args, const struct cli_command *command, cha
 {
 	struct parser parser = {.args = args, .words = words, .count = count};
 	bool options_ended = false;
+	size_t letters = 0;
 
+	/* Letters may be joined in one word. */
 	*args = (struct cli_args){.command = command};
+	for (unsigned i = 0; i < count; i++)
+		letters += strlen(words[i]);
+	args->given = cli_allocate((letters + 1) * sizeof(args->given[0]));
 	while (parser.next < parser.count) {
 		const int status = parse_word(&parser, &options_ended);
 
@@ -157,6 +163,17 @@ const char *cli_args_value(const struct cli_args *args, const char *option)
 	for (size_t i = 0; options[i].name != NULL; i++)
 		if (strcmp(options[i].name, option) == 0)
 			return args->values[i];
+	return NULL;
+}
+
+const char *cli_args_next(const struct cli_args *args, const char *option, unsigned *position)
+{
+	while (*position < args->given_count) {
+		const struct cli_given *const given = &args->given[(*position)++];
+
+		if (strcmp(args->command->options[given->index].name, option) == 0)
+			return given->value;
+	}
 	return NULL;
 }
 

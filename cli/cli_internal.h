@@ -6,6 +6,7 @@
 #ifndef CLI_INTERNAL_H
 #define CLI_INTERNAL_H
 
+#include <bdus/filter.h>
 #include <bdus/manage.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -75,6 +76,12 @@ struct cli_args {
 	const char *values[CLI_MAX_OPTIONS];
 	const char *const *operands;
 	unsigned operand_count;
+	/** Each time that an option was given, in order: its place in the table, its argument. */
+	struct cli_given {
+		size_t index;
+		const char *value;
+	} * given;
+	unsigned given_count;
 };
 
 /**
@@ -87,6 +94,11 @@ int cli_args_parse(struct cli_args *args, const struct cli_command *command, cha
 bool cli_args_has(const struct cli_args *args, const char *option);
 /** The argument of an option; NULL when it was not given. */
 const char *cli_args_value(const struct cli_args *args, const char *option);
+/**
+ * The argument of an option that may be given several times: the next one from *@position on, which
+ * starts 0; NULL after the last.
+ */
+const char *cli_args_next(const struct cli_args *args, const char *option, unsigned *position);
 /** As cli_args_value(), a decimal number from 1 to @maximum; 0 when it was not given. */
 int cli_args_number(const struct cli_args *args, const char *option, uint32_t maximum,
 		    uint32_t *number);
@@ -217,6 +229,19 @@ bool cli_is_driver_path(const char *word);
 /** Finds or loads a driver. Returns CLI_OK, or an exit status after a message. */
 int cli_driver_find(const char *word, const struct bdus_driver **driver);
 
+/* ---- filters (filters.c, table.c) ---------------------------------------------------------- */
+
+/** The filters that this command has built in, ended by NULL. */
+extern const struct bdus_filter *const cli_filter_table[];
+
+/** Finds or loads a filter. Returns CLI_OK, or an exit status after a message. */
+int cli_filter_find(const char *word, const struct bdus_filter **filter);
+/**
+ * Cuts "NAME[:KEY=VALUE[,KEY=VALUE]…]"; the first word after the colon may be the value of the
+ * first key alone. Returns CLI_OK, or an exit status after a message.
+ */
+int cli_filter_parse(const char *spec, struct bdus_filter_use *use);
+
 /* ---- devices (devices.c) ------------------------------------------------------------------- */
 
 struct cli_devices {
@@ -245,6 +270,7 @@ extern const struct cli_option cli_destroy_options[];
 extern const struct cli_option cli_flush_options[];
 extern const struct cli_option cli_check_options[];
 extern const struct cli_option cli_drivers_options[];
+extern const struct cli_option cli_filters_options[];
 extern const struct cli_option cli_version_options[];
 extern const struct cli_option cli_help_options[];
 
@@ -255,6 +281,7 @@ int cli_cmd_destroy(const struct cli_args *args);
 int cli_cmd_flush(const struct cli_args *args);
 int cli_cmd_check(const struct cli_args *args);
 int cli_cmd_drivers(const struct cli_args *args);
+int cli_cmd_filters(const struct cli_args *args);
 int cli_cmd_version(const struct cli_args *args);
 int cli_cmd_help(const struct cli_args *args);
 int cli_cmd_words(const struct cli_args *args);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bdus drivers: the built-in drivers, or one driver with the keys that it takes.
+ * bdus drivers, bdus filters: what is built in, or one of them with the keys that it takes.
  */
 #include "cli_internal.h"
 
@@ -11,59 +11,92 @@ const struct cli_option cli_drivers_options[] = {
 	CLI_OPTIONS_END,
 };
 
-static json_t *json_driver(const struct bdus_driver *driver)
-{
-	json_t *const object = json_object();
+const struct cli_option cli_filters_options[] = {
+	{"json", 0, NULL, "Print one JSON document"},
+	CLI_OPTIONS_END,
+};
 
-	cli_json_set(object, "name", cli_json_text(driver->name));
-	cli_json_set(object, "summary", cli_json_text(driver->summary));
-	cli_json_set(object, "options", cli_json_options(driver->options));
-	return object;
+/** What is shown of a driver or a filter. */
+struct entry {
+	const char *name;
+	const char *summary;
+	const struct bdus_option *options;
+};
+
+/** Entries of one kind. */
+struct catalogue {
+	/** The head of the table, and the key of the array. */
+	const char *heading;
+	const char *key;
+	unsigned count;
+	struct entry *entries;
+};
+
+static void add(struct catalogue *catalogue, const char *name, const char *summary,
+		const struct bdus_option *options)
+{
+	catalogue->entries = cli_grow(catalogue->entries,
+				      (catalogue->count + 1) * sizeof(catalogue->entries[0]));
+	catalogue->entries[catalogue->count++] =
+		(struct entry){name, summary != NULL ? summary : "", options};
 }
 
-static void print_json(const struct bdus_driver *const *drivers)
+static void print_json(const struct catalogue *catalogue)
 {
 	json_t *const document = json_object();
 	json_t *const array = json_array();
 
-	for (; *drivers != NULL; drivers++)
-		cli_json_append(array, json_driver(*drivers));
-	cli_json_set(document, "drivers", array);
+	for (unsigned i = 0; i < catalogue->count; i++) {
+		const struct entry *const entry = &catalogue->entries[i];
+		json_t *const object = json_object();
+
+		cli_json_set(object, "name", cli_json_text(entry->name));
+		cli_json_set(object, "summary", cli_json_text(entry->summary));
+		cli_json_set(object, "options", cli_json_options(entry->options));
+		cli_json_append(array, object);
+	}
+	cli_json_set(document, catalogue->key, array);
 	cli_json_print(document);
 }
 
-static const char *summary_of(const struct bdus_driver *driver)
-{
-	return driver->summary != NULL ? driver->summary : "";
-}
-
-static void print_table(void)
+static void print_table(const struct catalogue *catalogue)
 {
 	struct cli_table table = {.columns = 2, .wrap = true};
 
-	cli_table_add(&table, "DRIVER");
+	cli_table_add(&table, "%s", catalogue->heading);
 	cli_table_add(&table, "SUMMARY");
-	for (const struct bdus_driver *const *driver = cli_driver_table; *driver != NULL;
-	     driver++) {
-		cli_table_add(&table, "%s", (*driver)->name);
-		cli_table_add(&table, "%s", summary_of(*driver));
+	for (unsigned i = 0; i < catalogue->count; i++) {
+		cli_table_add(&table, "%s", catalogue->entries[i].name);
+		cli_table_add(&table, "%s", catalogue->entries[i].summary);
 	}
 	cli_table_print(&table);
 }
 
-static void print_driver(const struct bdus_driver *driver)
+static void print_one(const struct entry *entry)
 {
-	char *const line = cli_format("%s: %s", driver->name, summary_of(driver));
+	char *const line = cli_format("%s: %s", entry->name, entry->summary);
 
 	cli_print_wrapped(cli_make_printable(line), 0);
-	if (driver->options == NULL || driver->options->key == NULL)
+	if (entry->options == NULL || entry->options->key == NULL)
 		puts("It takes no keys.");
 	else
-		cli_print_options(driver->options);
+		cli_print_options(entry->options);
+}
+
+static int print(const struct cli_args *args, const struct catalogue *catalogue)
+{
+	if (cli_args_has(args, "json"))
+		print_json(catalogue);
+	else if (args->operand_count != 0)
+		print_one(&catalogue->entries[0]);
+	else
+		print_table(catalogue);
+	return CLI_OK;
 }
 
 int cli_cmd_drivers(const struct cli_args *args)
 {
+	struct catalogue catalogue = {.heading = "DRIVER", .key = "drivers"};
 	const struct bdus_driver *const *drivers = cli_driver_table;
 	const struct bdus_driver *one[2] = {NULL, NULL};
 
@@ -74,11 +107,25 @@ int cli_cmd_drivers(const struct cli_args *args)
 			return status;
 		drivers = one;
 	}
-	if (cli_args_has(args, "json"))
-		print_json(drivers);
-	else if (args->operand_count != 0)
-		print_driver(one[0]);
-	else
-		print_table();
-	return CLI_OK;
+	for (; *drivers != NULL; drivers++)
+		add(&catalogue, (*drivers)->name, (*drivers)->summary, (*drivers)->options);
+	return print(args, &catalogue);
+}
+
+int cli_cmd_filters(const struct cli_args *args)
+{
+	struct catalogue catalogue = {.heading = "FILTER", .key = "filters"};
+	const struct bdus_filter *const *filters = cli_filter_table;
+	const struct bdus_filter *one[2] = {NULL, NULL};
+
+	if (args->operand_count != 0) {
+		const int status = cli_filter_find(args->operands[0], &one[0]);
+
+		if (status != CLI_OK)
+			return status;
+		filters = one;
+	}
+	for (; *filters != NULL; filters++)
+		add(&catalogue, (*filters)->name, (*filters)->summary, (*filters)->options);
+	return print(args, &catalogue);
 }

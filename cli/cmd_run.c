@@ -20,6 +20,10 @@ const struct cli_option cli_run_options[] = {
 	{"transport", 't', "SPEC",
 	 "The way in: auto, or a name with its keys, as in nbd,socket=/run/x (default: "
 	 "$BDUS_TRANSPORT, else auto)"},
+	{"filter", 0, "SPEC",
+	 "A filter before the driver, with its keys, as in delay:read=10; may be given several "
+	 "times, "
+	 "the first one is next to the clients"},
 	{"queues", 0, "N", "Most queues (default: as driver and way in like)"},
 	{"depth", 0, "N", "Most requests in flight in each queue (default: likewise)"},
 	{"read-only", 'r', NULL, "Refuse writes"},
@@ -31,7 +35,8 @@ const struct cli_option cli_run_options[] = {
 	CLI_OPTIONS_END,
 };
 
-#define MOST_WAYS 8
+#define MOST_WAYS    8
+#define MOST_FILTERS 16
 
 /* Far above what any way in takes; the library knows the real limits. */
 #define MOST_QUEUES 65536
@@ -145,19 +150,27 @@ static void watch_creation(void)
 }
 
 /** Names the key that an unknown one may be a slip of. */
-static void suggest_key(const struct bdus_run_options *options)
+static void suggest_key(const struct bdus_option *known, const char *const *words, unsigned count)
 {
-	for (unsigned i = 0; i < options->driver_option_count; i++) {
-		const char *const word = options->driver_options[i];
-		char *const key = cli_format("%.*s", (int)strcspn(word, "="), word);
+	for (unsigned i = 0; i < count; i++) {
+		char *const key = cli_format("%.*s", (int)strcspn(words[i], "="), words[i]);
 		struct cli_suggestion suggestion = {.word = key};
-		const struct bdus_option *option = options->driver->options;
+		const struct bdus_option *option = known;
 
 		for (; option != NULL && option->key != NULL; option++)
 			cli_suggest(&suggestion, option->key);
 		if (suggestion.best != NULL && strcmp(suggestion.best, key) != 0)
 			cli_say("\"%s\"%s", key, cli_suggestion_text(&suggestion));
 	}
+}
+
+static void suggest_keys(const struct bdus_run_options *options)
+{
+	suggest_key(options->driver->options, options->driver_options,
+		    options->driver_option_count);
+	for (unsigned i = 0; i < options->filter_count; i++)
+		suggest_key(options->filters[i].filter->options, options->filters[i].options,
+			    options->filters[i].option_count);
 }
 
 static int serve(struct run *run, struct bdus_run_options *options)
@@ -174,8 +187,29 @@ static int serve(struct run *run, struct bdus_run_options *options)
 		return CLI_OK;
 	cli_say_library_error(NULL, error);
 	if (error == -EINVAL && !run->available)
-		suggest_key(options);
+		suggest_keys(options);
 	return status_of_run(error, run->available);
+}
+
+/** The filters that @args name. Returns CLI_OK, or an exit status after a message. */
+static int parse_filters(const struct cli_args *args, struct bdus_run_options *options)
+{
+	static struct bdus_filter_use uses[MOST_FILTERS];
+	unsigned position = 0;
+	const char *spec;
+
+	options->filters = uses;
+	while ((spec = cli_args_next(args, "filter", &position)) != NULL) {
+		int status;
+
+		if (options->filter_count == MOST_FILTERS)
+			return cli_usage_error("--filter was given more than %d times",
+					       MOST_FILTERS);
+		status = cli_filter_parse(spec, &uses[options->filter_count++]);
+		if (status != CLI_OK)
+			return status;
+	}
+	return CLI_OK;
 }
 
 int cli_cmd_run(const struct cli_args *args)
@@ -190,6 +224,8 @@ int cli_cmd_run(const struct cli_args *args)
 		status = cli_args_number(args, "depth", MOST_DEPTH, &options.queue_depth);
 	if (status == CLI_OK)
 		status = cli_driver_find(args->operands[0], &options.driver);
+	if (status == CLI_OK)
+		status = parse_filters(args, &options);
 	if (status != CLI_OK)
 		return status;
 	if (transport == NULL && environment != NULL && environment[0] != '\0')

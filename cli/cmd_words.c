@@ -5,6 +5,7 @@
  * messages.
  *
  *	commands                 options COMMAND          drivers
+ *	filters                  filter-keys NAME         filter-values NAME KEY
  *	keys DRIVER              values DRIVER KEY        devices
  *	transports               transport-keys NAME      transport-values NAME KEY
  */
@@ -44,6 +45,12 @@ static void print_drivers(void)
 {
 	for (const struct bdus_driver *const *driver = cli_driver_table; *driver != NULL; driver++)
 		print_word((*driver)->name, "", (*driver)->summary);
+}
+
+static void print_filters(void)
+{
+	for (const struct bdus_filter *const *filter = cli_filter_table; *filter != NULL; filter++)
+		print_word((*filter)->name, "", (*filter)->summary);
 }
 
 static void print_devices(void)
@@ -104,6 +111,14 @@ static const struct bdus_option *driver_options(const char *name)
 	return NULL;
 }
 
+static const struct bdus_option *filter_options(const char *name)
+{
+	for (const struct bdus_filter *const *filter = cli_filter_table; *filter != NULL; filter++)
+		if (strcmp((*filter)->name, name) == 0)
+			return (*filter)->options;
+	return NULL;
+}
+
 static void print_transports(void)
 {
 	static struct bdus_transport_report reports[MOST_WAYS];
@@ -125,12 +140,28 @@ static const struct bdus_option *transport_options(const char *name)
 	return NULL;
 }
 
+/** Words about filters; false when @kind is none of theirs. */
+static bool print_filter_words(const char *kind, const char *first, const char *second)
+{
+	if (strcmp(kind, "filters") == 0)
+		print_filters();
+	else if (strcmp(kind, "filter-keys") == 0)
+		print_keys(filter_options(first));
+	else if (strcmp(kind, "filter-values") == 0)
+		print_values(filter_options(first), second);
+	else
+		return false;
+	return true;
+}
+
 int cli_cmd_words(const struct cli_args *args)
 {
 	const char *const kind = args->operands[0];
 	const char *const first = args->operand_count > 1 ? args->operands[1] : "";
 	const char *const second = args->operand_count > 2 ? args->operands[2] : "";
 
+	if (print_filter_words(kind, first, second))
+		return CLI_OK;
 	if (strcmp(kind, "commands") == 0)
 		print_commands();
 	else if (strcmp(kind, "options") == 0)

@@ -35,6 +35,11 @@ const struct cli_command cli_commands[] = {
 	{"drivers", "[DRIVER]", 0, 1, "List the built-in drivers, or the keys that one takes",
 	 "DRIVER is the name of a built-in driver or the path of a shared object.",
 	 cli_drivers_options, cli_cmd_drivers, false},
+	{"filters", "[FILTER]", 0, 1, "List the built-in filters, or the keys that one takes",
+	 "FILTER is the name of a built-in filter or the path of a shared object; \"bdus run "
+	 "DRIVER "
+	 "--filter FILTER:KEY=VALUE,…\" puts it before a driver.",
+	 cli_filters_options, cli_cmd_filters, false},
 	{"version", "", 0, 0, "Print the version", NULL, cli_version_options, cli_cmd_version,
 	 false},
 	{"help", "[COMMAND]", 0, 1, "Tell more of a command", NULL, cli_help_options, cli_cmd_help,

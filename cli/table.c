@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The drivers that the command has built in: the one place that names them.
+ * The drivers and filters that the command has built in: the one place that names them.
  */
 #include "cli_internal.h"
 
@@ -12,5 +12,14 @@ const struct bdus_driver *const cli_driver_table[] = {
 	&bdus_driver_file,
 	&bdus_driver_null,
 	&bdus_driver_ram,
+	NULL,
+};
+
+extern const struct bdus_filter bdus_filter_delay;
+extern const struct bdus_filter bdus_filter_error;
+
+const struct bdus_filter *const cli_filter_table[] = {
+	&bdus_filter_delay,
+	&bdus_filter_error,
 	NULL,
 };

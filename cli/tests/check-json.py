@@ -76,6 +76,7 @@ SCHEMAS = {
         "features": {name: {"supported": BOOL, "reason": (TEXT, NULL)} for name in FEATURES},
         "options": [OPTION]}]},
     "drivers": {"drivers": [{"name": TEXT, "summary": TEXT, "options": [OPTION]}]},
+    "filters": {"filters": [{"name": TEXT, "summary": TEXT, "options": [OPTION]}]},
     "version": {"version": TEXT, "driver_abi": INT},
 }
 

@@ -55,6 +55,9 @@ offers 'bdus info nbd' "$uri"
 offers 'bdus flush ' "$id"
 offers 'bdus drivers ' ram file
 offers 'bdus check ' nbd
+offers 'bdus filters ' delay error
+offers 'bdus run --filter ' delay error
+offers 'bdus run ram --filter de' delay
 offers 'bdus help ' destroy
 withholds 'bdus list ' "$id"
 offers "bdus run file path=$tmp/folder/d" "${file_shown:-$tmp/folder/disk.img}"

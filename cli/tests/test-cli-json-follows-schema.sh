@@ -36,4 +36,5 @@ json drivers 'sorted(x["name"] for x in d["drivers"]) == ["file", "null", "ram"]
 	0 "$BDUS" drivers --json
 json drivers '["red", "green", "blue"] in [o["choices"] for o in d["drivers"][0]["options"]]' \
 	0 "$BDUS" drivers --json "$BDUS_SLOW_DRIVER"
+json filters '"delay" in [x["name"] for x in d["filters"]]' 0 "$BDUS" filters --json
 json version 'd["version"] and d["driver_abi"] >= 1' 0 "$BDUS" version --json

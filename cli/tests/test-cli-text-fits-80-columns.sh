@@ -30,6 +30,10 @@ for driver in ram null file "$BDUS_SLOW_DRIVER"; do
 done
 says out colour "red green blue" "4K to 1G"
 fits "$BDUS" drivers
+fits "$BDUS" filters
+for filter in $("$BDUS" __words filters | cut -f 1); do
+	fits "$BDUS" filters "$filter"
+done
 fits "$BDUS" help
 for command in $("$BDUS" __words commands | cut -f 1); do
 	fits "$BDUS" help "$command"

@@ -14,6 +14,7 @@
 
 const struct cli_command cli_commands[] = {{.name = NULL}};
 const struct bdus_driver *const cli_driver_table[] = {NULL};
+const struct bdus_filter *const cli_filter_table[] = {NULL};
 
 static void control_characters_do_not_reach_the_terminal(void **state)
 {

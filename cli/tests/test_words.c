@@ -26,6 +26,7 @@ const struct cli_command cli_commands[] = {
 };
 
 const struct bdus_driver *const cli_driver_table[] = {NULL};
+const struct bdus_filter *const cli_filter_table[] = {NULL};
 
 #define MOST_WORDS 8
 

@@ -71,6 +71,9 @@ __bdus_complete()
 	-t | --transport)
 		[[ $name == run ]] && __bdus_transport && return
 		;;
+	--filter)
+		[[ $name == run ]] && __bdus_words filters && return
+		;;
 	--queues | --depth | --timeout) return ;;
 	esac
 	if [[ -z $name ]]; then
@@ -84,6 +87,7 @@ __bdus_complete()
 		run) __bdus_driver_word ;;
 		drivers) [[ -z $driver ]] && __bdus_driver_word ;;
 		info | destroy | flush) __bdus_words devices ;;
+		filters) [[ -z $driver ]] && __bdus_words filters ;;
 		check) __bdus_words transports ;;
 		help) __bdus_words commands ;;
 		esac
@@ -102,7 +106,7 @@ __bdus_read_line()
 			name=$word
 		elif [[ $word != -* && -z $driver ]]; then
 			case $previous in
-			-t | --transport | --queues | --depth | --timeout) ;;
+			-t | --transport | --filter | --queues | --depth | --timeout) ;;
 			*) driver=$word ;;
 			esac
 		fi

@@ -7,7 +7,7 @@ function __bdus_operands
     for word in (commandline -opc)[2..-1]
         if test $skip = yes
             set skip no
-        else if contains -- $word -t --transport --queues --depth --timeout
+        else if contains -- $word -t --transport --filter --queues --depth --timeout
             set skip yes
         else if not string match -q -- '-*' $word
             echo $word
@@ -94,11 +94,13 @@ complete -c bdus -f
 complete -c bdus -n __bdus_needs_command -a '(__bdus_command commands)'
 complete -c bdus -n 'string match -q -- "-*" (commandline -ct)' -a '(__bdus_options)'
 complete -c bdus -n '__bdus_uses run' -s t -l transport -x -a '(__bdus_transport_words)'
+complete -c bdus -n '__bdus_uses run' -l filter -x -a '(__bdus_command filters)'
 complete -c bdus -n '__bdus_uses run' -l queues -x
 complete -c bdus -n '__bdus_uses run' -l depth -x
 complete -c bdus -n '__bdus_uses destroy flush' -l timeout -x
 complete -c bdus -n '__bdus_uses run' -a '(__bdus_driver_words)'
 complete -c bdus -n '__bdus_uses drivers' -a '(__bdus_command drivers)'
+complete -c bdus -n '__bdus_uses filters' -a '(__bdus_command filters)'
 complete -c bdus -n '__bdus_uses info destroy flush' -a '(__bdus_command devices)'
 complete -c bdus -n '__bdus_uses check' -a '(__bdus_command transports)'
 complete -c bdus -n '__bdus_uses help' -a '(__bdus_command commands)'

@@ -118,6 +118,16 @@ page_bdus_driver() {
 	refuses size "$bdus" run -f "$dir/bdus-driver.so"
 }
 
+page_bdus_filter() {
+	serve "$bdus" run -f ram size=2M --filter "$dir/bdus-filter.so:1M"
+	expect_size $mib
+	nbdcopy "$dir/data" "$uri"
+	expect_data "$dir/data"
+	stop
+	refuses 'bytes=2097152' "$bdus" run -f ram size=2M --filter "$dir/bdus-filter.so:bytes=2M"
+	refuses bytes "$bdus" run -f ram size=2M --filter "$dir/bdus-filter.so"
+}
+
 page_bdus_config() {
 	serve "$bdus" run -f "$dir/bdus_config.so" \
 		letter=b copies=2 upper
@@ -234,7 +244,7 @@ for path in "$root"/docs/man/*.[37]; do
 	# Only this folder's pages of programming interfaces: others have no programs.
 	grep -q '^\.In bdus' "$path" || continue
 	case $page in
-	bdus-driver.7 | bdus_config.3 | bdus_complete.3) driver "$page" ;;
+	bdus-driver.7 | bdus-filter.7 | bdus_config.3 | bdus_complete.3) driver "$page" ;;
 	*) program "$page" ;;
 	esac
 	"page_$(echo "${page%.*}" | tr - _)"

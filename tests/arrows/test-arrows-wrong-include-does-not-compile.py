@@ -30,6 +30,7 @@ MAY_INCLUDE = {
     "device": {"public", "device", "base"},
     "transports/*": {"public", "device", "base", "abi"},
     "drivers/*": {"public", "base", "abi"},
+    "filters/*": {"public", "base", "abi"},
     "cli": {"public"},
     "examples": {"public"},
 }

@@ -227,6 +227,8 @@ static void run_once(void)
 		.read_only = scenario.run_read_only,
 		.available = on_available,
 		.opaque = &available_calls,
+		.filters = scenario.filters,
+		.filter_count = scenario.filter_count,
 	});
 	manager_finish();
 	check_result(result, available_calls);
@@ -346,6 +348,8 @@ static void tell_failure(FILE *to)
 	fprintf(to, "sim: driver %s, seed %" PRIu64 ": %s\n", scenario.request.driver,
 		scenario.request.seed, world->failure);
 	fprintf(to, "  run of %s\n", scenario.transport);
+	for (unsigned i = 0; i < scenario.filter_count; i++)
+		fprintf(to, "  filter %s\n", scenario.filters[i].filter->name);
 	sim_print_trace(world, to);
 	fprintf(to,
 		"To run it again: tests/sim/sim --driver %s --seed %" PRIu64

@@ -283,6 +283,7 @@ bool scenario_init(struct scenario *scenario, const struct scenario_request *req
 	draw_transport(scenario);
 	draw_ending(scenario);
 	draw_management(scenario);
+	scenario->filter_count = layers_draw(&scenario->random, scenario->filters);
 	scenario->wrap.open_errno = scenario->open_errno;
 	if (scenario->stores)
 		world->model = sim_model_create(scenario->size_bytes, scenario->logical_block_size,

@@ -7,6 +7,7 @@
 #define TEST_SIM_SCENARIO_H
 
 #include "disk.h"
+#include "layers.h"
 #include "wrap.h"
 
 #include <bdus/driver.h>
@@ -52,6 +53,10 @@ struct scenario {
 
 	/** The device must begin to end this soon after it was asked to; 0 for no limit. */
 	uint64_t stops_within_ms;
+
+	/** What lies between clients and driver. */
+	unsigned filter_count;
+	struct bdus_filter_use filters[LAYERS_MAX];
 
 	unsigned word_count;
 	char words[SCENARIO_WORDS_MAX][SCENARIO_WORD_BYTES];

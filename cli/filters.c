@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finds a filter by what the user wrote, and cuts its words from one another.
+ */
+#include "cli_internal.h"
+
+#include <string.h>
+
+static int load_filter(const char *path, const struct bdus_filter **filter)
+{
+	const int error = bdus_manage_load_filter(path, filter);
+
+	if (error >= 0)
+		return CLI_OK;
+	cli_say_library_error(NULL, error);
+	return cli_status_of(error);
+}
+
+static int refuse_name(const char *name)
+{
+	struct cli_suggestion suggestion = {.word = name};
+	char *allowed = cli_format("%s", "");
+
+	for (const struct bdus_filter *const *filter = cli_filter_table; *filter != NULL;
+	     filter++) {
+		cli_suggest(&suggestion, (*filter)->name);
+		allowed = cli_format("%s%s%s", allowed, allowed[0] == '\0' ? "" : ", ",
+				     (*filter)->name);
+	}
+	return cli_usage_error("there is no filter \"%s\"%s; built in: %s; a filter in a shared "
+			       "object is given by its path",
+			       name, cli_suggestion_text(&suggestion), allowed);
+}
+
+int cli_filter_find(const char *word, const struct bdus_filter **filter)
+{
+	if (cli_is_driver_path(word))
+		return load_filter(word, filter);
+	for (const struct bdus_filter *const *known = cli_filter_table; *known != NULL; known++) {
+		if (strcmp((*known)->name, word) == 0) {
+			*filter = *known;
+			return CLI_OK;
+		}
+	}
+	return refuse_name(word);
+}
+
+static bool is_key(const struct bdus_option *options, const char *word)
+{
+	for (; options != NULL && options->key != NULL; options++)
+		if (strcmp(options->key, word) == 0)
+			return true;
+	return false;
+}
+
+/** The first word may leave out its key, which is then the filter's first. */
+static const char *complete_first(const struct bdus_option *options, const char *word)
+{
+	if (strchr(word, '=') != NULL || is_key(options, word) || options == NULL ||
+	    options->key == NULL)
+		return word;
+	return cli_format("%s=%s", options->key, word);
+}
+
+int cli_filter_parse(const char *spec, struct bdus_filter_use *use)
+{
+	const size_t name_length = strcspn(spec, ":");
+	const char *rest = spec[name_length] == ':' ? spec + name_length + 1 : "";
+	const char **words = NULL;
+	unsigned count = 0;
+	const int status =
+		cli_filter_find(cli_format("%.*s", (int)name_length, spec), &use->filter);
+
+	if (status != CLI_OK)
+		return status;
+	while (*rest != '\0') {
+		const size_t length = strcspn(rest, ",");
+
+		words = cli_grow(words, (count + 1) * sizeof(words[0]));
+		words[count++] = cli_format("%.*s", (int)length, rest);
+		rest += length + (rest[length] == ',');
+	}
+	if (count != 0)
+		words[0] = complete_first(use->filter->options, words[0]);
+	use->options = words;
+	use->option_count = count;
+	return CLI_OK;
+}
