@@ -15,7 +15,8 @@
 
 #define PATIENCE_MS 30000
 
-int start_server(const char *server)
+/* A child of ours: nbdkit ends when its parent does. */
+struct server start_server(const char *command)
 {
 	int ends[2];
 	pid_t child;
@@ -24,17 +25,19 @@ int start_server(const char *server)
 	child = fork();
 	assert_true(child >= 0);
 	if (child == 0) {
-		/* An orphan: nobody here has to wait for it. */
-		if (fork() != 0)
-			_exit(0);
 		dup2(ends[1], 0);
 		dup2(ends[1], 1);
-		execl("/bin/sh", "sh", "-c", server, NULL);
+		execl("/bin/sh", "sh", "-c", command, NULL);
 		_exit(127);
 	}
-	waitpid(child, NULL, 0);
 	close(ends[1]);
-	return ends[0];
+	return (struct server){.fd = ends[0], .pid = child};
+}
+
+void end_server(struct server server)
+{
+	close(server.fd);
+	waitpid(server.pid, NULL, 0);
 }
 
 static int listen_at_proxy(void)
@@ -63,7 +66,7 @@ static void begin(struct record *record, int client_fd, const char *server)
 	assert_true(client_fd >= 0);
 	assert_true(record->count < CONVERSATIONS);
 	record->conversations[record->count++] =
-		(struct conversation){.client_fd = client_fd, .server_fd = start_server(server)};
+		(struct conversation){.client_fd = client_fd, .server = start_server(server)};
 }
 
 /* Passes on what has come, and keeps it. False at the end. */
@@ -89,8 +92,8 @@ static bool pass(int from, int to, struct image *kept)
 static void end(struct conversation *conversation)
 {
 	close(conversation->client_fd);
-	close(conversation->server_fd);
-	conversation->client_fd = conversation->server_fd = -1;
+	end_server(conversation->server);
+	conversation->client_fd = conversation->server.fd = -1;
 }
 
 /* One turn: what is ready is passed on. */
@@ -103,7 +106,7 @@ static void serve(struct record *record, int listener, const char *server)
 		fds[1 + 2 * i] =
 			(struct pollfd){.fd = record->conversations[i].client_fd, .events = POLLIN};
 		fds[2 + 2 * i] =
-			(struct pollfd){.fd = record->conversations[i].server_fd, .events = POLLIN};
+			(struct pollfd){.fd = record->conversations[i].server.fd, .events = POLLIN};
 	}
 	if (poll(fds, 1 + 2 * count, 20) <= 0)
 		return;
@@ -113,9 +116,9 @@ static void serve(struct record *record, int listener, const char *server)
 		struct conversation *one = &record->conversations[i];
 
 		if ((fds[1 + 2 * i].revents != 0 &&
-		     !pass(one->client_fd, one->server_fd, &one->from_client)) ||
+		     !pass(one->client_fd, one->server.fd, &one->from_client)) ||
 		    (fds[2 + 2 * i].revents != 0 &&
-		     !pass(one->server_fd, one->client_fd, &one->from_server)))
+		     !pass(one->server.fd, one->client_fd, &one->from_server)))
 			end(one);
 	}
 }

@@ -8,12 +8,21 @@
 
 #include "abi_test.h"
 
+#include <sys/types.h>
+
 #define CONVERSATIONS 8
+
+struct server {
+	/* A socket. */
+	int fd;
+	pid_t pid;
+};
 
 struct conversation {
 	struct image from_client, from_server;
 	/* while it goes on */
-	int client_fd, server_fd;
+	int client_fd;
+	struct server server;
 };
 
 struct record {
@@ -25,7 +34,9 @@ struct record {
  * with a server, one shell command a connection. Fails the test if the client fails. */
 void record_conversations(struct record *record, const char *server, const char *client);
 void free_record(struct record *record);
-/** A connection to a server by itself: a socket. */
-int start_server(const char *server);
+/** A connection to a server by itself, a shell command; ended by end_server(). */
+struct server start_server(const char *command);
+/** Closes the connection, and waits for the server, which is to end with it. */
+void end_server(struct server server);
 
 #endif

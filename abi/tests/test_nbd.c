@@ -292,18 +292,18 @@ static void oldest_greeting_is_understood(void **state)
 {
 	uint8_t data[sizeof(struct nbd_oldstyle_greeting)];
 	const struct nbd_oldstyle_greeting *greeting = nbd_oldstyle_greeting_from(data);
-	int fd;
+	struct server server;
 
 	(void)state;
 	need_tool("nbdkit");
-	fd = start_server("exec nbdkit -s -o memory 1M");
+	server = start_server("exec nbdkit -s -o memory 1M");
 	for (size_t got = 0; got < sizeof(data);) {
-		const ssize_t now = read(fd, data + got, sizeof(data) - got);
+		const ssize_t now = read(server.fd, data + got, sizeof(data) - got);
 
 		assert_true(now > 0);
 		got += (size_t)now;
 	}
-	close(fd);
+	end_server(server);
 	assert_sound(&nbd_oldstyle_greeting_subject, data, sizeof(data));
 	assert_int_equal(nbd_oldstyle_greeting_export_size(greeting), 1 << 20);
 	assert_true(nbd_oldstyle_greeting_flags(greeting) & NBD_FLAG_HAS_FLAGS);
@@ -393,21 +393,21 @@ static void servers_understand_written_messages(void **state)
 {
 	struct nbd_greeting greeting;
 	struct nbd_client_flags flags;
-	int fd;
+	struct server server;
 
 	(void)state;
 	need_tool("nbdkit");
-	fd = start_server("exec nbdkit -s data '@65536 \"hello\"' size=1M");
-	receive(fd, &greeting, sizeof(greeting));
+	server = start_server("exec nbdkit -s data '@65536 \"hello\"' size=1M");
+	receive(server.fd, &greeting, sizeof(greeting));
 	assert_accepted(&nbd_greeting_subject, &greeting, sizeof(greeting));
 	nbd_client_flags_init(&flags);
 	nbd_client_flags_set_flags(&flags,
 				   NBD_CLIENT_FLAG_FIXED_NEWSTYLE | NBD_CLIENT_FLAG_NO_ZEROES);
-	send_all(fd, &flags, sizeof(flags));
-	send_option_go(fd);
-	receive_acknowledgement(fd);
-	read_some(fd);
-	close(fd);
+	send_all(server.fd, &flags, sizeof(flags));
+	send_option_go(server.fd);
+	receive_acknowledgement(server.fd);
+	read_some(server.fd);
+	end_server(server);
 }
 
 /* No client or server of Debian 12 speaks extended headers. */
