@@ -850,7 +850,7 @@ static void emit_write_functions(struct emit *e, const char *p)
 	     p, p, params);
 	open_block(e);
 	line(e, "struct wire_writer w = {wire_writable(buffer), size, 0};");
-	line(e, "struct %s_view view;", p);
+	line(e, "struct %s_view view = {0};", p);
 	line(e, "int error = %s_put(&w, in%s, fault);\n", p, args);
 	line(e, "if (error != 0)");
 	line(e, "\treturn error;");
