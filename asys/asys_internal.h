@@ -375,6 +375,30 @@ static inline void asys_ring_encode_transfer(const struct asys_message *message,
 	sqe->buf_index = message->buffer_index;
 }
 
+/** What a command's body may take in an entry of the usual size. */
+#define ASYS_COMMAND_BYTES 16
+
+/** Whether the ring is sure to take a command to a driver, as it is in an entry of the usual size.
+ */
+static inline bool asys_ring_takes_command(const struct asys *asys,
+					   const struct asys_message *message)
+{
+	return asys->ring_takes[IORING_OP_URING_CMD] &&
+	       message->arguments[3] == ASYS_COMMAND_BYTES &&
+	       (asys->ring_setup & IORING_SETUP_SQE128) == 0;
+}
+
+/** The body has to fit. */
+static inline void asys_ring_encode_command(const struct asys_message *message,
+					    struct io_uring_sqe *sqe, size_t body_bytes)
+{
+	sqe->cmd_op = (uint32_t)message->arguments[1];
+	sqe->addr = message->arguments[4];
+	sqe->buf_index = message->buffer_index;
+	sqe->uring_cmd_flags = (message->flags & ASYS_FIXED_BUFFER) ? 1U : 0;
+	memcpy(sqe->cmd, (const void *)(uintptr_t)message->arguments[2], body_bytes);
+}
+
 /** The ring's operation of a message; -1 for none. */
 int asys_ring_opcode(const struct asys_message *message);
 

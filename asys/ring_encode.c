@@ -15,7 +15,6 @@
 #define FUTEX2_32_BITS        2
 #define FUTEX2_PRIVATELY      128
 #define FUTEX_ANY_BIT         UINT32_MAX
-#define COMMAND_BYTES         16
 #define COMMAND_BYTES_IN_WIDE 80
 
 int asys_ring_opcode(const struct asys_message *message)
@@ -126,15 +125,11 @@ static bool encode_command(const struct asys *asys, const struct asys_message *m
 	const bool wide = (asys->ring_setup & IORING_SETUP_SQE128) != 0;
 	const uint64_t bytes = message->arguments[3];
 
-	if (bytes > (wide ? COMMAND_BYTES_IN_WIDE : COMMAND_BYTES))
+	if (bytes > (wide ? COMMAND_BYTES_IN_WIDE : ASYS_COMMAND_BYTES))
 		return false;
-	sqe->cmd_op = (uint32_t)message->arguments[1];
-	sqe->addr = message->arguments[4];
-	sqe->buf_index = message->buffer_index;
-	sqe->uring_cmd_flags = (message->flags & ASYS_FIXED_BUFFER) ? 1U : 0;
 	if (wide)
 		memset(sqe->cmd, 0, COMMAND_BYTES_IN_WIDE);
-	memcpy(sqe->cmd, (const void *)(uintptr_t)message->arguments[2], bytes);
+	asys_ring_encode_command(message, sqe, bytes);
 	return true;
 }
 

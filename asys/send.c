@@ -299,32 +299,56 @@ static void choose(struct asys *asys, struct asys_message *message)
 	}
 }
 
+/** A short transfer of memory that the ring does better than this thread. */
+static inline bool is_plain_transfer(struct asys *asys, const struct asys_message *message)
+{
+	enum asys_file_kind kind;
+
+	if ((message->flags & ASYS_FIXED_BUFFER) || (int64_t)message->arguments[3] < 0 ||
+	    message->arguments[2] >= LONG_BYTES)
+		return false;
+	kind = asys_kind_of(asys, message);
+	return kind == ASYS_FILE_NO_WAIT || kind == ASYS_FILE_DIRECT;
+}
+
+/** The ring's operation of a message for start_at_once(); -1 for all others. */
+static inline int plain_opcode(struct asys *asys, const struct asys_message *message)
+{
+	switch (message->number) {
+	case ASYS_NOP:
+		return IORING_OP_NOP;
+	case SYS_pread64:
+		return is_plain_transfer(asys, message) ? IORING_OP_READ : -1;
+	case SYS_pwrite64:
+		return is_plain_transfer(asys, message) ? IORING_OP_WRITE : -1;
+	case ASYS_URING_CMD:
+		return asys_ring_takes_command(asys, message) ? IORING_OP_URING_CMD : -1;
+	default:
+		return -1;
+	}
+}
+
 /**
  * What most messages are, straight into the ring: the same as choose() would do, without its
  * tables. False for all others.
  */
 static inline bool start_at_once(struct asys *asys, struct asys_message *message)
 {
+	const int opcode = plain_opcode(asys, message);
 	struct io_uring_sqe *sqe;
-	enum asys_file_kind kind;
-	uint8_t opcode = IORING_OP_NOP;
 
-	if (message->number != ASYS_NOP) {
-		if ((message->number != SYS_pread64 && message->number != SYS_pwrite64) ||
-		    (message->flags & ASYS_FIXED_BUFFER) || (int64_t)message->arguments[3] < 0 ||
-		    message->arguments[2] >= LONG_BYTES)
-			return false;
-		kind = asys_kind_of(asys, message);
-		if (kind != ASYS_FILE_NO_WAIT && kind != ASYS_FILE_DIRECT)
-			return false;
-		opcode = message->number == SYS_pread64 ? IORING_OP_READ : IORING_OP_WRITE;
-	}
+	if (opcode < 0)
+		return false;
 	sqe = io_uring_get_sqe(&asys->ring);
 	if (base_unlikely(sqe == NULL))
 		return false;
-	asys_ring_clear(sqe, message, opcode);
-	if (opcode != IORING_OP_NOP)
+	asys_ring_clear(sqe, message, (uint8_t)opcode);
+	if (opcode == IORING_OP_URING_CMD) {
+		asys_ring_encode_command(message, sqe, ASYS_COMMAND_BYTES);
+		asys->commands++;
+	} else if (opcode != IORING_OP_NOP) {
 		asys_ring_encode_transfer(message, sqe, message->arguments[3]);
+	}
 	message->state = ASYS_STATE_IN_RING;
 	asys->given_ring++;
 	return true;
@@ -548,8 +572,9 @@ int asys_wake(struct asys *asys)
 
 	if (error != 0)
 		return error;
-	atomic_store(&asys->woken, true);
-	asys_wake_owner(asys);
+	/* Who was here before and is not yet heard of has seen to the rest. */
+	if (!atomic_exchange(&asys->woken, true))
+		asys_wake_owner(asys);
 	return 0;
 }
 
