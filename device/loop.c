@@ -2,9 +2,8 @@
 /*
  * The loop: turns that commit, wait, run what came back, and fetch.
  *
- * Other threads push completions onto `remote` and wake the owner only when it sleeps: the owner
- * sets `sleeping` and then looks at `remote` once more, they push and then look at `sleeping`; with
- * both in one total order, one of the two sees the other.
+ * Other threads push completions onto `remote` and then call asys_wake(): the wait that the owner
+ * is in, or its next one, ends, and `remote` is looked at after each.
  */
 #include "loop.h"
 
@@ -87,7 +86,6 @@ int bdus_loop_create(const struct bdus_loop_options *given, struct bdus_loop **r
 		.batch = BDUS_BATCH,
 		.most_awake_ns = (uint64_t)options->busy_poll_us * 1000,
 		.stashed_end = &loop->stashed,
-		.sleeping = true,
 	};
 	base_list_init(&loop->queues);
 	base_list_init(&loop->ready);
@@ -461,9 +459,9 @@ void bdus_loop_push_remote(struct bdus_loop *loop, struct bdus_io *io)
 	atomic_fetch_add_explicit(&loop->pushers, 1, memory_order_relaxed);
 	do
 		io->next = head;
-	while (!atomic_compare_exchange_weak(&loop->remote, &head, io));
-	if (atomic_load(&loop->sleeping) && atomic_exchange(&loop->sleeping, false))
-		asys_wake(loop->asys);
+	while (!atomic_compare_exchange_weak_explicit(&loop->remote, &head, io,
+						      memory_order_release, memory_order_relaxed));
+	asys_wake(loop->asys);
 	atomic_fetch_sub_explicit(&loop->pushers, 1, memory_order_release);
 }
 
@@ -572,23 +570,13 @@ static void run_hooks(struct bdus_loop *loop)
 	}
 }
 
-/** Whether other threads left nothing since the owner last looked; else they will wake it. */
-static bool may_sleep(struct bdus_loop *loop)
-{
-	atomic_store(&loop->sleeping, true);
-	return atomic_load(&loop->remote) == NULL;
-}
-
 static int turn(struct bdus_loop *loop, int timeout_ms)
 {
 	struct asys_message *completed[BDUS_BATCH];
 	int count;
 
 	commit_dirty(loop);
-	if (timeout_ms != 0 && !may_sleep(loop))
-		timeout_ms = 0;
 	count = wait_for_events(loop, completed, timeout_ms);
-	atomic_store_explicit(&loop->sleeping, false, memory_order_relaxed);
 	if (base_unlikely(count < 0))
 		return asys_failed(count, "wait for events");
 	/* After the wait, so that who processes the loop sees what came of it before the next. */
@@ -625,7 +613,7 @@ int bdus_loop_process(struct bdus_loop *loop, int timeout_ms)
 	/* The program may do other things for long; and readiness must show in the descriptor. */
 	take_remote(loop);
 	commit_dirty(loop);
-	if (!may_sleep(loop) || !base_list_is_empty(&loop->ready) || loop->stashed != NULL)
+	if (!base_list_is_empty(&loop->ready) || loop->stashed != NULL)
 		asys_wake(loop->asys);
 	asys_send(loop->asys, NULL, 0);
 	return result;

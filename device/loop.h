@@ -54,9 +54,6 @@ struct bdus_loop {
 
 	/** Completions from other threads, last first. */
 	_Alignas(64) _Atomic(struct bdus_io *) remote;
-	/** Set while the owner waits, is about to, or is outside, and would not look at `remote`.
-	 */
-	atomic_bool sleeping;
 	/** Threads that are handing in a completion; the loop lasts until they are done. */
 	atomic_uint pushers;
 	/** Payload memory came back that a queue of this loop waited for. */
