@@ -35,9 +35,11 @@
 #include "memory.h"
 #include "options.h"
 #include "registry.h"
+#include "stats.h"
 #include "transports.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,6 +66,7 @@ struct bdus_device {
 	uint32_t native_ops;
 	struct bdus_rules rules;
 	struct device_queue *queues;
+	struct bdus_stats_memory stats;
 
 	struct bdus_record *record;
 	struct bdus_device_info info;
@@ -166,6 +169,14 @@ static int join_memory(struct bdus_device *device)
 	return result;
 }
 
+static int make_stats(struct bdus_device *device)
+{
+	if (getenv("BDUS_NO_STATISTICS") != NULL)
+		return 0;
+	return bdus_stats_memory_init(&device->stats, device->attrs.queues,
+				      device->attrs.queue_depth);
+}
+
 static int create_device(struct bdus_device *device)
 {
 	const struct bdus_device_config *const config = &device->config;
@@ -191,6 +202,8 @@ static int create_device(struct bdus_device *device)
 		result = bdus_rules_init(&device->rules, &device->attrs, device->native_ops);
 	if (result == 0)
 		result = make_queues(device);
+	if (result == 0)
+		result = make_stats(device);
 	if (result == 0)
 		result = bdus_control_create(device->info.id, &device->control);
 	if (result == 0 && config->created != NULL)
@@ -227,6 +240,7 @@ int bdus_device_make(const struct bdus_device_config *config, struct bdus_device
 	device->config.free_opaque = NULL;
 	device->attrs = *config->attrs;
 	device->native_ops = config->native_ops;
+	device->stats.fd = -1;
 	device->hook.run = tend;
 	base_list_init(&device->hook.link);
 	bdus_manage_sweep();
@@ -253,6 +267,25 @@ const struct bdus_device_attrs *bdus_device_attrs(const struct bdus_device *devi
 const struct bdus_device_info *bdus_device_info(const struct bdus_device *device)
 {
 	return &device->info;
+}
+
+int bdus_stats_of_device(const struct bdus_device *device, struct bdus_stats **stats)
+{
+	int fd;
+
+	if (device->stats.start == NULL)
+		return base_error(EOPNOTSUPP,
+				  "device %llu has no statistics: BDUS_NO_STATISTICS "
+				  "is in the environment",
+				  (unsigned long long)device->info.id);
+	fd = fcntl(device->stats.fd, F_DUPFD_CLOEXEC, 0);
+	return fd >= 0 ? bdus_stats_open_fd(fd, stats)
+		       : base_error_errno(errno, "cannot read statistics");
+}
+
+_Atomic(uint32_t) *bdus_device_shown_workers(const struct bdus_device *device, uint32_t limit)
+{
+	return bdus_stats_workers(&device->stats, limit);
 }
 
 int bdus_device_wake_fd(const struct bdus_device *device)
@@ -368,6 +401,7 @@ static int open_in_loop(struct device_queue *opened, struct bdus_loop *loop)
 		.top = device->config.top,
 		.rules = &device->rules,
 		.memory = device->config.memory,
+		.stats = bdus_stats_part(&device->stats, index_of(opened)),
 		.ended = queue_ended,
 		.forced = queue_forced,
 	};
@@ -593,6 +627,7 @@ static void unmake(struct bdus_device *device)
 	bdus_control_destroy(device->control);
 	bdus_rules_finish(&device->rules);
 	free(device->queues);
+	bdus_stats_memory_finish(&device->stats);
 	if (device->transport_device != NULL)
 		note_result(device, device->transport->destroy(device->transport_device));
 	if (device->record != NULL)

@@ -49,6 +49,9 @@ void bdus_device_abort(struct bdus_device *device, int error, const char *what);
  */
 int bdus_device_failure(struct bdus_device *device);
 
+/** Where the statistics have the number of workers, of at most @limit; NULL for nowhere. */
+_Atomic(uint32_t) *bdus_device_shown_workers(const struct bdus_device *device, uint32_t limit);
+
 /** An eventfd that wakes the loop of queue 0 when it is written to. Belongs to the device. */
 int bdus_device_wake_fd(const struct bdus_device *device);
 

@@ -6,6 +6,7 @@
 #include "queue.h"
 
 #include "base/bits.h"
+#include "base/clock.h"
 #include "memory.h"
 #include "stack.h"
 
@@ -26,9 +27,11 @@ int bdus_queue_start(struct bdus_queue *queue, struct bdus_loop *loop,
 		.transport = setup->transport,
 		.top = {.layer = setup->top, .rules = *setup->rules},
 		.memory = setup->memory,
+		.stats = setup->stats,
 		.ended = setup->ended,
 		.forced = setup->forced,
 	};
+	bdus_stats_sampler_init(&queue->sampler, (uintptr_t)queue);
 	base_list_init(&queue->ready_link);
 	base_list_init(&queue->dirty_link);
 	base_list_init(&queue->memory_link);
@@ -105,6 +108,25 @@ void bdus_host_make_ready(struct bdus_queue *host)
 
 /* ---- the way up ---------------------------------------------------------------------------- */
 
+/** One look at the clock does for a batch, and is only taken if one of it was timed. */
+static void count_done(const struct bdus_queue *queue, unsigned count)
+{
+	uint64_t now_ns = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct bdus_io *const io = queue->done[i];
+
+		if (base_unlikely(io->request.op >= BDUS_OP_COUNT))
+			continue;
+		bdus_stats_ended(queue->stats, io);
+		if (base_likely(io->fetched_ns == 0))
+			continue;
+		if (now_ns == 0)
+			now_ns = base_now_ns();
+		bdus_stats_end(queue->stats, io, now_ns);
+	}
+}
+
 void bdus_queue_commit(struct bdus_queue *queue)
 {
 	const unsigned count = queue->done_count;
@@ -112,6 +134,8 @@ void bdus_queue_commit(struct bdus_queue *queue)
 	if (count == 0)
 		return;
 	queue->done_count = 0;
+	if (base_likely(queue->stats != NULL))
+		count_done(queue, count);
 	/* A transport that failed has nobody left to tell. */
 	if (base_unlikely(queue->result != 0 && queue->result != -ENODEV))
 		return;
@@ -271,6 +295,8 @@ unsigned bdus_queue_fetch(struct bdus_queue *queue, unsigned capacity)
 		bdus_host_fail(queue, count);
 		return 0;
 	}
+	if (base_likely(queue->stats != NULL && count > 0))
+		bdus_stats_fetched(queue->stats, &queue->sampler, batch, (unsigned)count);
 	for (int i = 0; i < count; i++)
 		bdus_rules_apply(queue, &queue->top, batch[i]);
 	return (unsigned)count;

@@ -10,6 +10,7 @@
 #include "device/transport.h"
 #include "loop.h"
 #include "split.h"
+#include "stats.h"
 
 /** A layer that takes requests: a filter or the driver. */
 struct bdus_layer {
@@ -57,6 +58,9 @@ struct bdus_queue {
 	struct base_list memory_link;
 	/** Any thread: memory has come back since the queue waited for it. */
 	atomic_bool memory_came;
+	/** Where it counts; NULL for nowhere. */
+	struct bdus_stats_part *stats;
+	struct bdus_stats_sampler sampler;
 	/** In the loop's `queues`, `ready` and `dirty`. */
 	struct base_list link;
 	struct base_list ready_link;
@@ -75,6 +79,8 @@ struct bdus_queue_setup {
 	struct bdus_layer top;
 	const struct bdus_rules *rules;
 	struct bdus_memory *memory;
+	/** NULL for none. */
+	struct bdus_stats_part *stats;
 	void (*ended)(struct bdus_queue *queue);
 	void (*forced)(struct bdus_queue *queue);
 };

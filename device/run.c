@@ -106,6 +106,10 @@ static int make_top_layer(struct run *run, struct bdus_layer *top)
 		.maximum = run->attrs.max_concurrency,
 		.idle_ms = WORKER_IDLE_MS,
 		.fixed = getenv("BDUS_FIXED_WORKERS") != NULL,
+		.shown =
+			driver->handle != NULL && run->attrs.max_concurrency > 1
+				? bdus_device_shown_workers(run->device, run->attrs.max_concurrency)
+				: NULL,
 	};
 	int result;
 

@@ -118,6 +118,13 @@ static void worker_join(struct worker *worker)
 	worker_destroy(worker);
 }
 
+/** Lets others see how many there are. The lock is held. */
+static void show_count(const struct bdus_workers *pool)
+{
+	if (pool->policy.shown != NULL)
+		atomic_store_explicit(pool->policy.shown, pool->count, memory_order_relaxed);
+}
+
 /** Starts one thread with every signal blocked. The lock is held. */
 static int start_worker(struct bdus_workers *pool)
 {
@@ -133,6 +140,7 @@ static int start_worker(struct bdus_workers *pool)
 					pool->count);
 	}
 	pool->count++;
+	show_count(pool);
 	pool->starting++;
 	return 0;
 }
@@ -267,6 +275,7 @@ static void *worker_main(void *argument)
 	ended_before = pool->ended;
 	pool->ended = worker;
 	pool->count--;
+	show_count(pool);
 	one_is_left = pool->count == 1 && !pool->ending;
 	pthread_cond_broadcast(&pool->quiet);
 	pthread_mutex_unlock(&pool->lock);

@@ -7,7 +7,9 @@
 
 #include "device/io.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct bdus_workers;
 
@@ -19,6 +21,8 @@ struct bdus_workers_policy {
 	unsigned idle_ms;
 	/** `maximum` threads at all times, for comparison. */
 	bool fixed;
+	/** Where to note how many threads there are; NULL for nowhere. */
+	_Atomic(uint32_t) *shown;
 };
 
 /** How long a queue with a backlog may sleep before it looks at the pool again. */

@@ -220,6 +220,14 @@ page_bdus_loop_send() {
 		fail "/nowhere can be opened"
 }
 
+page_bdus_stats_read() {
+	serve "$dir/bdus_stats_read" "$BDUS_TRANSPORT"
+	expect_data "$dir/zeros"
+	stop
+	grep -Eq '^[1-9][0-9]* reads of 1048576 bytes, half of them within [1-9][0-9]* ns$' \
+		"$dir/stdout" || fail "told $(cat "$dir/stdout")"
+}
+
 page_bdus_queue_open() {
 	serve "$dir/bdus_queue_open" "$BDUS_TRANSPORT"
 	expect_data "$dir/zeros"

@@ -38,6 +38,8 @@ struct bdus_io {
 	const struct bdus_stage *stage;
 	/** Of a request whose children complete it: how many are not back. `result` is theirs so far. */
 	uint32_t children;
+	/** When it was fetched, if it is timed (device/stats.h); else 0. */
+	uint64_t fetched_ns;
 };
 
 /** Prepares a slot's request once, before its first use. */
