@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "base/error.h"
+#include "zones.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -143,5 +144,7 @@ int bdus_attrs_complete(const char *owner, struct bdus_device_attrs *attrs)
 		result = check_ops(owner, attrs);
 	if (result == 0)
 		lower_limits(attrs);
+	if (result == 0)
+		result = bdus_zone_attrs_complete(owner, attrs);
 	return result;
 }

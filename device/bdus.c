@@ -25,9 +25,20 @@ static bool succeeded(int result)
 	return false;
 }
 
-bool bdus_run_0_1_0_(const struct bdus_ops *ops, const struct bdus_attrs *attrs, void *private_data)
+bool bdus_run_0_1_3_(const struct bdus_ops *ops, const struct bdus_attrs *attrs, void *private_data)
 {
 	return succeeded(bdus_blocking_run(ops, attrs, private_data));
+}
+
+/** Programs of before 0.1.3 know less of both structures, which end where zones begin. */
+bool bdus_run_0_1_0_(const struct bdus_ops *ops, const struct bdus_attrs *attrs, void *private_data)
+{
+	struct bdus_ops all_ops = {0};
+	struct bdus_attrs all_attrs = {0};
+
+	memcpy(&all_ops, ops, offsetof(struct bdus_ops, zone_report));
+	memcpy(&all_attrs, attrs, offsetof(struct bdus_attrs, zone_size));
+	return bdus_run_0_1_3_(&all_ops, &all_attrs, private_data);
 }
 
 bool bdus_run_0_1_1_(const struct bdus_ops *ops, const struct bdus_attrs *attrs, void *private_data)
@@ -45,6 +56,12 @@ bool bdus_rerun_0_1_0_(uint64_t dev_id, const struct bdus_ops *ops, const struct
 				    "cannot run a new driver for device %llu: no way in of this "
 				    "version lets a device outlive its driver",
 				    (unsigned long long)dev_id));
+}
+
+bool bdus_rerun_0_1_3_(uint64_t dev_id, const struct bdus_ops *ops, const struct bdus_attrs *attrs,
+		       void *private_data)
+{
+	return bdus_rerun_0_1_0_(dev_id, ops, attrs, private_data);
 }
 
 bool bdus_rerun_0_1_1_(uint64_t dev_id, const struct bdus_ops *ops, const struct bdus_attrs *attrs,

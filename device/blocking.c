@@ -7,6 +7,7 @@
 #include "blocking.h"
 
 #include "attrs.h"
+#include "base/bits.h"
 #include "base/error.h"
 #include "device.h"
 #include "run.h"
@@ -58,6 +59,20 @@ static void log_attr(const struct blocking *blocking, const char *name, uint64_t
 			 original);
 }
 
+static void log_zone_attrs(const struct blocking *blocking)
+{
+	const struct bdus_attrs *const now = &blocking->attrs;
+	const struct bdus_attrs *const was = &blocking->original_attrs;
+
+	log_attr(blocking, "zone_size", now->zone_size, was->zone_size);
+	log_attr(blocking, "zone_capacity", now->zone_capacity, was->zone_capacity);
+	log_attr(blocking, "conventional_zones", now->conventional_zones, was->conventional_zones);
+	log_attr(blocking, "max_open_zones", now->max_open_zones, was->max_open_zones);
+	log_attr(blocking, "max_active_zones", now->max_active_zones, was->max_active_zones);
+	log_attr(blocking, "max_zone_append_size", now->max_zone_append_size,
+		 was->max_zone_append_size);
+}
+
 static void log_attrs(const struct blocking *blocking)
 {
 	const struct bdus_attrs *const now = &blocking->attrs;
@@ -82,6 +97,8 @@ static void log_attrs(const struct blocking *blocking)
 	log_attr(blocking, "recoverable", now->recoverable, was->recoverable);
 	log_attr(blocking, "dont_daemonize", now->dont_daemonize, was->dont_daemonize);
 	log_attr(blocking, "log", now->log, was->log);
+	if (now->zone_size != 0)
+		log_zone_attrs(blocking);
 }
 
 /* ---- requests ------------------------------------------------------------------------------ */
@@ -121,7 +138,71 @@ static int call_write_zeros(struct blocking *blocking, const struct bdus_request
 	return result;
 }
 
-static int call_back(struct blocking *blocking, const struct bdus_request *request)
+static int call_zone_report(struct blocking *blocking, struct bdus_request *request)
+{
+	const uint64_t zones_bytes = blocking->attrs.zone_size;
+	const uint32_t count =
+		(uint32_t)base_min(request->zone_capacity, request->length_bytes / zones_bytes);
+	int result;
+
+	log_call(blocking, "zone_report(offset = %" PRIu64 ", count = %" PRIu32 ")",
+		 request->offset_bytes, count);
+	result = blocking->ops.zone_report(request->zones, request->offset_bytes, count,
+					   blocking->ctx);
+	if (result == 0)
+		request->zone_count = count;
+	return result;
+}
+
+/** There is no append with FUA: a flush follows, which a driver with `fua_write` has. */
+static int call_zone_append(struct blocking *blocking, struct bdus_request *request)
+{
+	const uint32_t size = (uint32_t)request->length_bytes;
+	int result;
+
+	log_call(blocking, "zone_append(offset = %" PRIu64 ", size = %" PRIu32 ")",
+		 request->offset_bytes, size);
+	result = blocking->ops.zone_append(request->data, request->offset_bytes, size,
+					   &request->append_offset_bytes, blocking->ctx);
+	if (result == 0 && (request->flags & BDUS_REQUEST_FUA) && blocking->ops.flush != NULL)
+		result = call_flush(blocking);
+	return result;
+}
+
+static int call_zone_change(struct blocking *blocking, const char *name,
+			    int (*callback)(uint64_t offset, struct bdus_ctx *ctx),
+			    const struct bdus_request *request)
+{
+	log_call(blocking, "%s(offset = %" PRIu64 ")", name, request->offset_bytes);
+	return callback(request->offset_bytes, blocking->ctx);
+}
+
+static int call_back_for_zones(struct blocking *blocking, struct bdus_request *request)
+{
+	const struct bdus_ops *const ops = &blocking->ops;
+
+	switch (request->op) {
+	case BDUS_OP_ZONE_REPORT:
+		return call_zone_report(blocking, request);
+	case BDUS_OP_ZONE_APPEND:
+		return call_zone_append(blocking, request);
+	case BDUS_OP_ZONE_OPEN:
+		return call_zone_change(blocking, "zone_open", ops->zone_open, request);
+	case BDUS_OP_ZONE_CLOSE:
+		return call_zone_change(blocking, "zone_close", ops->zone_close, request);
+	case BDUS_OP_ZONE_FINISH:
+		return call_zone_change(blocking, "zone_finish", ops->zone_finish, request);
+	case BDUS_OP_ZONE_RESET:
+		return call_zone_change(blocking, "zone_reset", ops->zone_reset, request);
+	case BDUS_OP_ZONE_RESET_ALL:
+		log_call(blocking, "zone_reset_all()");
+		return ops->zone_reset_all(blocking->ctx);
+	default:
+		return EOPNOTSUPP;
+	}
+}
+
+static int call_back(struct blocking *blocking, struct bdus_request *request)
 {
 	const uint64_t offset = request->offset_bytes;
 	const uint32_t size = (uint32_t)request->length_bytes;
@@ -145,7 +226,7 @@ static int call_back(struct blocking *blocking, const struct bdus_request *reque
 			 size);
 		return blocking->ops.secure_erase(offset, size, blocking->ctx);
 	default:
-		return EOPNOTSUPP;
+		return call_back_for_zones(blocking, request);
 	}
 }
 
@@ -170,6 +251,9 @@ static int handle(void *instance, struct bdus_request *request)
 	case ENOSPC:
 	case ETIMEDOUT:
 		return -result;
+	case ETOOMANYREFS:
+	case EOVERFLOW:
+		return blocking->attrs.zone_size != 0 ? -result : -EIO;
 	case bdus_abort:
 		abort_device(blocking, request);
 		return -EIO;

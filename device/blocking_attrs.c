@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "base/error.h"
 #include "blocking.h"
+#include "zones.h"
 
 #include <bdus/driver.h>
 #include <errno.h>
@@ -65,6 +66,71 @@ static int check_limit(const char *name, uint32_t value, const char *bound_name,
 	return 0;
 }
 
+static int check_callback(const char *name, bool is_set, bool zoned)
+{
+	if (zoned && !is_set)
+		return base_error(EINVAL, "attribute 'zone_size' is set but callback '%s' is not",
+				  name);
+	if (!zoned && is_set)
+		return base_error(EINVAL, "callback '%s' is set but attribute 'zone_size' is 0",
+				  name);
+	return 0;
+}
+
+static bool has_zone_changes(const struct bdus_ops *ops)
+{
+	return ops->zone_open != NULL || ops->zone_close != NULL || ops->zone_finish != NULL ||
+	       ops->zone_reset != NULL || ops->zone_reset_all != NULL || ops->zone_append != NULL;
+}
+
+/** A device that cannot be written needs to tell of its zones only. */
+static int check_zone_callbacks(const struct bdus_ops *ops, bool zoned)
+{
+	const bool changes = has_zone_changes(ops) || ops->write != NULL;
+	int result = check_callback("zone_report", ops->zone_report != NULL, zoned);
+
+	if (result < 0 || !changes)
+		return result;
+	result = check_callback("zone_open", ops->zone_open != NULL, zoned);
+	if (result == 0)
+		result = check_callback("zone_close", ops->zone_close != NULL, zoned);
+	if (result == 0)
+		result = check_callback("zone_finish", ops->zone_finish != NULL, zoned);
+	if (result == 0)
+		result = check_callback("zone_reset", ops->zone_reset != NULL, zoned);
+	if (result == 0 && !zoned && ops->zone_append != NULL)
+		result = check_callback("zone_append", true, zoned);
+	if (result == 0 && !zoned && ops->zone_reset_all != NULL)
+		result = check_callback("zone_reset_all", true, zoned);
+	return result;
+}
+
+static int check_zones(const struct bdus_ops *ops, const struct bdus_attrs *attrs)
+{
+	const bool zoned = attrs->zone_size != 0;
+	const struct bdus_zone_geometry geometry = {
+		.size_bytes = attrs->size,
+		.zone_size_bytes = attrs->zone_size,
+		.zone_capacity_bytes =
+			attrs->zone_capacity != 0 ? attrs->zone_capacity : attrs->zone_size,
+		.logical_block_size = attrs->logical_block_size,
+		.conventional_zones = attrs->conventional_zones,
+		.max_open_zones = attrs->max_open_zones,
+		.max_active_zones = attrs->max_active_zones,
+		.max_append_bytes = attrs->max_zone_append_size,
+	};
+	const int result = check_zone_callbacks(ops, zoned);
+
+	if (result < 0 || !zoned)
+		return result;
+	if (ops->discard != NULL || ops->secure_erase != NULL)
+		return base_error(EINVAL,
+				  "callback '%s' is set and so is attribute 'zone_size': zones are "
+				  "reset instead",
+				  ops->discard != NULL ? "discard" : "secure_erase");
+	return bdus_zone_geometry_check("attributes", &geometry);
+}
+
 int bdus_blocking_check(const struct bdus_ops *ops, const struct bdus_attrs *attrs)
 {
 	const uint32_t block = attrs->logical_block_size;
@@ -84,7 +150,30 @@ int bdus_blocking_check(const struct bdus_ops *ops, const struct bdus_attrs *att
 	if (result == 0)
 		result = check_limit("max_discard_erase_size", attrs->max_discard_erase_size,
 				     "'logical_block_size'", block);
+	if (result == 0)
+		result = check_zones(ops, attrs);
 	return result;
+}
+
+static uint32_t offered_zone_ops(const struct bdus_ops *ops)
+{
+	uint32_t mask = 0;
+
+	if (ops->zone_report != NULL)
+		mask |= BDUS_OP_BIT(BDUS_OP_ZONE_REPORT);
+	if (ops->zone_open != NULL)
+		mask |= BDUS_OP_BIT(BDUS_OP_ZONE_OPEN);
+	if (ops->zone_close != NULL)
+		mask |= BDUS_OP_BIT(BDUS_OP_ZONE_CLOSE);
+	if (ops->zone_finish != NULL)
+		mask |= BDUS_OP_BIT(BDUS_OP_ZONE_FINISH);
+	if (ops->zone_reset != NULL)
+		mask |= BDUS_OP_BIT(BDUS_OP_ZONE_RESET);
+	if (ops->zone_reset_all != NULL)
+		mask |= BDUS_OP_BIT(BDUS_OP_ZONE_RESET_ALL);
+	if (ops->zone_append != NULL)
+		mask |= BDUS_OP_BIT(BDUS_OP_ZONE_APPEND);
+	return mask;
 }
 
 static uint32_t offered_ops(const struct bdus_ops *ops)
@@ -103,7 +192,7 @@ static uint32_t offered_ops(const struct bdus_ops *ops)
 		mask |= BDUS_OP_BIT(BDUS_OP_DISCARD);
 	if (ops->secure_erase != NULL)
 		mask |= BDUS_OP_BIT(BDUS_OP_SECURE_ERASE);
-	return mask;
+	return mask | offered_zone_ops(ops);
 }
 
 /** The callbacks count sizes in 32 bits. */
@@ -116,7 +205,8 @@ void bdus_blocking_describe(const struct bdus_ops *ops, const struct bdus_attrs 
 			    struct bdus_device_attrs *device_attrs)
 {
 	const bool writable = ops->write != NULL || ops->write_zeros != NULL ||
-			      ops->discard != NULL || ops->secure_erase != NULL;
+			      ops->discard != NULL || ops->secure_erase != NULL ||
+			      has_zone_changes(ops);
 
 	*device_attrs = (struct bdus_device_attrs){
 		.size_bytes = attrs->size,
@@ -129,6 +219,12 @@ void bdus_blocking_describe(const struct bdus_ops *ops, const struct bdus_attrs 
 		.max_write_zeros_bytes = limit_32_bits(attrs->max_write_zeros_size),
 		.max_discard_bytes = limit_32_bits(attrs->max_discard_erase_size),
 		.max_concurrency = attrs->max_concurrent_callbacks,
+		.zone_size_bytes = attrs->zone_size,
+		.zone_capacity_bytes = attrs->zone_capacity,
+		.conventional_zones = attrs->conventional_zones,
+		.max_open_zones = attrs->max_open_zones,
+		.max_active_zones = attrs->max_active_zones,
+		.max_append_bytes = attrs->max_zone_append_size,
 	};
 	if (!writable)
 		device_attrs->flags |= BDUS_DEVICE_READ_ONLY;

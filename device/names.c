@@ -9,10 +9,21 @@
 const char *bdus_op_name(unsigned op)
 {
 	static const char *const names[] = {
-		[BDUS_OP_READ] = "read",       [BDUS_OP_WRITE] = "write",
-		[BDUS_OP_FLUSH] = "flush",     [BDUS_OP_WRITE_ZEROS] = "write zeros",
-		[BDUS_OP_DISCARD] = "discard", [BDUS_OP_SECURE_ERASE] = "secure erase",
-		[BDUS_OP_EXTENTS] = "extents", [BDUS_OP_CACHE] = "cache",
+		[BDUS_OP_READ] = "read",
+		[BDUS_OP_WRITE] = "write",
+		[BDUS_OP_FLUSH] = "flush",
+		[BDUS_OP_WRITE_ZEROS] = "write zeros",
+		[BDUS_OP_DISCARD] = "discard",
+		[BDUS_OP_SECURE_ERASE] = "secure erase",
+		[BDUS_OP_EXTENTS] = "extents",
+		[BDUS_OP_CACHE] = "cache",
+		[BDUS_OP_ZONE_REPORT] = "zone report",
+		[BDUS_OP_ZONE_OPEN] = "zone open",
+		[BDUS_OP_ZONE_CLOSE] = "zone close",
+		[BDUS_OP_ZONE_FINISH] = "zone finish",
+		[BDUS_OP_ZONE_RESET] = "zone reset",
+		[BDUS_OP_ZONE_RESET_ALL] = "zone reset all",
+		[BDUS_OP_ZONE_APPEND] = "zone append",
 	};
 
 	return op < BASE_ARRAY_LENGTH(names) ? names[op] : "unknown";

@@ -175,6 +175,8 @@ static inline int client_result(int result)
 	case -ETIMEDOUT:
 	case -ENOLINK:
 	case -EAGAIN:
+	case -ETOOMANYREFS:
+	case -EOVERFLOW:
 		return result;
 	default:
 		return -EIO;

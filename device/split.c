@@ -13,9 +13,12 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define WRITING_OPS                                                      \
-	(BDUS_OP_BIT(BDUS_OP_WRITE) | BDUS_OP_BIT(BDUS_OP_WRITE_ZEROS) | \
-	 BDUS_OP_BIT(BDUS_OP_DISCARD) | BDUS_OP_BIT(BDUS_OP_SECURE_ERASE))
+#define WRITING_OPS                                                           \
+	(BDUS_OP_BIT(BDUS_OP_WRITE) | BDUS_OP_BIT(BDUS_OP_WRITE_ZEROS) |      \
+	 BDUS_OP_BIT(BDUS_OP_DISCARD) | BDUS_OP_BIT(BDUS_OP_SECURE_ERASE) |   \
+	 BDUS_OP_BIT(BDUS_OP_ZONE_OPEN) | BDUS_OP_BIT(BDUS_OP_ZONE_CLOSE) |   \
+	 BDUS_OP_BIT(BDUS_OP_ZONE_FINISH) | BDUS_OP_BIT(BDUS_OP_ZONE_RESET) | \
+	 BDUS_OP_BIT(BDUS_OP_ZONE_RESET_ALL) | BDUS_OP_BIT(BDUS_OP_ZONE_APPEND))
 
 /** A request on its way in pieces. Belongs to the queue's thread. */
 struct bdus_plan {
@@ -40,6 +43,8 @@ uint32_t bdus_rules_effective_ops(uint32_t native_ops, uint32_t device_flags)
 		ops |= BDUS_OP_BIT(BDUS_OP_WRITE_ZEROS);
 	if (native_ops & BDUS_OP_BIT(BDUS_OP_READ))
 		ops |= BDUS_OP_BIT(BDUS_OP_EXTENTS);
+	if (native_ops & BDUS_OP_BIT(BDUS_OP_ZONE_RESET))
+		ops |= BDUS_OP_BIT(BDUS_OP_ZONE_RESET_ALL);
 	if (device_flags & BDUS_DEVICE_READ_ONLY)
 		ops &= ~WRITING_OPS;
 	return ops;
@@ -57,9 +62,17 @@ static enum bdus_rule_action substitute(unsigned op, uint32_t native_ops)
 	case BDUS_OP_EXTENTS:
 		return native_ops & BDUS_OP_BIT(BDUS_OP_READ) ? BDUS_RULE_ALL_ALLOCATED
 							      : BDUS_RULE_UNSUPPORTED;
+	case BDUS_OP_ZONE_RESET_ALL:
+		return native_ops & BDUS_OP_BIT(BDUS_OP_ZONE_RESET) ? BDUS_RULE_RESET_EACH_ZONE
+								    : BDUS_RULE_UNSUPPORTED;
 	default:
 		return BDUS_RULE_UNSUPPORTED;
 	}
+}
+
+static bool is_zone_op(unsigned op)
+{
+	return op >= BDUS_OP_ZONE_REPORT && op <= BDUS_OP_ZONE_APPEND;
 }
 
 static uint64_t longest_piece(unsigned op, const struct bdus_device_attrs *attrs)
@@ -73,6 +86,10 @@ static uint64_t longest_piece(unsigned op, const struct bdus_device_attrs *attrs
 	case BDUS_OP_DISCARD:
 	case BDUS_OP_SECURE_ERASE:
 		return attrs->max_discard_bytes;
+	case BDUS_OP_ZONE_APPEND:
+		return attrs->max_append_bytes;
+	case BDUS_OP_ZONE_RESET_ALL:
+		return attrs->zone_size_bytes;
 	default:
 		return UINT64_MAX;
 	}
@@ -85,7 +102,7 @@ static struct bdus_rule make_rule(unsigned op, const struct bdus_device_attrs *a
 	const bool flush_for_fua =
 		!(attrs->flags & BDUS_DEVICE_FUA) && (native_ops & BDUS_OP_BIT(BDUS_OP_FLUSH));
 	struct bdus_rule rule = {
-		.action = BDUS_RULE_PASS,
+		.action = is_zone_op(op) ? BDUS_RULE_ZONE : BDUS_RULE_PASS,
 		.max_bytes = longest_piece(op, attrs),
 		.hidden_flags = flush_for_fua ? BDUS_REQUEST_FUA : 0,
 	};
@@ -105,6 +122,8 @@ int bdus_rules_init(struct bdus_rules *rules, const struct bdus_device_attrs *at
 	*rules = (struct bdus_rules){
 		.size_bytes = attrs->size_bytes,
 		.block_mask = attrs->logical_block_size - 1,
+		.zone_mask = attrs->zone_size_bytes - 1,
+		.sequential_start_bytes = attrs->conventional_zones * attrs->zone_size_bytes,
 	};
 	for (unsigned op = 0; op < BDUS_OP_COUNT; op++)
 		rules->rule[op] = make_rule(op, attrs, native_ops);
@@ -191,10 +210,21 @@ static bool plan_next_piece(struct bdus_plan *plan)
 	if (rule->action == BDUS_RULE_ZEROS_BY_WRITING)
 		bdus_io_prepare(&plan->piece, BDUS_OP_WRITE, flags & BDUS_REQUEST_FUA, offset,
 				plan->piece_bytes, rules->zeros);
+	else if (rule->action == BDUS_RULE_RESET_EACH_ZONE)
+		bdus_io_prepare(&plan->piece, BDUS_OP_ZONE_RESET, 0, offset, plan->piece_bytes,
+				NULL);
 	else
 		bdus_io_prepare_part(&plan->piece, whole, flags, plan->done_bytes,
 				     plan->piece_bytes);
 	return true;
+}
+
+/** Notes that the piece that was on its way is done. */
+static void take_piece(struct bdus_plan *plan)
+{
+	if (plan->piece.request.op == BDUS_OP_ZONE_APPEND)
+		plan->whole->request.append_offset_bytes = plan->piece.request.append_offset_bytes;
+	plan->done_bytes += plan->piece_bytes;
 }
 
 /** Sends pieces for as long as they complete at once. */
@@ -211,7 +241,7 @@ static void plan_go_on(struct bdus_queue *queue, struct bdus_plan *plan)
 			plan_end(queue, plan, plan->piece.result);
 			return;
 		}
-		plan->done_bytes += plan->piece_bytes;
+		take_piece(plan);
 	}
 	plan_end(queue, plan, 0);
 }
@@ -228,12 +258,12 @@ static void piece_finished(struct bdus_io *piece)
 		plan_end(queue, plan, piece->result);
 		return;
 	}
-	plan->done_bytes += plan->piece_bytes;
+	take_piece(plan);
 	plan_go_on(queue, plan);
 }
 
 static void follow_plan(struct bdus_queue *queue, const struct bdus_stage *stage,
-			struct bdus_io *io, bool flush_at_end)
+			struct bdus_io *io, uint64_t skip_bytes, bool flush_at_end)
 {
 	struct bdus_plan *const plan = plan_get(queue);
 
@@ -245,7 +275,7 @@ static void follow_plan(struct bdus_queue *queue, const struct bdus_stage *stage
 	plan->piece.finished = piece_finished;
 	plan->whole = io;
 	plan->stage = stage;
-	plan->done_bytes = 0;
+	plan->done_bytes = skip_bytes;
 	plan->flush_at_end = flush_at_end;
 	plan_go_on(queue, plan);
 }
@@ -276,6 +306,40 @@ static int bad_range_result(const struct bdus_rules *rules, const struct bdus_re
 	return writes && past_end ? -ENOSPC : -EINVAL;
 }
 
+/** Whether the operation on zones can have this range, which is one that the device has. */
+static bool zone_range_is_valid(const struct bdus_rules *rules, const struct bdus_request *request)
+{
+	if ((request->offset_bytes & rules->zone_mask) != 0)
+		return false;
+	switch (request->op) {
+	case BDUS_OP_ZONE_APPEND:
+		return request->length_bytes <= rules->rule[BDUS_OP_ZONE_APPEND].max_bytes;
+	case BDUS_OP_ZONE_REPORT:
+		return (request->length_bytes & rules->zone_mask) == 0 &&
+		       request->zone_capacity != 0;
+	case BDUS_OP_ZONE_RESET_ALL:
+		return request->offset_bytes == 0 && request->length_bytes == rules->size_bytes;
+	default:
+		return request->length_bytes == rules->zone_mask + 1;
+	}
+}
+
+static void apply_to_zones(struct bdus_queue *queue, const struct bdus_stage *stage,
+			   struct bdus_io *io)
+{
+	const struct bdus_rules *const rules = &stage->rules;
+	const struct bdus_rule *const rule = &rules->rule[io->request.op];
+
+	if (!zone_range_is_valid(rules, &io->request))
+		bdus_queue_refuse(queue, io, -EINVAL);
+	else if (rule->action == BDUS_RULE_RESET_EACH_ZONE)
+		follow_plan(queue, stage, io, rules->sequential_start_bytes, false);
+	else if (io->request.flags & rule->hidden_flags & BDUS_REQUEST_FUA)
+		follow_plan(queue, stage, io, 0, true);
+	else
+		bdus_queue_pass(queue, stage, io);
+}
+
 static void apply_unusual(struct bdus_queue *queue, const struct bdus_stage *stage,
 			  struct bdus_io *io)
 {
@@ -301,10 +365,14 @@ static void apply_unusual(struct bdus_queue *queue, const struct bdus_stage *sta
 			return;
 		}
 		break;
+	case BDUS_RULE_ZONE:
+	case BDUS_RULE_RESET_EACH_ZONE:
+		apply_to_zones(queue, stage, io);
+		return;
 	case BDUS_RULE_PASS:
 		break;
 	}
-	follow_plan(queue, stage, io, hidden_fua);
+	follow_plan(queue, stage, io, 0, hidden_fua);
 }
 
 void bdus_rules_apply(struct bdus_queue *queue, const struct bdus_stage *stage, struct bdus_io *io)

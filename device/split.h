@@ -22,6 +22,9 @@ enum bdus_rule_action {
 	BDUS_RULE_NOTHING_TO_DO,
 	BDUS_RULE_ZEROS_BY_WRITING,
 	BDUS_RULE_ALL_ALLOCATED,
+	/** Passes when its range is one that the operation on zones can have. */
+	BDUS_RULE_ZONE,
+	BDUS_RULE_RESET_EACH_ZONE,
 };
 
 struct bdus_rule {
@@ -36,6 +39,10 @@ struct bdus_rules {
 	struct bdus_rule rule[BDUS_OP_COUNT];
 	uint64_t size_bytes;
 	uint64_t block_mask;
+	/** Of zoned devices: the size of a zone less 1, and where the first sequential one starts.
+	 */
+	uint64_t zone_mask;
+	uint64_t sequential_start_bytes;
 	/** Zeros to write, of the largest transfer's length; read-only; NULL when not needed. */
 	void *zeros;
 	size_t zeros_bytes;

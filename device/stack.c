@@ -244,6 +244,8 @@ struct bdus_request *bdus_filter_child(struct bdus_request *parent, uint64_t ski
 		request->flags &= (uint16_t)~BDUS_REQUEST_MAY_LEND;
 	request->extents = parent->extents;
 	request->extent_capacity = parent->extent_capacity;
+	request->zones = parent->zones;
+	request->zone_capacity = parent->zone_capacity;
 	if (parent_io->children++ == 0)
 		parent_io->result = 0;
 	return request;
@@ -280,6 +282,10 @@ static void hand_on(const struct bdus_child *child)
 		parent->data = found->data;
 	if (found->op == BDUS_OP_EXTENTS)
 		parent->extent_count = found->extent_count;
+	if (found->op == BDUS_OP_ZONE_REPORT)
+		parent->zone_count = found->zone_count;
+	if (found->op == BDUS_OP_ZONE_APPEND)
+		parent->append_offset_bytes = found->append_offset_bytes;
 }
 
 /** Tells the filter of a child that is back, or completes the parent with the last of them. */

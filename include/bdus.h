@@ -44,6 +44,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#if BDUS_REQUIRE_VERSION_PATCH >= 3
+#include <bdus/zoned.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -200,6 +203,34 @@ struct bdus_ops {
 	 * fails with ENOTSUP where the callback is set.)
 	 */
 	int (*ioctl)(uint32_t command, void *argument, struct bdus_ctx *ctx);
+
+#if BDUS_REQUIRE_VERSION_PATCH >= 3
+	/*
+	 * Of zoned devices (attribute zone_size), which have all of these but the last two. @offset
+	 * is where a zone starts. The functions of bdus/zoned.h keep zones for a driver; their
+	 * errors, made positive, are results for these callbacks and for `write`. Clients also see
+	 * ETOOMANYREFS and EOVERFLOW as they are: too many open and too many active zones.
+	 */
+
+	/** Describes @count zones at @zones, from the one at @offset on; all of them exist. */
+	int (*zone_report)(struct bdus_zone *zones, uint64_t offset, uint32_t count,
+			   struct bdus_ctx *ctx);
+	int (*zone_open)(uint64_t offset, struct bdus_ctx *ctx);
+	int (*zone_close)(uint64_t offset, struct bdus_ctx *ctx);
+	int (*zone_finish)(uint64_t offset, struct bdus_ctx *ctx);
+	int (*zone_reset)(uint64_t offset, struct bdus_ctx *ctx);
+
+	/** Resets every zone that can be. Without it, zone_reset is called for each that is not
+	 * conventional. */
+	int (*zone_reset_all)(struct bdus_ctx *ctx);
+
+	/**
+	 * Stores @buffer at the write pointer of the zone, and at @out_offset where that was. At
+	 * most max_zone_append_size. With force unit access, `flush` follows.
+	 */
+	int (*zone_append)(const char *buffer, uint64_t offset, uint32_t size, uint64_t *out_offset,
+			   struct bdus_ctx *ctx);
+#endif
 };
 
 /**
@@ -269,6 +300,32 @@ struct bdus_attrs {
 	 * called, with its arguments. Nothing is seen of it after daemonization.
 	 */
 	bool log;
+
+#if BDUS_REQUIRE_VERSION_PATCH >= 3
+	/**
+	 * Makes a zoned device: the size of each zone, a power of two from the page size to 1 TiB
+	 * that divides `size`. The rest of the attributes is ignored where it is 0. Such a device
+	 * has no `discard`.
+	 */
+	uint64_t zone_size;
+
+	/**
+	 * How much of a sequential zone can be written: a multiple of logical_block_size, at most
+	 * zone_size. 0 becomes zone_size.
+	 */
+	uint64_t zone_capacity;
+
+	/** How many zones, the first ones, are conventional: fewer than all. */
+	uint32_t conventional_zones;
+
+	/** Most zones open at once, and most open or closed; 0 for no limit. */
+	uint32_t max_open_zones;
+	uint32_t max_active_zones;
+
+	/** Largest `zone_append`; otherwise as max_read_write_size, but for its least value, which
+	 * is logical_block_size. */
+	uint32_t max_zone_append_size;
+#endif
 };
 
 enum {
@@ -279,6 +336,8 @@ enum {
 bool bdus_run_0_1_0_(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 		     void *private_data);
 bool bdus_run_0_1_1_(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
+		     void *private_data);
+bool bdus_run_0_1_3_(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 		     void *private_data);
 
 /**
@@ -299,7 +358,9 @@ bool bdus_run_0_1_1_(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 static inline bool bdus_run(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 			    void *private_data)
 {
-#if BDUS_REQUIRE_VERSION_PATCH >= 1
+#if BDUS_REQUIRE_VERSION_PATCH >= 3
+	return bdus_run_0_1_3_(ops, attrs, private_data);
+#elif BDUS_REQUIRE_VERSION_PATCH >= 1
 	return bdus_run_0_1_1_(ops, attrs, private_data);
 #else
 	return bdus_run_0_1_0_(ops, attrs, private_data);
@@ -309,6 +370,8 @@ static inline bool bdus_run(const struct bdus_ops *ops, const struct bdus_attrs 
 bool bdus_rerun_0_1_0_(uint64_t dev_id, const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 		       void *private_data);
 bool bdus_rerun_0_1_1_(uint64_t dev_id, const struct bdus_ops *ops, const struct bdus_attrs *attrs,
+		       void *private_data);
+bool bdus_rerun_0_1_3_(uint64_t dev_id, const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 		       void *private_data);
 
 /**
@@ -320,7 +383,9 @@ bool bdus_rerun_0_1_1_(uint64_t dev_id, const struct bdus_ops *ops, const struct
 static inline bool bdus_rerun(uint64_t dev_id, const struct bdus_ops *ops,
 			      const struct bdus_attrs *attrs, void *private_data)
 {
-#if BDUS_REQUIRE_VERSION_PATCH >= 1
+#if BDUS_REQUIRE_VERSION_PATCH >= 3
+	return bdus_rerun_0_1_3_(dev_id, ops, attrs, private_data);
+#elif BDUS_REQUIRE_VERSION_PATCH >= 1
 	return bdus_rerun_0_1_1_(dev_id, ops, attrs, private_data);
 #else
 	return bdus_rerun_0_1_0_(dev_id, ops, attrs, private_data);

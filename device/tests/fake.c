@@ -156,11 +156,13 @@ void fake_issue(struct fake *fake, struct bdus_io *io, enum bdus_op op, unsigned
 {
 	struct bdus_extent *const extents = io->request.extents;
 	const uint32_t capacity = io->request.extent_capacity;
+	const uint32_t zone_capacity = io->request.zone_capacity;
 
 	bdus_io_init(io);
 	bdus_io_prepare(io, op, flags, offset, length, data);
 	io->request.extents = extents;
 	io->request.extent_capacity = capacity;
+	io->request.zone_capacity = zone_capacity;
 	io->result = 1;
 	fake->to_fetch[fake->fetch_count++] = io;
 	bdus_host_make_ready(&fake->queue);

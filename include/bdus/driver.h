@@ -138,6 +138,33 @@ struct bdus_device_attrs {
 	uint32_t queues;
 	/** Requests in flight in one queue; 0 means 128. */
 	uint32_t queue_depth;
+
+	/* ---- zoned devices (bdus/zoned.h); the rest is ignored where zone_size_bytes is 0 -------
+	 */
+
+	/**
+	 * Size of each zone: a power of two from the page size to 1 TiB, which divides size_bytes
+	 * into at most 2^31 - 1; 0 for a device without zones. One with zones has the operations
+	 * zone report, open, close, finish and reset, or the report alone where it is read-only,
+	 * and none that discards. BDUS itself resets one zone after the other where reset all is
+	 * missing, and refuses appends where they are.
+	 */
+	uint64_t zone_size_bytes;
+	/**
+	 * How much of a sequential zone can be written, from its start: a multiple of the logical
+	 * block size, at most zone_size_bytes; 0 means all.
+	 */
+	uint64_t zone_capacity_bytes;
+	/** How many zones, the first ones, are conventional: written anywhere. The rest are
+	 * sequential; there is at least one. */
+	uint32_t conventional_zones;
+	/** Most zones open at once, and most open or closed, up to the number of sequential zones;
+	 * the former is not above the latter. 0 means no limit. */
+	uint32_t max_open_zones;
+	uint32_t max_active_zones;
+	/** Largest append: at least the logical block size; 0 means max_transfer_bytes. Lowered to
+	 * that and to the capacity of a zone. */
+	uint32_t max_append_bytes;
 };
 
 /* ---- the driver ---------------------------------------------------------------------------- */

@@ -43,6 +43,30 @@ enum bdus_op {
 	BDUS_OP_EXTENTS = 6,
 	/** Advice: the range will be read soon. */
 	BDUS_OP_CACHE = 7,
+	/*
+	 * Of zoned devices (bdus/zoned.h). But for the append, reset all and the report, the range
+	 * is one whole zone, which need not be one that the operation is for. Errors that clients
+	 * are told of besides those of bdus_complete(): -ETOOMANYREFS, no zone can be opened
+	 * because of max_open_zones; -EOVERFLOW, none can become active because of
+	 * max_active_zones.
+	 */
+	/**
+	 * Tell what zones are like: fill `zones`, from the zone that starts at `offset_bytes` on,
+	 * with at most `zone_capacity` entries, set `zone_count` to their number (at least 1) and
+	 * complete. The range is of whole zones, as many as there is room for.
+	 */
+	BDUS_OP_ZONE_REPORT = 8,
+	BDUS_OP_ZONE_OPEN = 9,
+	BDUS_OP_ZONE_CLOSE = 10,
+	BDUS_OP_ZONE_FINISH = 11,
+	BDUS_OP_ZONE_RESET = 12,
+	/** Reset all zones that can be. The range is the device. */
+	BDUS_OP_ZONE_RESET_ALL = 13,
+	/**
+	 * Write the payload to the write pointer of the zone that starts at `offset_bytes`, all of
+	 * it or nothing, and set `append_offset_bytes` to where that was. Never split.
+	 */
+	BDUS_OP_ZONE_APPEND = 14,
 	BDUS_OP_COUNT
 };
 
@@ -51,7 +75,8 @@ enum bdus_op {
 
 /** Request flags. */
 enum {
-	/** Write, write zeros: the data must be durable before completion (force unit access). */
+	/** Write, append, write zeros: the data must be durable before completion (force unit
+	 * access). */
 	BDUS_REQUEST_FUA = 1 << 0,
 	/** Write zeros: the range may be deallocated, so that a later write may lack space. */
 	BDUS_REQUEST_MAY_UNMAP = 1 << 1,
@@ -83,6 +108,8 @@ struct bdus_extent {
 	uint32_t reserved;
 };
 
+struct bdus_zone;
+
 struct bdus_request {
 	/** enum bdus_op. */
 	uint8_t op;
@@ -100,8 +127,8 @@ struct bdus_request {
 	/** Length of the range, not 0 but for a flush; a multiple of the logical block size. */
 	uint64_t length_bytes;
 	/**
-	 * The payload of a read or write: `length_bytes` bytes, aligned to a page unless the layer
-	 * above split the request. Belongs to BDUS; usable until completion. With
+	 * The payload of a read, write or append: `length_bytes` bytes, aligned to a page unless
+	 * the layer above split the request. Belongs to BDUS; usable until completion. With
 	 * BDUS_REQUEST_MAY_LEND a driver may change it.
 	 */
 	void *data;
@@ -114,6 +141,13 @@ struct bdus_request {
 	void *driver_data;
 	/** Of a payload in a registered buffer: where it starts there, in bytes. */
 	uint64_t payload_offset_bytes;
+	/** For BDUS_OP_ZONE_REPORT: where the answer goes, its room, and how much of it was used.
+	 */
+	struct bdus_zone *zones;
+	uint32_t zone_capacity;
+	uint32_t zone_count;
+	/** For BDUS_OP_ZONE_APPEND: set by the driver, where the payload was written. */
+	uint64_t append_offset_bytes;
 };
 
 /**
@@ -121,9 +155,9 @@ struct bdus_request {
  * whatever the driver runs on that thread.
  *
  * @result is 0 for success or a negative errno. The client of the device sees -ENOSPC, -EOPNOTSUPP,
- * -ETIMEDOUT, -ENOLINK and -EAGAIN as they are where its protocol can say them, and any other
- * failure as EIO. After the call the request and its payload no longer belong to the driver. A
- * second completion of the same request aborts the process in debug builds.
+ * -ETIMEDOUT, -ENOLINK, -EAGAIN, -ETOOMANYREFS and -EOVERFLOW as they are where its protocol can
+ * say them, and any other failure as EIO. After the call the request and its payload no longer
+ * belong to the driver. A second completion of the same request aborts the process in debug builds.
  */
 void bdus_complete(struct bdus_request *request, int result);
 

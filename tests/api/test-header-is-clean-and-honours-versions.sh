@@ -82,7 +82,8 @@ for patch in 0 1 2 3; do
 	symbols=$(nm -u "$dir/out.o" | grep -o 'bdus_[a-z0-9_]*' | tr '\n' ' ')
 	case $patch in
 	0) expected="bdus_rerun_0_1_0_ bdus_run_0_1_0_ " ;;
-	*) expected="bdus_rerun_0_1_1_ bdus_run_0_1_1_ " ;;
+	[12]) expected="bdus_rerun_0_1_1_ bdus_run_0_1_1_ " ;;
+	*) expected="bdus_rerun_0_1_3_ bdus_run_0_1_3_ " ;;
 	esac
 	[ "$symbols" = "$expected" ] || complain "0.1.$patch uses $symbols"
 done
@@ -117,7 +118,7 @@ if has 2 "$uses_restrict"; then complain "0.1.2 has BDUS_RESTRICT"; fi
 # What the library exports: every versioned symbol under the version that brought it, and nothing else.
 nm -D --defined-only "$build/libbdus.so" | grep -v ' A ' | sed 's/.* //' | sort >"$dir/exported"
 for symbol in run_0_1_0_@@BDUS_0.1.0 run_0_1_1_@@BDUS_0.1.1 rerun_0_1_0_@@BDUS_0.1.0 \
-	rerun_0_1_1_@@BDUS_0.1.1 flush_dev_0_1_0_@@BDUS_0.1.0 destroy_dev_0_1_0_@@BDUS_0.1.0 \
+	rerun_0_1_1_@@BDUS_0.1.1 run_0_1_3_@@BDUS_0.1.3 rerun_0_1_3_@@BDUS_0.1.3 flush_dev_0_1_0_@@BDUS_0.1.0 destroy_dev_0_1_0_@@BDUS_0.1.0 \
 	get_dev_id_from_path_0_1_0_@@BDUS_0.1.0 get_error_message_0_1_0_@@BDUS_0.1.0 \
 	get_libbdus_version_0_1_0_@@BDUS_0.1.0 get_kbdus_version_0_1_0_@@BDUS_0.1.0; do
 	grep -qx "bdus_$symbol" "$dir/exported" || complain "bdus_$symbol is not exported"

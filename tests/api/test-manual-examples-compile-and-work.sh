@@ -247,6 +247,17 @@ page_bdus_memory_create() {
 	"$dir/bdus_memory_create" || fail 'a region of two MiB cannot be used'
 }
 
+# What it serves is seen on a real kernel: tests/system/zoned-*.sh.
+page_bdus_zoned() {
+	refuses 'NBD cannot carry the zones' "$dir/bdus-zoned"
+}
+
+page_bdus_zones_create() {
+	"$dir/bdus_zones_create" >"$dir/stdout" || fail "status $?"
+	grep -q '^2 zones are active' "$dir/stdout" || fail "$(cat "$dir/stdout")"
+	grep -qx 'zone 1 is implicitly open at 1056768' "$dir/stdout" || fail "$(cat "$dir/stdout")"
+}
+
 for path in "$root"/docs/man/*.[37]; do
 	page=$(basename "$path")
 	# Only this folder's pages of programming interfaces: others have no programs.

@@ -32,7 +32,15 @@ AT(bdus_ops, flush, 64);
 AT(bdus_ops, discard, 72);
 AT(bdus_ops, secure_erase, 80);
 AT(bdus_ops, ioctl, 88);
-static_assert(sizeof(struct bdus_ops) == 96, "struct bdus_ops");
+/* Here the structures of 0.1.2 end. */
+AT(bdus_ops, zone_report, 96);
+AT(bdus_ops, zone_open, 104);
+AT(bdus_ops, zone_close, 112);
+AT(bdus_ops, zone_finish, 120);
+AT(bdus_ops, zone_reset, 128);
+AT(bdus_ops, zone_reset_all, 136);
+AT(bdus_ops, zone_append, 144);
+static_assert(sizeof(struct bdus_ops) == 152, "struct bdus_ops");
 
 AT(bdus_attrs, logical_block_size, 0);
 AT(bdus_attrs, physical_block_size, 4);
@@ -46,7 +54,21 @@ AT(bdus_attrs, disable_partition_scanning, 36);
 AT(bdus_attrs, recoverable, 37);
 AT(bdus_attrs, dont_daemonize, 38);
 AT(bdus_attrs, log, 39);
-static_assert(sizeof(struct bdus_attrs) == 40, "struct bdus_attrs");
+AT(bdus_attrs, zone_size, 40);
+AT(bdus_attrs, zone_capacity, 48);
+AT(bdus_attrs, conventional_zones, 56);
+AT(bdus_attrs, max_open_zones, 60);
+AT(bdus_attrs, max_active_zones, 64);
+AT(bdus_attrs, max_zone_append_size, 68);
+static_assert(sizeof(struct bdus_attrs) == 72, "struct bdus_attrs");
+
+AT(bdus_zone, start_bytes, 0);
+AT(bdus_zone, length_bytes, 8);
+AT(bdus_zone, capacity_bytes, 16);
+AT(bdus_zone, write_pointer_bytes, 24);
+AT(bdus_zone, type, 32);
+AT(bdus_zone, condition, 33);
+static_assert(sizeof(struct bdus_zone) == 40, "struct bdus_zone");
 
 AT(bdus_version, major, 0);
 AT(bdus_version, minor, 4);

@@ -195,6 +195,11 @@ static int check_carried(const struct bdus_transport_setup *setup)
 		return base_error(EOPNOTSUPP,
 				  "NBD cannot carry secure erase, which driver %s offers",
 				  setup->driver_name);
+	if (setup->attrs->zone_size_bytes != 0)
+		return base_error(EOPNOTSUPP,
+				  "NBD cannot carry the zones of driver %s: the protocol has no "
+				  "operations on them",
+				  setup->driver_name);
 	return 0;
 }
 

@@ -55,6 +55,8 @@ int ublk_fit_attrs(struct bdus_device_attrs *attrs, uint32_t native_ops)
 	if (native_ops & BDUS_OP_BIT(BDUS_OP_SECURE_ERASE))
 		return base_error(EOPNOTSUPP, "ublk cannot carry the operation secure erase, which "
 					      "the driver has");
+	if (attrs->zone_size_bytes != 0)
+		return base_error(EOPNOTSUPP, "ublk cannot carry the driver's zones");
 	if (attrs->discard_granularity_bytes > MOST_RANGE_BYTES)
 		return base_error(EOPNOTSUPP,
 				  "ublk cannot carry a discard granularity of %u bytes; at most "
