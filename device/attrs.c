@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <unistd.h>
+#include <uthread.h>
 
 #define DEFAULT_BLOCK_SIZE     512U
 #define DEFAULT_TRANSFER_BYTES (UINT32_C(1) << 20)
@@ -98,6 +99,11 @@ static int check_limits(const char *owner, const struct bdus_device_attrs *attrs
 				  "%s: discard_granularity_bytes %" PRIu32
 				  ": must be 0 or a power of two",
 				  owner, attrs->discard_granularity_bytes);
+	if (attrs->thread_stack_bytes != 0 && (attrs->thread_stack_bytes < UTHREAD_STACK_MIN ||
+					       attrs->thread_stack_bytes > UTHREAD_STACK_MAX))
+		return base_error(
+			EINVAL, "%s: thread_stack_bytes %" PRIu32 ": must be 0 or from %u to %u",
+			owner, attrs->thread_stack_bytes, UTHREAD_STACK_MIN, UTHREAD_STACK_MAX);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "device/transport.h"
 #include "queue.h"
+#include "thread.h"
 
 #include <errno.h>
 #include <linux/io_uring.h>
@@ -133,12 +134,15 @@ static void end_calls(struct bdus_loop *loop)
 	loop->in_turn = true;
 	loop->ending = true;
 	dispatch_stashed(loop);
+	bdus_threads_cancel(loop->threads);
 	do {
 		asys_close(loop->asys, ASYS_CLOSE_CANCEL);
 		const int count = asys_wait(loop->asys, completed, BDUS_BATCH,
 					    asys_pending(loop->asys) > 0 ? END_PAUSE_MS : 0);
 
 		dispatch(completed, count > 0 ? (unsigned)count : 0);
+		if (loop->threads != NULL)
+			bdus_threads_turn(loop->threads);
 	} while (asys_pending(loop->asys) > 0);
 	loop->in_turn = false;
 }
@@ -150,6 +154,8 @@ void bdus_loop_destroy(struct bdus_loop *loop)
 	end_calls(loop);
 	while (atomic_load_explicit(&loop->pushers, memory_order_acquire) != 0)
 		sched_yield();
+	/* Waits for those who wake one of its threads, and the loop with it. */
+	bdus_threads_destroy(loop->threads);
 	asys_destroy(loop->asys);
 	loop->asys = NULL;
 	while (!base_list_is_empty(&loop->queues))
@@ -586,6 +592,8 @@ static int turn(struct bdus_loop *loop, int timeout_ms)
 		dispatch_stashed(loop);
 	dispatch(completed, (unsigned)count);
 	count = (int)serve_ready(loop);
+	if (loop->threads != NULL)
+		bdus_threads_turn(loop->threads);
 	if (base_unlikely(!base_list_is_empty(&loop->hooks)))
 		run_hooks(loop);
 	loop->turns++;

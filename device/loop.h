@@ -39,6 +39,8 @@ struct bdus_loop {
 	struct base_list ready;
 	struct base_list dirty;
 	struct base_list hooks;
+	/** Userland threads; NULL until a driver wants some. */
+	struct bdus_threads *threads;
 	/** Completed calls that bdus_loop_end_call() came upon. */
 	struct asys_message *stashed;
 	struct asys_message **stashed_end;

@@ -8,7 +8,8 @@
  *
  * The thread that calls bdus_run_driver() is the device's main thread and serves queue 0; queues
  * from 1 on have a thread each. A driver with `handle` gets the elastic pool, or is called on the
- * main thread where only one call may be in progress.
+ * main thread where only one call may be in progress; one with `thread` gets userland threads on
+ *the loops of its queues.
  */
 #include "run.h"
 
@@ -23,6 +24,7 @@
 #include "stack.h"
 #include "workers.h"
 
+#include <bdus/thread.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -62,6 +64,7 @@ struct run {
 	/** NULL without filters. */
 	struct bdus_stack *stack;
 	struct bdus_workers *workers;
+	struct bdus_thread_driver threaded;
 
 	struct bdus_device *device;
 	struct bdus_loop *loop;
@@ -117,6 +120,17 @@ static int make_top_layer(struct run *run, struct bdus_layer *top)
 		*top = (struct bdus_layer){.submit = driver->submit, .instance = run->instance};
 		return 0;
 	}
+	if (driver->thread != NULL) {
+		run->threaded = (struct bdus_thread_driver){
+			.size = sizeof(run->threaded),
+			.handle = driver->thread,
+			.instance = run->instance,
+			.stack_bytes = run->attrs.thread_stack_bytes,
+		};
+		*top = (struct bdus_layer){.submit = bdus_thread_submit,
+					   .instance = &run->threaded};
+		return 0;
+	}
 	if (policy.maximum == 1) {
 		*top = (struct bdus_layer){.submit = handle_in_place, .instance = run};
 		run->loop->serves_in_place = true;
@@ -129,10 +143,13 @@ static int make_top_layer(struct run *run, struct bdus_layer *top)
 
 static int check_driver(const struct bdus_driver *driver)
 {
-	if (driver->open == NULL || (driver->submit != NULL) == (driver->handle != NULL))
+	const int styles =
+		(driver->submit != NULL) + (driver->handle != NULL) + (driver->thread != NULL);
+
+	if (driver->open == NULL || styles != 1)
 		return base_error(EINVAL,
-				  "driver %s: must have `open` and exactly one of `submit` and "
-				  "`handle`",
+				  "driver %s: must have `open` and exactly one of `submit`, "
+				  "`handle` and `thread`",
 				  driver->name);
 	return 0;
 }

@@ -144,14 +144,14 @@ struct uthread_turn {
 	/** Threads that have not ended. */
 	uint32_t threads;
 	uint32_t padding;
-	/** When the next one wants to be woken; UTHREAD_NEVER. */
+	/** When the next one wants to be woken; 0 when one could go on now; UTHREAD_NEVER. */
 	uint64_t deadline_ns;
 };
 
 /**
- * Runs threads until none can go on, without sleeping. @left may be NULL. The hooks are not asked
- * to wait. Returns the number of switches. From one thread of the kernel at a time; -EPERM in a
- * userland thread.
+ * Runs threads until none can go on, or for some thousand switches, without sleeping. @left may be
+ * NULL. The hooks are not asked to wait. Returns the number of switches. From one thread of the
+ * kernel at a time; -EPERM in a userland thread.
  */
 int uthread_turn(struct uthread_scheduler *scheduler, struct uthread_turn *left);
 
@@ -159,6 +159,9 @@ int uthread_turn(struct uthread_scheduler *scheduler, struct uthread_turn *left)
 int uthread_scheduler_spawn(struct uthread_scheduler *scheduler, uthread_t *thread,
 			    const struct uthread_attr *attr, void *(*start)(void *),
 			    void *argument);
+
+/** As uthread_cancel() for each thread that has not ended, from between turns. */
+void uthread_scheduler_cancel(struct uthread_scheduler *scheduler);
 
 /** What a scheduler has and did. */
 struct uthread_info {

@@ -16,6 +16,8 @@
 #define THREADS_MOST (16U << 20)
 #define STACK_BYTES  (64U << 10)
 #define TICK_MS      10
+/** After which uthread_turn() comes back, though threads could go on; each is 64 switches. */
+#define LOOKS_IN_A_TURN 64
 
 pthread_mutex_t uthread_schedulers_lock = PTHREAD_MUTEX_INITIALIZER;
 struct uthread_scheduler *uthread_schedulers;
@@ -373,24 +375,37 @@ int uthread_scheduler_create(const struct uthread_options *given,
 	return error;
 }
 
+/** For each thread of the kernel that takes a turn after another one. */
+static int attach_to_caller(struct uthread_worker *worker)
+{
+	const int error = attach(worker);
+
+	if (error != 0)
+		worker->errno_location = NULL;
+	else
+		uthread_overflow_attach();
+	return error;
+}
+
 int uthread_turn(struct uthread_scheduler *scheduler, struct uthread_turn *left)
 {
 	struct uthread_worker *const worker = &scheduler->workers[0];
 	unsigned long switches;
 	int error = check_caller();
 
-	if (error == 0)
-		error = attach(worker);
+	if (error == 0 && base_unlikely(worker->errno_location != &errno))
+		error = attach_to_caller(worker);
 	if (error != 0)
 		return error;
 	uthread_here = worker;
-	uthread_overflow_attach();
+	worker->looks_left = LOOKS_IN_A_TURN;
+	worker->turn_over = false;
 	switches = uthread_run_ready(worker);
 	uthread_here = NULL;
 	if (left != NULL)
 		*left = (struct uthread_turn){
 			.threads = atomic_load(&scheduler->live),
-			.deadline_ns = uthread_timers_first(scheduler),
+			.deadline_ns = worker->turn_over ? 0 : uthread_timers_first(scheduler),
 		};
 	return (int)base_min(switches, INT_MAX);
 }
@@ -400,6 +415,22 @@ int uthread_scheduler_spawn(struct uthread_scheduler *scheduler, uthread_t *thre
 {
 	return uthread_spawn(&scheduler->workers[0], scheduler, thread, attr, start, argument, NULL,
 			     NULL);
+}
+
+static void cancel_live(struct uthread *thread, void *context)
+{
+	struct uthread_worker *const worker = context;
+	bool parked;
+
+	if (atomic_load_explicit(&thread->life, memory_order_relaxed) != UTHREAD_LIFE_ALIVE)
+		return;
+	parked = uthread_cancel_thread(worker->solo, thread);
+	uthread_wake(worker, thread, parked);
+}
+
+void uthread_scheduler_cancel(struct uthread_scheduler *scheduler)
+{
+	uthread_stacks_visit(scheduler, cancel_live, &scheduler->workers[0]);
 }
 
 int uthread_describe(struct uthread_info *info)

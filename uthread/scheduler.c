@@ -213,12 +213,27 @@ static void look_around(struct uthread_worker *worker)
 	worker->in_hook = false;
 }
 
+/** Whether the program's own loop has to have its turn, for all that could go on. */
+static bool ends_turn(struct uthread_worker *worker)
+{
+	if (base_likely(!worker->scheduler->passive))
+		return false;
+	if (worker->looks_left == 0)
+		worker->turn_over = true;
+	else
+		worker->looks_left--;
+	return worker->turn_over;
+}
+
 struct uthread *uthread_pick(struct uthread_worker *worker)
 {
 	struct uthread *thread;
 
-	if (base_unlikely(++worker->ticks % TICKS_BETWEEN_LOOKS == 0))
+	if (base_unlikely(++worker->ticks % TICKS_BETWEEN_LOOKS == 0)) {
 		look_around(worker);
+		if (ends_turn(worker))
+			return NULL;
+	}
 	thread = take_next(worker);
 	if (thread != NULL) {
 		worker->handed++;
@@ -273,7 +288,7 @@ unsigned long uthread_run_ready(struct uthread_worker *worker)
 	const unsigned long before = atomic_load_explicit(&worker->switches, memory_order_relaxed);
 	struct uthread *thread;
 
-	while ((thread = uthread_pick(worker)) != NULL) {
+	while (!worker->turn_over && (thread = uthread_pick(worker)) != NULL) {
 		atomic_store_explicit(&worker->busy, true, memory_order_relaxed);
 		uthread_go(worker, &worker->base, thread);
 		uthread_arrive(worker);

@@ -117,13 +117,17 @@ int uthread_spawn(struct uthread_worker *worker, struct uthread_scheduler *sched
 {
 	struct uthread *thread;
 	size_t stack_bytes;
-	int error = count_in(scheduler);
+	int error;
 
-	if (error != 0)
-		return error;
 	if (attr == NULL)
 		attr = &default_attr;
 	stack_bytes = attr->stack_bytes != 0 ? attr->stack_bytes : scheduler->stack_bytes;
+	if (base_unlikely(stack_bytes > UTHREAD_STACK_MAX))
+		return base_error(EINVAL, "a stack of %zu bytes: at most %u are possible",
+				  stack_bytes, UTHREAD_STACK_MAX);
+	error = count_in(scheduler);
+	if (error != 0)
+		return error;
 	thread = uthread_stack_take(worker, attr->stack != NULL ? UTHREAD_STACK_MIN : stack_bytes,
 				    &error);
 	if (thread == NULL) {

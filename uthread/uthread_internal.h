@@ -207,6 +207,9 @@ struct uthread_worker {
 	_Atomic(struct uthread *) next;
 	uint32_t handed;
 	uint32_t ticks;
+	/** Of uthread_turn(): when it is over, and whether it is. */
+	uint32_t looks_left;
+	bool turn_over;
 	const struct uthread_policy *policy;
 	void *queue;
 	atomic_ulong switches;

@@ -138,6 +138,8 @@ struct bdus_device_attrs {
 	uint32_t queues;
 	/** Requests in flight in one queue; 0 means 128. */
 	uint32_t queue_depth;
+	/** For a driver with `thread`: bytes of the threads' stacks; 0 means 64 KiB. */
+	uint32_t thread_stack_bytes;
 
 	/* ---- zoned devices (bdus/zoned.h); the rest is ignored where zone_size_bytes is 0 -------
 	 */
@@ -199,7 +201,7 @@ struct bdus_driver {
 	/**
 	 * Takes one request; must not block. The request is completed within the call or later,
 	 * once, by bdus_complete() or bdus_complete_from_any_thread(). Called on the thread of the
-	 * request's queue. Exactly one of `submit` and `handle` is set.
+	 * request's queue. Exactly one of `submit`, `handle` and `thread` is set.
 	 */
 	void (*submit)(void *instance, struct bdus_request *request);
 
@@ -209,6 +211,13 @@ struct bdus_driver {
 	 * that called `open`. The threads come and go with the load.
 	 */
 	int (*handle)(void *instance, struct bdus_request *request);
+
+	/**
+	 * Serves one request and returns its result, 0 or a negative errno; in a userland thread of
+	 * its own, on the loop of the request's queue, where it may wait by the calls of uthread.h
+	 * and uthread/asys.h. See bdus/thread.h.
+	 */
+	int (*thread)(void *instance, struct bdus_request *request);
 };
 
 /** The symbol that a loadable driver exports. */

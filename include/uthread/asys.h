@@ -36,7 +36,8 @@ extern const struct uthread_hooks uthread_asys_hooks;
 /**
  * Sends @message and waits for its result, which is returned and in the message as well. It is
  * filled in by one of the asys_prep_ functions; `user` is overwritten, `deadline_ns` is heeded, and
- * links and registered files and buffers are for programs that use asys themselves: -EINVAL.
+ * links and registered files and buffers are for programs that use asys themselves: -EINVAL. On a
+ * host (see below), registered files and buffers are the host's, and may be used.
  */
 int64_t uthread_asys_call(struct asys_message *message);
 
@@ -61,6 +62,43 @@ int64_t uthread_recvmsg(int socket, struct msghdr *header, int flags);
 
 /** Waits for one of @events (POLLIN …) of @file, and returns those that it has; or -ETIMEDOUT. */
 int64_t uthread_poll(int file, unsigned events, uint64_t deadline_ns);
+
+/* ---- a program that has a handle of asys ----------------------------------------------------- */
+
+/** A message on its way through a host, and room that is the host's. */
+struct uthread_asys_envelope {
+	struct asys_message message;
+	void *host[2];
+};
+
+/**
+ * A loop that has a handle of asys itself, and carries a scheduler by uthread_turn(): the calls
+ * above then go through that handle. All are required.
+ */
+struct uthread_asys_host {
+	/** sizeof(struct uthread_asys_host). */
+	uint32_t size;
+	uint32_t padding;
+	/**
+	 * Sends the envelope's message, and calls uthread_asys_completed() when it has completed.
+	 * 0 or a negative errno value, with which the call then fails. Within uthread_turn().
+	 */
+	int (*send)(void *opaque, struct uthread_asys_envelope *envelope);
+	/** As asys_cancel() of the message, which completes in any case. Within uthread_turn(). */
+	void (*cancel)(void *opaque, struct uthread_asys_envelope *envelope);
+	/** It is time for uthread_turn(). Any thread, any number of times; from a signal handler
+	 * when uthread_unpark() is called in one. */
+	void (*kick)(void *opaque);
+	void *opaque;
+};
+
+/** For `hooks`, with the struct uthread_asys_host as `hooks_context`, which must last as long as
+ * the scheduler. Only for uthread_scheduler_create(). */
+extern const struct uthread_hooks uthread_asys_host_hooks;
+
+/** The envelope's message has completed: its sender goes on in the next uthread_turn(). On the
+ * thread of the host. */
+void uthread_asys_completed(struct uthread_asys_envelope *envelope);
 
 #ifdef __cplusplus
 }

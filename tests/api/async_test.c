@@ -142,6 +142,16 @@ static void hold(struct async_disk *disk, struct bdus_request *request)
 	pthread_mutex_unlock(&disk->lock);
 }
 
+static int serve_in_thread(void *instance, struct bdus_request *request)
+{
+	struct async_disk *const disk = instance;
+	const int result = disk->on_thread != NULL ? disk->on_thread(disk, request) : 0;
+
+	if (result == 0)
+		async_disk_serve(disk, request);
+	return result;
+}
+
 static void submit(void *instance, struct bdus_request *request)
 {
 	struct async_disk *const disk = instance;
@@ -149,6 +159,10 @@ static void submit(void *instance, struct bdus_request *request)
 	atomic_fetch_add(&disk->submitted, 1);
 	if (disk->on_submit != NULL)
 		disk->on_submit(disk, request);
+	if (disk->answer == ASYNC_THREADED) {
+		bdus_thread_submit(&disk->threads, request);
+		return;
+	}
 	if (disk->answer != ASYNC_AT_ONCE) {
 		hold(disk, request);
 		return;
@@ -186,6 +200,9 @@ void async_disk_init(struct async_disk *disk, enum async_answer answer)
 				.stopping = stopping,
 			},
 		.answer = answer,
+		.threads = {.size = sizeof(disk->threads),
+			    .handle = serve_in_thread,
+			    .instance = disk},
 		.memory = calloc(1, ASYNC_DISK_BYTES),
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.changed = PTHREAD_COND_INITIALIZER,

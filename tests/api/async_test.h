@@ -11,6 +11,7 @@
 #define ASYNC_TEST_H
 
 #include <bdus/async.h>
+#include <bdus/thread.h>
 
 #include <libnbd.h>
 #include <limits.h>
@@ -58,6 +59,8 @@ enum async_answer {
 	ASYNC_HELD,
 	/** By the thread of async_disk_helper(). */
 	ASYNC_ELSEWHERE,
+	/** In userland threads on the queue's loop, by `on_thread`. */
+	ASYNC_THREADED,
 };
 
 struct async_disk {
@@ -72,6 +75,10 @@ struct async_disk {
 	enum async_answer answer;
 	/** Called for each request first, if not NULL. */
 	void (*on_submit)(struct async_disk *disk, struct bdus_request *request);
+	/** Called in each request's thread first, if not NULL; a failure is the request's result.
+	 */
+	int (*on_thread)(struct async_disk *disk, struct bdus_request *request);
+	struct bdus_thread_driver threads;
 	char *memory;
 	atomic_uint submitted;
 	unsigned available;

@@ -39,6 +39,11 @@ for library in liburing libuv; do
 done
 compile "$dir/pattern.so" "$root/examples/pattern.c" -std=c99 -pedantic -shared -fPIC
 
+# shellcheck disable=SC2046
+compile "$dir/remote.so" "$root/examples/remote.c" -std=gnu17 -shared -fPIC -Wl,--no-as-needed \
+	$(pkg-config --cflags --libs uthread-asys)
+[ "$(wc -l <"$root/examples/remote.c")" -le 80 ] || fail "remote.c is not a small example any more"
+
 # Those that go to the background leave a pid in no file; `bdus destroy` ends them.
 in_background() {
 	"$@" >"$dir/stdout" 2>"$dir/stderr" || fail "$* ended with status $?"
@@ -115,4 +120,20 @@ stop
 "$bdus" run -f "$dir/pattern.so" size=1000 2>"$dir/stderr" &&
 	fail "pattern took a size that is no multiple of 512"
 grep -q 'size=1000: must be a multiple of 512' "$dir/stderr" || fail "no word about the size"
+truncate -s $((16 * mib)) "$dir/remote.raw"
+python3 "$root/examples/remote-server.py" "$dir/remote.raw" >"$dir/port" &
+remote=$!
+trap 'kill "$remote"; clean_up' EXIT
+tries=0
+until [ -s "$dir/port" ]; do
+	tries=$((tries + 1))
+	[ "$tries" -lt 200 ] || fail "remote-server.py does not listen"
+	sleep 0.05
+done
+serve "$bdus" run -f "$dir/remote.so" port="$(cat "$dir/port")"
+expect_size $((16 * mib))
+nbdcopy "$dir/data" "$uri"
+expect_data "$dir/data"
+stop
+cmp -n $((4 * mib)) "$dir/data" "$dir/remote.raw" || fail "remote stored something else"
 echo "all examples serve"

@@ -33,7 +33,9 @@ program() {
 
 driver() {
 	extract "$1"
-	compile "$dir/${1%.*}.so" "$dir/${1%.*}.c" -std=gnu17 -shared -fPIC
+	# shellcheck disable=SC2046
+	compile "$dir/${1%.*}.so" "$dir/${1%.*}.c" -std=gnu17 -shared -fPIC -Wl,--no-as-needed \
+		$(pkg-config --cflags --libs uthread-asys)
 }
 
 # refuses WORD PROGRAM [ARGUMENT]...: fails with a sentence that has WORD in it.
@@ -247,6 +249,13 @@ page_bdus_memory_create() {
 	"$dir/bdus_memory_create" || fail 'a region of two MiB cannot be used'
 }
 
+page_bdus_thread_submit() {
+	serve "$bdus" run -f "$dir/bdus_thread_submit.so"
+	nbdcopy "$dir/data" "$uri"
+	expect_data "$dir/data"
+	stop
+}
+
 # What it serves is seen on a real kernel: tests/system/zoned-*.sh.
 page_bdus_zoned() {
 	refuses 'NBD cannot carry the zones' "$dir/bdus-zoned"
@@ -263,7 +272,7 @@ for path in "$root"/docs/man/*.[37]; do
 	# Only this folder's pages of programming interfaces: others have no programs.
 	grep -q '^\.In bdus' "$path" || continue
 	case $page in
-	bdus-driver.7 | bdus-filter.7 | bdus_config.3 | bdus_complete.3) driver "$page" ;;
+	bdus-driver.7 | bdus-filter.7 | bdus_config.3 | bdus_complete.3 | bdus_thread_submit.3) driver "$page" ;;
 	*) program "$page" ;;
 	esac
 	"page_$(echo "${page%.*}" | tr - _)"

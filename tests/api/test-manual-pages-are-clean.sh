@@ -17,7 +17,7 @@ for page in "$root"/docs/man/*.[37]; do
 done
 functions=$(sed -n 's/^.*[ *]\(bdus_[a-z_]*\)(.*/\1/p' "$root"/include/bdus.h \
 	"$root"/include/bdus/request.h "$root"/include/bdus/driver.h "$root"/include/bdus/manage.h \
-	"$root"/include/bdus/async.h "$root"/include/bdus/stats.h "$root"/include/bdus/zoned.h |
+	"$root"/include/bdus/async.h "$root"/include/bdus/stats.h "$root"/include/bdus/thread.h "$root"/include/bdus/zoned.h |
 	grep -v '_$\|bdus_driver_entry\|bdus_progress_fn' | sort -u)
 for function in $functions; do
 	grep -qx "\.Nm $function\( ,\)*" "$root"/docs/man/*.3 || {

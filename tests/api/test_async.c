@@ -99,6 +99,13 @@ static void many_devices_share_a_loop_without_io_uring(void **state)
 	serve_many(ASYNC_AT_ONCE, BDUS_LOOP_NO_RING);
 }
 
+static void many_devices_of_threads_share_one_loop(void **state)
+{
+	(void)state;
+	serve_many(ASYNC_THREADED, 0);
+	serve_many(ASYNC_THREADED, BDUS_LOOP_NO_RING);
+}
+
 /** Which queue's loop each request came through, by the thread that it was submitted on. */
 static atomic_uint seen_by_queue[QUEUES];
 static struct bdus_loop *loops[QUEUES];
@@ -372,6 +379,7 @@ int main(void)
 		async_unit_test(without_io_uring_nbd_is_served_without_a_thread_too),
 		async_unit_test(many_devices_share_one_loop_and_end_one_by_one),
 		async_unit_test(many_devices_share_a_loop_without_io_uring),
+		async_unit_test(many_devices_of_threads_share_one_loop),
 		async_unit_test(many_queues_share_one_thread),
 		async_unit_test(each_queue_has_a_thread_of_its_own),
 		async_unit_test(results_given_between_two_calls_make_the_descriptor_readable),

@@ -101,7 +101,8 @@ static void draw_misbehaviour(struct scenario *scenario)
 
 static void draw_style(struct scenario *scenario)
 {
-	static const enum wrap_style styles[] = {WRAP_AS_IS, WRAP_AT_ONCE, WRAP_SCRAMBLED};
+	static const enum wrap_style styles[] = {WRAP_AS_IS, WRAP_AT_ONCE, WRAP_SCRAMBLED,
+						 WRAP_THREADED};
 
 	scenario->wrap.style = ONE_OF(scenario, styles);
 }

@@ -8,6 +8,7 @@
 #include "base/bits.h"
 #include "scramble.h"
 
+#include <bdus/thread.h>
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -271,9 +272,48 @@ static int wrap_handle(void *instance, struct bdus_request *request)
 	return result;
 }
 
+/** Gives way to other requests in several ways, of which each may put this one behind them. */
+static void wait_somehow(const struct bdus_request *request)
+{
+	const uint64_t dice = sim_mix(request->offset_bytes ^ wrap.setup.seed) % 64;
+	static __thread uthread_mutex_t mutex = UTHREAD_MUTEX_INITIALIZER;
+	struct asys_message message;
+
+	if (dice < 16)
+		uthread_yield();
+	else if (dice == 16)
+		uthread_sleep_ms(1);
+	else if (dice < 24) {
+		asys_prep_nop(&message);
+		uthread_asys_call(&message);
+	} else if (dice < 32) {
+		uthread_mutex_lock(&mutex);
+		uthread_yield();
+		uthread_mutex_unlock(&mutex);
+	}
+}
+
+/** Owner: a userland thread on the loop of the request's queue. */
+static int wrap_thread(void *instance, struct bdus_request *request)
+{
+	int result;
+
+	(void)instance;
+	watch(request);
+	expect(sim_owned_queue() >= 0, request, "a thread outside the thread of a queue");
+	expect(uthread_self() != 0, request, "a thread that is none");
+	atomic_fetch_add(&wrap.in_handle, 1);
+	wait_somehow(request);
+	result = serve(NULL, request);
+	atomic_fetch_sub(&wrap.in_handle, 1);
+	return result;
+}
+
 const struct bdus_driver *wrap_driver(const struct wrap_setup *setup)
 {
 	const bool blocking = setup->style == WRAP_AS_IS && setup->inner->handle != NULL;
+
+	const bool threaded = setup->style == WRAP_THREADED;
 
 	memset(&wrap, 0, sizeof(wrap));
 	wrap.setup = *setup;
@@ -285,8 +325,9 @@ const struct bdus_driver *wrap_driver(const struct wrap_setup *setup)
 		.options = setup->inner->options,
 		.open = wrap_open,
 		.close = wrap_close,
-		.submit = blocking ? NULL : wrap_submit,
+		.submit = blocking || threaded ? NULL : wrap_submit,
 		.handle = blocking ? wrap_handle : NULL,
+		.thread = threaded ? wrap_thread : NULL,
 	};
 	return &wrap.made;
 }

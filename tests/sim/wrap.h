@@ -18,6 +18,9 @@ enum wrap_style {
 	WRAP_AT_ONCE,
 	/** Late, in random order, from several threads; the inner one must have `handle`. */
 	WRAP_SCRAMBLED,
+	/** In userland threads, which wait for one another and for time; the inner one must have
+	 * `handle`. */
+	WRAP_THREADED,
 };
 
 struct wrap_setup {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where uthread and asys meet: the hooks that give each worker a handle, and the calls that wait
- * for a message. This room includes the two public headers and nothing else of ours.
+ * Where uthread and asys meet: the hooks that give each worker a handle, or have a host's used, and
+ * the calls that wait for a message. This room includes the two public headers and nothing else of
+ * ours.
  *
  * Threads: a handle is its worker's. A call queues its message on the handle of the worker that it
  * is on, and parks; the worker hands the queue over in its next `poll` or `wait`, with one system
@@ -22,10 +23,11 @@
  * large. */
 #define POLLS_PER_CALL 8
 
-/** Of a worker. */
+/** Of a worker: the handle that is its own, or the host that has one. */
 struct state {
 	struct asys *asys;
-	/** Messages that are queued or posted, and not yet reaped. */
+	const struct uthread_asys_host *host;
+	/** Messages that are queued or posted on the handle, and not yet reaped. */
 	atomic_uint in_flight;
 	unsigned polls;
 };
@@ -122,59 +124,142 @@ const struct uthread_hooks uthread_asys_hooks = {
 	.forked = detach,
 };
 
+/* ---- a host ---------------------------------------------------------------------------------- */
+
+static int attach_host(void *context, void **result)
+{
+	const struct uthread_asys_host *const host = context;
+	struct state *state;
+
+	if (host == NULL || host->size != sizeof(*host) || host->send == NULL ||
+	    host->cancel == NULL || host->kick == NULL)
+		return -EINVAL;
+	state = calloc(1, sizeof(*state));
+	if (state == NULL)
+		return -ENOMEM;
+	state->host = host;
+	*result = state;
+	return 0;
+}
+
+/** Never called: uthread_turn() does not wait. */
+static void wait_for_host(void *memory, uint64_t deadline_ns)
+{
+	(void)memory;
+	(void)deadline_ns;
+}
+
+static void kick_host(void *memory)
+{
+	const struct uthread_asys_host *const host = ((struct state *)memory)->host;
+
+	host->kick(host->opaque);
+}
+
+const struct uthread_hooks uthread_asys_host_hooks = {
+	.size = sizeof(struct uthread_hooks),
+	.attach = attach_host,
+	.detach = free,
+	.wait = wait_for_host,
+	.kick = kick_host,
+	.forked = free,
+};
+
+void uthread_asys_completed(struct uthread_asys_envelope *envelope)
+{
+	uthread_unpark(envelope->message.user);
+}
+
 /* ---- calls --------------------------------------------------------------------------------- */
 
-/** Stops @message, and waits until it and the wish to stop it have both come back. */
-static void stop(struct state *state, struct asys_message *message, struct uthread_parker *parker)
+/** Asks for the end of @message by another one, and waits for that. */
+static void post_cancel(struct state *state, struct asys_message *message)
 {
 	struct asys_message cancel, *batch = &cancel;
 	struct uthread_parker cancel_parker;
-	int cancel_state;
 
-	uthread_setcancelstate(UTHREAD_CANCEL_DISABLE, &cancel_state);
 	uthread_parker_init(&cancel_parker);
 	asys_prep_cancel(&cancel, message);
 	cancel.user = &cancel_parker;
 	atomic_fetch_add_explicit(&state->in_flight, 1, memory_order_relaxed);
 	if (asys_post(state->asys, &batch, 1) == 1)
 		uthread_park(&cancel_parker, UTHREAD_NEVER);
+}
+
+/** Stops the message, and waits until it has come back. */
+static void stop(struct state *state, struct uthread_asys_envelope *envelope,
+		 struct asys_message *message, struct uthread_parker *parker)
+{
+	int cancel_state;
+
+	uthread_setcancelstate(UTHREAD_CANCEL_DISABLE, &cancel_state);
+	if (state->host != NULL)
+		state->host->cancel(state->host->opaque, envelope);
+	else
+		post_cancel(state, message);
 	uthread_park(parker, UTHREAD_NEVER);
 	uthread_setcancelstate(cancel_state, NULL);
 }
 
-/** Waits for the end of @message, cancelling it when the caller is: whether that was so. */
-static bool await(struct state *state, struct asys_message *message, struct uthread_parker *parker)
+/** A host's handle gets the envelope, the worker's own the message itself. */
+static int send_message(struct state *state, struct uthread_asys_envelope *envelope,
+			struct asys_message *message)
+{
+	int result;
+
+	if (state->host != NULL) {
+		envelope->message = *message;
+		return state->host->send(state->host->opaque, envelope);
+	}
+	result = asys_queue(state->asys, &message, 1);
+	if (result >= 0)
+		atomic_fetch_add_explicit(&state->in_flight, 1, memory_order_relaxed);
+	return result < 0 ? result : 0;
+}
+
+/** Waits for the end of what was sent, cancelling it when the caller is: whether that was so. */
+static bool await(struct state *state, struct uthread_asys_envelope *envelope,
+		  struct asys_message *message, struct uthread_parker *parker)
 {
 	const bool cancelled = uthread_park(parker, UTHREAD_NEVER) == -ECANCELED;
 
 	if (cancelled)
-		stop(state, message, parker);
+		stop(state, envelope, message, parker);
+	if (state->host != NULL)
+		message->result = envelope->message.result;
 	return cancelled;
+}
+
+static int check_flags(const struct state *state, const struct asys_message *message)
+{
+	const unsigned allowed = state->host != NULL ? ASYS_FIXED_FILE | ASYS_FIXED_BUFFER : 0;
+
+	return (message->flags & ~allowed) != 0 ? -EINVAL : 0;
 }
 
 int64_t uthread_asys_call(struct asys_message *message)
 {
 	struct state *const state = uthread_hooks_state();
+	struct uthread_asys_envelope envelope;
 	struct uthread_parker parker;
 	bool cancelled;
 	int error, type;
 
 	if (state == NULL || uthread_parker_init(&parker) != 0)
 		return -EPERM;
-	if (message->flags != 0)
-		return -EINVAL;
-	error = uthread_testcancel();
+	error = check_flags(state, message);
+	if (error == 0)
+		error = uthread_testcancel();
 	if (error != 0)
 		return error;
 	/* The message is back before this returns: */
 	/* cppcheck-suppress autoVariables */
 	message->user = &parker;
-	error = asys_queue(state->asys, &message, 1);
+	error = send_message(state, &envelope, message);
 	if (error < 0)
 		return error;
-	atomic_fetch_add_explicit(&state->in_flight, 1, memory_order_relaxed);
 	uthread_setcanceltype(UTHREAD_CANCEL_RETURNS, &type);
-	cancelled = await(state, message, &parker);
+	cancelled = await(state, &envelope, message, &parker);
 	uthread_setcanceltype(type, NULL);
 	if (cancelled && type == UTHREAD_CANCEL_DEFERRED) {
 		uthread_cancel(uthread_self());

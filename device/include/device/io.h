@@ -32,8 +32,12 @@ struct bdus_io {
 	/** For requests that the engine itself made: called instead of commit(), on the queue's
 	 * thread. */
 	void (*finished)(struct bdus_io *io);
-	/** When it began to wait for a worker, in ns of CLOCK_MONOTONIC. */
-	uint64_t queued_ns;
+	union {
+		/** When it began to wait for a worker, in ns of CLOCK_MONOTONIC. */
+		uint64_t queued_ns;
+		/** Whose threads serve it. */
+		const struct bdus_thread_driver *threaded;
+	};
 	/** The filter that holds it; not set while the driver does. */
 	const struct bdus_stage *stage;
 	/** Of a request whose children complete it: how many are not back. `result` is theirs so far. */
