@@ -234,7 +234,8 @@ static int disk_open(const struct bdus_config *config, struct bdus_device_attrs 
 	attrs->size_bytes = disk->setup.size_bytes;
 	attrs->logical_block_size = disk->setup.logical_block_size;
 	attrs->physical_block_size = disk->setup.physical_block_size;
-	attrs->ops = BDUS_OP_BIT(BDUS_OP_COUNT) - 1;
+	/* All that a device without zones can have. */
+	attrs->ops = BDUS_OP_BIT(BDUS_OP_ZONE_REPORT) - 1;
 	attrs->flags = BDUS_DEVICE_FUA;
 	attrs->max_concurrency = 8;
 	attrs->queues = 16;
