@@ -17,9 +17,11 @@ const struct bdus_driver *const cli_driver_table[] = {
 
 extern const struct bdus_filter bdus_filter_delay;
 extern const struct bdus_filter bdus_filter_error;
+extern const struct bdus_filter bdus_filter_opvm;
 
 const struct bdus_filter *const cli_filter_table[] = {
 	&bdus_filter_delay,
 	&bdus_filter_error,
+	&bdus_filter_opvm,
 	NULL,
 };

@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MOST_FILTERS 16
 
@@ -42,6 +43,8 @@ struct bdus_child {
 	struct bdus_child *next_free;
 	/** Its range is the parent's. */
 	bool is_whole;
+	/** It begins where its parent does. */
+	bool is_start;
 	/** Where its payload was when it was sent. */
 	const void *sent_data;
 };
@@ -176,6 +179,32 @@ struct bdus_layer bdus_stack_over(struct bdus_stack *stack, struct bdus_layer dr
 	return stack->stages[0].layer;
 }
 
+static struct bdus_stage *find_filter(struct bdus_stack *stack, const char *name)
+{
+	char index[16];
+
+	for (unsigned i = 0; i < stack->count; i++) {
+		snprintf(index, sizeof(index), "%u", i);
+		if (strcmp(stack->stages[i].filter->name, name) == 0 || strcmp(index, name) == 0)
+			return &stack->stages[i];
+	}
+	return NULL;
+}
+
+int bdus_stack_command(struct bdus_stack *stack, const char *name, const char *const *words,
+		       unsigned count, char *answer, size_t answer_bytes)
+{
+	struct bdus_stage *const stage = find_filter(stack, name);
+
+	if (stage == NULL)
+		return base_error(ENODEV, "the device has no filter '%s'; it has %u filters", name,
+				  stack->count);
+	if (stage->filter->command == NULL)
+		return base_error(ENOTTY, "filter %s takes no commands", stage->filter->name);
+	answer[0] = '\0';
+	return stage->filter->command(stage->instance, words, count, answer, answer_bytes);
+}
+
 /* ---- the way down --------------------------------------------------------------------------- */
 
 static struct bdus_io *io_of(struct bdus_request *request)
@@ -233,6 +262,7 @@ struct bdus_request *bdus_filter_child(struct bdus_request *parent, uint64_t ski
 	*child = (struct bdus_child){
 		.parent = parent_io,
 		.done = done,
+		.is_start = skip_bytes == 0,
 		.is_whole = skip_bytes == 0 && length_bytes == parent->length_bytes,
 	};
 	bdus_io_init(&child->io);
@@ -270,22 +300,23 @@ void bdus_filter_drop(struct bdus_request *request)
 
 /* ---- the way up ----------------------------------------------------------------------------- */
 
-/** What a child of the whole range found, or was lent, belongs to its parent as well. */
+/** What a child found, or what it was lent for the whole range, belongs to its parent as well. */
 static void hand_on(const struct bdus_child *child)
 {
 	const struct bdus_request *const found = &child->io.request;
 	struct bdus_request *const parent = &child->parent->request;
 
-	if (found->op != parent->op || found->length_bytes != parent->length_bytes)
+	if (found->op != parent->op)
 		return;
-	if (found->data != child->sent_data)
-		parent->data = found->data;
 	if (found->op == BDUS_OP_EXTENTS)
 		parent->extent_count = found->extent_count;
 	if (found->op == BDUS_OP_ZONE_REPORT)
 		parent->zone_count = found->zone_count;
 	if (found->op == BDUS_OP_ZONE_APPEND)
 		parent->append_offset_bytes = found->append_offset_bytes;
+	if (child->is_whole && found->data != child->sent_data &&
+	    found->length_bytes == parent->length_bytes)
+		parent->data = found->data;
 }
 
 /** Tells the filter of a child that is back, or completes the parent with the last of them. */
@@ -294,7 +325,7 @@ static void deliver(struct bdus_queue *queue, struct bdus_child *child)
 	struct bdus_io *const parent = child->parent;
 	const int result = child->io.result;
 
-	if (child->is_whole && result == 0)
+	if (child->is_start && result == 0)
 		hand_on(child);
 	parent->children--;
 	if (child->done != NULL) {

@@ -30,6 +30,14 @@ struct bdus_layer bdus_stack_over(struct bdus_stack *stack, struct bdus_layer dr
 /** Closes the filters that are open, the first one first, and returns the first error. */
 int bdus_stack_close(struct bdus_stack *stack);
 
+/**
+ * Has the filter called @name, or the one with that index from 0 on, carry out a command. On the
+ * thread of queue 0. -ENODEV when there is none, -ENOTTY when it takes no commands; else as the
+ * filter's.
+ */
+int bdus_stack_command(struct bdus_stack *stack, const char *name, const char *const *words,
+		       unsigned count, char *answer, size_t answer_bytes);
+
 /** Takes NULL. No filter may be open. */
 void bdus_stack_destroy(struct bdus_stack *stack);
 

@@ -27,7 +27,7 @@ static char payload[4096] __attribute__((aligned(4096)));
 static void start(const char *words)
 {
 	memset(ios, 0, sizeof(ios));
-	fake_init_filtered(&fake, plain, BDUS_OP_BIT(BDUS_OP_COUNT) - 1, filters, &words, 1);
+	fake_init_filtered(&fake, plain, BDUS_OP_BIT(BDUS_OP_CACHE + 1) - 1, filters, &words, 1);
 	fake.at_once = true;
 }
 

@@ -75,6 +75,17 @@ struct bdus_filter {
 
 	/** Takes one request; must not block. Required. */
 	void (*submit)(void *instance, struct bdus_request *request);
+
+	/**
+	 * Carries out a command for the filter that came from outside, while the device runs: on
+	 * the thread that called `open`, between requests of queue 0, while those of other queues
+	 * go on.
+	 * @words has @count words. The answer is text of less than @answer_bytes, which starts
+	 * empty. Returns 0, or a negative errno after bdus_config_error(). NULL when there are
+	 * none.
+	 */
+	int (*command)(void *instance, const char *const *words, unsigned count, char *answer,
+		       size_t answer_bytes);
 };
 
 /**
@@ -102,7 +113,8 @@ typedef void bdus_filter_done(void *instance, struct bdus_request *parent,
  * With @done NULL, the parent completes when all children that were made of it are back, with the
  * first error there was, or 0; so they are all made before the first one is sent, and the filter
  * must not complete the parent itself. A child of the whole range of its parent also hands on what
- * a driver lent (BDUS_REQUEST_MAY_LEND) and the extents that it found.
+ * a driver lent (BDUS_REQUEST_MAY_LEND), and one that begins with it the extents that it
+ * found.
  *
  * A child that was made has to be sent, or given up with bdus_filter_drop(). NULL when memory is
  * out.
