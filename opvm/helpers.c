@@ -94,7 +94,7 @@ static uint64_t call_histogram_add(uint64_t map, uint64_t value, uint64_t c, uin
 #define KEY        OPVM_ARGUMENT_KEY
 #define VALUE      OPVM_ARGUMENT_VALUE
 #define INTEGER    OPVM_ARGUMENT_INTEGER
-#define READ       OPVM_ARGUMENT_READ
+#define BYTES      OPVM_ARGUMENT_READ
 #define SIZE       OPVM_ARGUMENT_SIZE
 
 /* Ends with one without a function. */
@@ -127,7 +127,7 @@ const struct opvm_helper opvm_builtins[] = {
 	 call_ring_output,
 	 OPVM_CALL_RING_OUTPUT,
 	 0,
-	 {MAP, READ, SIZE, INTEGER},
+	 {MAP, BYTES, SIZE, INTEGER},
 	 OPVM_RESULT_INTEGER,
 	 1 << OPVM_MAP_RING},
 	{"histogram_add",

@@ -248,8 +248,9 @@ trap:
 	return -EFAULT;
 }
 
-static __attribute__((noinline)) int interpret_deep(const struct opvm_program *program,
-						    void *context, uint64_t fuel, uint64_t *result)
+static __attribute__((__noinline__)) int interpret_deep(const struct opvm_program *program,
+							void *context, uint64_t fuel,
+							uint64_t *result)
 {
 	uint64_t stack[OPVM_STACK_BYTES * OPVM_MAX_FRAMES / 8];
 

@@ -294,7 +294,7 @@ static struct opvm_range shift_left(const struct opvm_range *a, const struct opv
 	return result;
 }
 
-static struct opvm_range shift_right(const struct opvm_range *a, const struct opvm_range *by)
+static struct opvm_range shift_ranges_right(const struct opvm_range *a, const struct opvm_range *by)
 {
 	struct opvm_range result = opvm_range_any();
 
@@ -351,7 +351,7 @@ static struct opvm_range extend_signed(unsigned bits, const struct opvm_range *b
 	return b->smin >= -high - 1 && b->smax <= high ? *b : between_signed(-high - 1, high);
 }
 
-static struct opvm_range swap(enum opvm_do operation, const struct opvm_range *a)
+static struct opvm_range exchange(enum opvm_do operation, const struct opvm_range *a)
 {
 	switch (operation) {
 	case OPVM_DO_LE16:
@@ -393,7 +393,7 @@ static struct opvm_range compute_wide(enum opvm_do operation, const struct opvm_
 	case OPVM_DO_LSH:
 		return shift_left(a, b);
 	case OPVM_DO_RSH:
-		return shift_right(a, b);
+		return shift_ranges_right(a, b);
 	case OPVM_DO_ARSH:
 		return shift_right_signed(a, b);
 	case OPVM_DO_NEG:
@@ -407,7 +407,7 @@ static struct opvm_range compute_wide(enum opvm_do operation, const struct opvm_
 	case OPVM_DO_MOVSX32:
 		return between_signed(b->smin32, b->smax32);
 	default:
-		return swap(operation, a);
+		return exchange(operation, a);
 	}
 }
 

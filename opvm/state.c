@@ -5,7 +5,6 @@
 #include "verify.h"
 
 #define MAX_KEPT_BYTES (16U << 20)
-#define MAX_PAIRS      512
 
 /* ---- values -------------------------------------------------------------------------------- */
 
@@ -139,19 +138,6 @@ bool opvm_state_same_calls(const struct opvm_state *a, const struct opvm_state *
 
 /* ---- comparing ----------------------------------------------------------------------------- */
 
-/* Which id of one state stands for which of another, or of a join. */
-struct pair {
-	uint32_t a;
-	uint32_t b;
-	int64_t difference;
-	uint32_t joined;
-};
-
-struct pairs {
-	struct pair pairs[MAX_PAIRS];
-	uint32_t count;
-};
-
 /* What stands for the id of constants, which have none. */
 #define CONSTANT UINT32_MAX
 
@@ -174,7 +160,7 @@ static uint32_t id_of(const struct opvm_value *value, int32_t delta, int64_t *ba
 }
 
 /** Whether relations that @outer has with other values hold for @inner as well. */
-static bool relation_holds(struct pairs *pairs, const struct opvm_value *outer,
+static bool relation_holds(struct opvm_pairs *pairs, const struct opvm_value *outer,
 			   const struct opvm_value *inner)
 {
 	int64_t base;
@@ -187,9 +173,9 @@ static bool relation_holds(struct pairs *pairs, const struct opvm_value *outer,
 		if (pairs->pairs[index].a == outer->id)
 			return id != 0 && pairs->pairs[index].b == id &&
 			       pairs->pairs[index].difference == base;
-	if (pairs->count == MAX_PAIRS)
+	if (pairs->count == OPVM_MAX_PAIRS)
 		return false;
-	pairs->pairs[pairs->count++] = (struct pair){outer->id, id, base, 0};
+	pairs->pairs[pairs->count++] = (struct opvm_pair){outer->id, id, base, 0};
 	return true;
 }
 
@@ -206,7 +192,7 @@ static bool room_includes(const struct opvm_value *outer, const struct opvm_stat
 		       opvm_value_room(inner_state->region_bytes, inner, outer->room_region - 1U);
 }
 
-static bool value_includes(struct pairs *pairs, const struct opvm_value *outer,
+static bool value_includes(struct opvm_pairs *pairs, const struct opvm_value *outer,
 			   const struct opvm_state *inner_state, const struct opvm_value *inner)
 {
 	if (outer->type == OPVM_TYPE_NOTHING)
@@ -220,7 +206,7 @@ static bool value_includes(struct pairs *pairs, const struct opvm_value *outer,
 	return room_includes(outer, inner_state, inner) && relation_holds(pairs, outer, inner);
 }
 
-static bool slot_includes(struct pairs *pairs, const struct opvm_slot *outer,
+static bool slot_includes(struct opvm_pairs *pairs, const struct opvm_slot *outer,
 			  const struct opvm_state *inner_state, const struct opvm_slot *inner)
 {
 	if ((outer->written & ~inner->written) != 0)
@@ -239,7 +225,7 @@ static const struct opvm_slot *slot_at(const struct opvm_frame *frame, uint32_t 
 	return slot < frame->used ? &frame->slots[slot] : &empty;
 }
 
-static bool frame_includes(struct pairs *pairs, const struct opvm_frame *outer,
+static bool frame_includes(struct opvm_pairs *pairs, const struct opvm_frame *outer,
 			   const struct opvm_state *inner_state, const struct opvm_frame *inner)
 {
 	for (unsigned reg = 0; reg < OPVM_LENGTH(outer->registers); reg++)
@@ -252,16 +238,17 @@ static bool frame_includes(struct pairs *pairs, const struct opvm_frame *outer,
 	return true;
 }
 
-bool opvm_state_includes(const struct opvm_state *outer, const struct opvm_state *inner)
+bool opvm_state_includes(struct opvm_verifier *verifier, const struct opvm_state *outer,
+			 const struct opvm_state *inner)
 {
-	struct pairs pairs;
+	struct opvm_pairs *const pairs = verifier->pairs;
 
-	pairs.count = 0;
+	pairs->count = 0;
 	for (unsigned region = 0; region < OPVM_MAX_REGIONS; region++)
 		if (outer->region_bytes[region] > inner->region_bytes[region])
 			return false;
 	for (uint32_t index = 0; index < outer->frames_count; index++)
-		if (!frame_includes(&pairs, &outer->frames[index], inner, &inner->frames[index]))
+		if (!frame_includes(pairs, &outer->frames[index], inner, &inner->frames[index]))
 			return false;
 	return true;
 }
@@ -299,7 +286,7 @@ struct joining {
 	struct opvm_verifier *verifier;
 	const struct opvm_state *old;
 	struct opvm_state *state;
-	struct pairs pairs;
+	struct opvm_pairs *pairs;
 	bool widen;
 	bool give_up;
 };
@@ -308,22 +295,22 @@ struct joining {
 static uint32_t joined_id(struct joining *joining, const struct opvm_value *old,
 			  const struct opvm_value *value)
 {
-	struct pairs *const pairs = &joining->pairs;
+	struct opvm_pairs *const pairs = joining->pairs;
 	int64_t base;
 	const uint32_t id = old->id == 0 ? 0 : id_of(value, old->delta, &base);
 
 	if (id == 0)
 		return 0;
 	for (uint32_t index = 0; index < pairs->count; index++) {
-		const struct pair *const pair = &pairs->pairs[index];
+		const struct opvm_pair *const pair = &pairs->pairs[index];
 
 		if (pair->a == old->id && pair->b == id && pair->difference == base)
 			return pair->joined;
 	}
-	if (pairs->count == MAX_PAIRS)
+	if (pairs->count == OPVM_MAX_PAIRS)
 		return 0;
 	pairs->pairs[pairs->count++] =
-		(struct pair){old->id, id, base, ++joining->verifier->next_id};
+		(struct opvm_pair){old->id, id, base, ++joining->verifier->next_id};
 	return joining->verifier->next_id;
 }
 
@@ -429,7 +416,8 @@ void opvm_state_join(struct opvm_verifier *verifier, const struct opvm_state *ol
 	joining.verifier = verifier;
 	joining.old = old;
 	joining.state = state;
-	joining.pairs.count = 0;
+	joining.pairs = verifier->pairs;
+	joining.pairs->count = 0;
 	joining.widen = widen;
 	joining.give_up = give_up;
 	for (uint32_t index = 0; index < state->frames_count; index++)

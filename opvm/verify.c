@@ -1100,7 +1100,7 @@ static int meet_kept(struct opvm_verifier *verifier)
 		opvm_state_restore(verifier->other, *link);
 		if (!opvm_state_same_calls(verifier->other, verifier->state))
 			continue;
-		if (opvm_state_includes(verifier->other, verifier->state))
+		if (opvm_state_includes(verifier, verifier->other, verifier->state))
 			return 1;
 		count++;
 		last = link;
@@ -1272,14 +1272,15 @@ static int allocate(struct opvm_verifier *verifier)
 
 	verifier->state = opvm_host_allocate(sizeof(*verifier->state));
 	verifier->other = opvm_host_allocate(sizeof(*verifier->other));
+	verifier->pairs = opvm_host_allocate(sizeof(*verifier->pairs));
 	verifier->marks = opvm_host_allocate(count * sizeof(*verifier->marks));
 	verifier->live = opvm_host_allocate(count * sizeof(*verifier->live));
 	verifier->kept = opvm_host_allocate(count * sizeof(struct opvm_kept *));
 	verifier->thresholds = opvm_host_allocate(MAX_THRESHOLDS * sizeof(*verifier->thresholds));
 	verifier->edges = opvm_host_allocate(OPVM_MAX_EDGES * sizeof(*verifier->edges));
-	if (verifier->state == NULL || verifier->other == NULL || verifier->marks == NULL ||
-	    verifier->live == NULL || verifier->kept == NULL || verifier->thresholds == NULL ||
-	    verifier->edges == NULL)
+	if (verifier->state == NULL || verifier->other == NULL || verifier->pairs == NULL ||
+	    verifier->marks == NULL || verifier->live == NULL || verifier->kept == NULL ||
+	    verifier->thresholds == NULL || verifier->edges == NULL)
 		return opvm_fail(verifier->log, ENOMEM, "no memory to verify a program\n");
 	return 0;
 }
@@ -1288,6 +1289,7 @@ static void release(struct opvm_verifier *verifier)
 {
 	opvm_host_free(verifier->state);
 	opvm_host_free(verifier->other);
+	opvm_host_free(verifier->pairs);
 	opvm_host_free(verifier->marks);
 	opvm_host_free(verifier->live);
 	opvm_host_free(verifier->kept);

@@ -114,6 +114,23 @@ struct opvm_edge {
 	uint32_t bytes;
 };
 
+/** Most relations between the ids of two states that are told apart. */
+#define OPVM_MAX_PAIRS 512
+
+/** Which id of one state stands for which of another, or of a join. */
+struct opvm_pair {
+	uint32_t a;
+	uint32_t b;
+	int64_t difference;
+	uint32_t joined;
+};
+
+/** Too large for a stack of the kernel. */
+struct opvm_pairs {
+	struct opvm_pair pairs[OPVM_MAX_PAIRS];
+	uint32_t count;
+};
+
 struct opvm_verifier {
 	const struct opvm_environment *environment;
 	const struct opvm_source *source;
@@ -125,6 +142,8 @@ struct opvm_verifier {
 	/** The state that is being walked, and one to compare with. */
 	struct opvm_state *state;
 	struct opvm_state *other;
+	/** For comparing and joining states. */
+	struct opvm_pairs *pairs;
 	/** Of each instruction: bits of what is known of it (verify.c), live registers, kept
 	 * states. */
 	uint8_t *marks;
@@ -171,7 +190,8 @@ void opvm_kept_free(struct opvm_verifier *verifier, struct opvm_kept *kept);
 /** Whether both are in the same functions, called from the same places. */
 bool opvm_state_same_calls(const struct opvm_state *a, const struct opvm_state *b);
 /** Whether all that may happen from @inner may happen from @outer. */
-bool opvm_state_includes(const struct opvm_state *outer, const struct opvm_state *inner);
+bool opvm_state_includes(struct opvm_verifier *verifier, const struct opvm_state *outer,
+			 const struct opvm_state *inner);
 /** Whether joining would lose no more than numbers. */
 bool opvm_state_same_shape(const struct opvm_state *a, const struct opvm_state *b);
 /** Makes of @state one that includes both; with thresholds, widens what is more than in @old. */
