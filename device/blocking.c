@@ -29,6 +29,8 @@ struct blocking {
 	char path[sizeof(((struct bdus_device_info *)0)->path)];
 	struct bdus_device *device;
 	bool initialized;
+	/** Any thread: whether calls are logged; starts as `attrs.log`. */
+	atomic_bool log;
 };
 
 /* ---- logging ------------------------------------------------------------------------------- */
@@ -41,7 +43,7 @@ static void log_call(const struct blocking *blocking, const char *format, ...)
 	char text[256];
 	va_list arguments;
 
-	if (!blocking->attrs.log)
+	if (!atomic_load_explicit(&blocking->log, memory_order_relaxed))
 		return;
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
@@ -354,6 +356,13 @@ static int available(const struct bdus_device_info *info, void *opaque)
 	return life_result("on_device_available", blocking->ops.on_device_available(blocking->ctx));
 }
 
+static void set_log_level(void *opaque, uint32_t level)
+{
+	struct blocking *const blocking = opaque;
+
+	atomic_store_explicit(&blocking->log, level >= BDUS_LOG_CALLS, memory_order_relaxed);
+}
+
 static const struct bdus_driver blocking_driver = {
 	.abi = BDUS_DRIVER_ABI,
 	.size = sizeof(struct bdus_driver),
@@ -372,6 +381,7 @@ int bdus_blocking_run(const struct bdus_ops *ops, const struct bdus_attrs *attrs
 		.attrs = *attrs,
 		.original_attrs = *attrs,
 		.private_data = private_data,
+		.log = attrs->log,
 	};
 	const struct bdus_run_config config = {
 		.driver = &blocking_driver,
@@ -381,6 +391,8 @@ int bdus_blocking_run(const struct bdus_ops *ops, const struct bdus_attrs *attrs
 		.daemonize = !attrs->dont_daemonize,
 		.created = created,
 		.available = available,
+		.set_log_level = set_log_level,
+		.log_level = attrs->log ? BDUS_LOG_CALLS : BDUS_LOG_NOTHING,
 		.opaque = &blocking,
 	};
 	int result = bdus_blocking_check(ops, attrs);

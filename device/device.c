@@ -22,7 +22,7 @@
  * adoption are the other ways out of "orphaned" once a way in can keep a device without its driver.
  *
  * The main thread of a device is the one that serves queue 0: it owns the transport's control
- * calls, the record and the control socket. `stop_requested`, `abort_error` and `open_queues` are
+ * calls, the record and the service. `stop_requested`, `abort_error` and `open_queues` are
  * the only things that other threads set, the first two followed by a write to `wake_fd`.
  */
 #include "device.h"
@@ -30,7 +30,7 @@
 #include "attrs.h"
 #include "base/bits.h"
 #include "base/error.h"
-#include "control.h"
+#include "device/control.h"
 #include "manage.h"
 #include "memory.h"
 #include "options.h"
@@ -67,6 +67,8 @@ struct bdus_device {
 	struct bdus_rules rules;
 	struct device_queue *queues;
 	struct bdus_stats_memory stats;
+	/** enum bdus_log_level. */
+	uint32_t log_level;
 
 	struct bdus_record *record;
 	struct bdus_device_info info;
@@ -205,7 +207,7 @@ static int create_device(struct bdus_device *device)
 	if (result == 0)
 		result = make_stats(device);
 	if (result == 0)
-		result = bdus_control_create(device->info.id, &device->control);
+		result = bdus_control_create(device, &device->control);
 	if (result == 0 && config->created != NULL)
 		result = config->created(config->opaque, device);
 	return result;
@@ -240,6 +242,7 @@ int bdus_device_make(const struct bdus_device_config *config, struct bdus_device
 	device->config.free_opaque = NULL;
 	device->attrs = *config->attrs;
 	device->native_ops = config->native_ops;
+	device->log_level = config->log_level;
 	device->stats.fd = -1;
 	device->hook.run = tend;
 	base_list_init(&device->hook.link);
@@ -271,16 +274,55 @@ const struct bdus_device_info *bdus_device_info(const struct bdus_device *device
 
 int bdus_stats_of_device(const struct bdus_device *device, struct bdus_stats **stats)
 {
-	int fd;
+	int fd = bdus_device_stats_fd(device);
 
-	if (device->stats.start == NULL)
-		return base_error(EOPNOTSUPP,
-				  "device %llu has no statistics: BDUS_NO_STATISTICS "
-				  "is in the environment",
-				  (unsigned long long)device->info.id);
-	fd = fcntl(device->stats.fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return fd;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return fd >= 0 ? bdus_stats_open_fd(fd, stats)
 		       : base_error_errno(errno, "cannot read statistics");
+}
+
+/* ---- for the control plane ----------------------------------------------------------------- */
+
+int bdus_device_stats_fd(const struct bdus_device *device)
+{
+	if (device->stats.start == NULL)
+		return base_error(EOPNOTSUPP,
+				  "device %llu has no statistics: BDUS_NO_STATISTICS is in the "
+				  "environment of its process",
+				  (unsigned long long)device->info.id);
+	return device->stats.fd;
+}
+
+int bdus_device_flush(struct bdus_device *device, struct bdus_io *io)
+{
+	struct bdus_queue *const queue = &device->queues[0].queue;
+
+	if (!device->queues[0].open || queue->result != 0 || queue->loop->ending)
+		return base_error(ENODEV, "the device is ending");
+	bdus_io_prepare(io, BDUS_OP_FLUSH, 0, 0, 0, NULL);
+	bdus_rules_apply(queue, &queue->top, io);
+	return 0;
+}
+
+int bdus_device_set_log_level(struct bdus_device *device, uint32_t level)
+{
+	const struct bdus_device_config *const config = &device->config;
+
+	if (config->set_log_level == NULL)
+		return base_error(EOPNOTSUPP,
+				  "driver %s of device %llu tells nothing of what it does, "
+				  "whatever the log level",
+				  device->info.driver, (unsigned long long)device->info.id);
+	config->set_log_level(config->opaque, level);
+	device->log_level = level;
+	return 0;
+}
+
+uint32_t bdus_device_log_level(const struct bdus_device *device)
+{
+	return device->log_level;
 }
 
 _Atomic(uint32_t) *bdus_device_shown_workers(const struct bdus_device *device, uint32_t limit)
@@ -306,11 +348,6 @@ void bdus_device_stop(struct bdus_device *device)
 	written = write(device->wake_fd, &one, sizeof(one));
 	(void)written;
 	errno = saved;
-}
-
-static void ask_to_stop(void *opaque)
-{
-	bdus_device_stop(opaque);
 }
 
 void bdus_device_abort(struct bdus_device *device, int error, const char *what)
@@ -588,8 +625,7 @@ static int start(struct bdus_device *device)
 	device->wake_call.completed = on_wake;
 	result = wait_for_wake(device);
 	if (result == 0)
-		result = bdus_control_attach(device->control, &device->queues[0].queue, ask_to_stop,
-					     device);
+		result = bdus_control_attach(device->control, device->loop);
 	if (result == 0)
 		result = device->transport->start(device->transport_device);
 	return result;

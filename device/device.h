@@ -27,6 +27,9 @@ struct bdus_device_config {
 	int (*created)(void *opaque, struct bdus_device *device);
 	/** Clients can reach the device; an error ends it. NULL for none. */
 	int (*available)(void *opaque, const struct bdus_device_info *info);
+	/** How much the driver shall tell; NULL for one that tells nothing. */
+	void (*set_log_level)(void *opaque, uint32_t level);
+	uint32_t log_level;
 	/** The end begins, for this reason. NULL for none. */
 	void (*stopping)(void *opaque, int result);
 	void *opaque;

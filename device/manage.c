@@ -10,11 +10,11 @@
 #include "base/clock.h"
 #include "base/cond.h"
 #include "base/error.h"
-#include "control.h"
+#include "device/control.h"
+#include "device/wait.h"
 #include "registry.h"
 #include "run.h"
 #include "transports.h"
-#include "wait.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -335,7 +335,7 @@ int bdus_manage_flush(const struct bdus_device_info *info, uint64_t timeout_ms,
 				  info->path[0] != '\0' ? info->path : info->native_path);
 	if (info->major != 0 || info->minor != 0)
 		return flush_block_device(info, deadline_ns, progress, opaque);
-	return bdus_control_call(info->id, BDUS_CONTROL_FLUSH, deadline_ns, progress, opaque);
+	return bdus_control_flush(info->id, deadline_ns, progress, opaque);
 }
 
 /* ---- destroying ---------------------------------------------------------------------------- */
@@ -367,7 +367,7 @@ static int wait_until_not_served(const struct bdus_device_info *info, uint64_t d
 
 /**
  * Whether the device's process should be told to end by a signal. One that is ending the device, as
- * its record says before it closes the control socket, needs no telling, and may be done with the
+ * its record says before it closes the service, needs no telling, and may be done with the
  * device, and with catching signals for it, by the time that one arrives.
  */
 static bool needs_a_signal(uint64_t id)
@@ -405,7 +405,7 @@ static int signal_holder(const struct bdus_device_info *info)
 static int stop_holder(const struct bdus_device_info *info, uint64_t deadline_ns,
 		       bdus_progress_fn *progress, void *opaque)
 {
-	int result = bdus_control_call(info->id, BDUS_CONTROL_STOP, deadline_ns, progress, opaque);
+	int result = bdus_control_stop(info->id, deadline_ns, progress, opaque);
 
 	if (result == -EACCES || result == -EPERM || result == -ETIMEDOUT)
 		return result;

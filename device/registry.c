@@ -11,6 +11,7 @@
 #include "base/bits.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "device/control.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -83,11 +84,6 @@ static int format_path(char *path, size_t size, uint64_t id, const char *suffix)
 		return base_error(ENAMETOOLONG, "the runtime directory %s has too long a name",
 				  directory);
 	return 0;
-}
-
-int bdus_registry_control_path(uint64_t id, char *path, size_t size)
-{
-	return format_path(path, size, id, ".ctl");
 }
 
 /* ---- ids ----------------------------------------------------------------------------------- */
@@ -448,12 +444,8 @@ int bdus_registry_each(int (*found)(const struct bdus_device_info *info, void *o
 
 void bdus_registry_release(struct bdus_record *record)
 {
-	char path[PATH_BYTES];
-
 	if (record == NULL)
 		return;
-	if (bdus_registry_control_path(record->id, path, sizeof(path)) == 0)
-		unlink(path);
 	unlink(record->path);
 	close(record->fd);
 	free(record);
@@ -461,10 +453,12 @@ void bdus_registry_release(struct bdus_record *record)
 
 void bdus_registry_forget(const struct bdus_device_info *info)
 {
-	static const char *const suffixes[] = {".ctl", ".nbd", RECORD_SUFFIX};
+	static const char *const suffixes[] = {".nbd", RECORD_SUFFIX};
 	char path[PATH_BYTES];
 
 	bdus_registry_unlink(info);
+	if (bdus_registry_directory(path, sizeof(path)) == 0)
+		bdus_control_forget(path, info->id);
 	for (unsigned i = 0; i < BASE_ARRAY_LENGTH(suffixes); i++) {
 		if (format_path(path, sizeof(path), info->id, suffixes[i]) == 0)
 			unlink(path);

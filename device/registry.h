@@ -44,7 +44,4 @@ int bdus_registry_each(int (*found)(const struct bdus_device_info *info, void *o
 /** Removes what a process that is gone left behind for @info: record, sockets, link. */
 void bdus_registry_forget(const struct bdus_device_info *info);
 
-/** The path of the device's control socket. */
-int bdus_registry_control_path(uint64_t id, char *path, size_t size);
-
 #endif

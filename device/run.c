@@ -259,6 +259,13 @@ static int device_available(void *opaque, const struct bdus_device_info *info)
 	return result;
 }
 
+static void set_log_level(void *opaque, uint32_t level)
+{
+	const struct run *const run = opaque;
+
+	run->config->set_log_level(run->config->opaque, level);
+}
+
 static int lock_memory(void)
 {
 	if (mlockall(MCL_CURRENT) != 0 || mlockall(MCL_FUTURE | MCL_ONFAULT) != 0)
@@ -279,6 +286,8 @@ static int prepare(struct run *run)
 		.block_device_only = config->block_device_only,
 		.created = device_created,
 		.available = device_available,
+		.set_log_level = config->set_log_level != NULL ? set_log_level : NULL,
+		.log_level = config->log_level,
 		.opaque = run,
 	};
 	int result = config->lock_memory ? lock_memory() : 0;

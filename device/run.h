@@ -34,6 +34,11 @@ struct bdus_run_config {
 		       const struct bdus_device_attrs *attrs, const struct bdus_device_info *info);
 	/** Called once clients can reach the device, with no request in a driver's `handle`. */
 	int (*available)(const struct bdus_device_info *info, void *opaque);
+	/** Sets how much the driver tells (enum bdus_log_level), on the main thread; NULL for none.
+	 */
+	void (*set_log_level)(void *opaque, uint32_t level);
+	/** What that is at first. */
+	uint32_t log_level;
 	void *opaque;
 
 	const struct bdus_filter_use *filters;

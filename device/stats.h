@@ -12,6 +12,7 @@
 #ifndef DEVICE_STATS_H
 #define DEVICE_STATS_H
 
+#include "device/control.h"
 #include "device/io.h"
 
 #include <bdus/stats.h>
@@ -63,10 +64,6 @@ struct bdus_stats_part *bdus_stats_part(const struct bdus_stats_memory *memory, 
 
 /** Where to note how many workers there are, and the most that there can be; NULL as above. */
 _Atomic(uint32_t) *bdus_stats_workers(const struct bdus_stats_memory *memory, uint32_t limit);
-
-/** Makes a reader of the memory behind @fd, which it closes in any case. -EPROTO: not statistics.
- */
-int bdus_stats_open_fd(int fd, struct bdus_stats **stats);
 
 /** Draws the first request to be timed. */
 void bdus_stats_sampler_init(struct bdus_stats_sampler *sampler, uint64_t seed);

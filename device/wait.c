@@ -2,7 +2,7 @@
 /*
  * Waiting with a deadline.
  */
-#include "wait.h"
+#include "device/wait.h"
 
 #include "base/bits.h"
 #include "base/clock.h"

@@ -214,6 +214,24 @@ int bdus_manage_flush(const struct bdus_device_info *info, uint64_t timeout_ms,
 int bdus_manage_destroy(const struct bdus_device_info *info, uint64_t timeout_ms,
 			bdus_progress_fn *progress, void *opaque);
 
+/**
+ * Asks the process that serves the device for what is in @info, which may have changed since it was
+ * found. Waits at most @timeout_ms (0: no limit). -ENOENT: no process answers for the device;
+ * -EPERM: it belongs to another user; -ETIMEDOUT.
+ */
+int bdus_manage_refresh(struct bdus_device_info *info, uint64_t timeout_ms);
+
+/** How much a driver tells of what it does, on the standard error of its process. */
+enum bdus_log_level {
+	BDUS_LOG_NOTHING = 0,
+	/** Every call of a callback, as with `log` of struct bdus_attrs. */
+	BDUS_LOG_CALLS = 1,
+};
+
+/** Errors as above; -EOPNOTSUPP: the driver tells nothing, whatever the level; -EINVAL. */
+int bdus_manage_set_log_level(const struct bdus_device_info *info, enum bdus_log_level level,
+			      uint64_t timeout_ms);
+
 #ifdef __cplusplus
 }
 #endif

@@ -84,6 +84,15 @@ struct bdus_queue_stats {
  */
 int bdus_stats_of_device(const struct bdus_device *device, struct bdus_stats **stats);
 
+/**
+ * The same for a device of any process of this user, or for root of any user, that
+ * bdus_manage_find() or its like has found. Waits for that process at most @timeout_ms (0: no
+ * limit). -ENOENT: no process answers for the device; -EPERM: it belongs to another user;
+ * -ETIMEDOUT; -EPROTO: the process gave something else.
+ */
+int bdus_stats_open(const struct bdus_device_info *info, uint64_t timeout_ms,
+		    struct bdus_stats **stats);
+
 /** Takes NULL. */
 void bdus_stats_close(struct bdus_stats *stats);
 

@@ -546,7 +546,7 @@ static void a_request_completed_twice_is_named_where_that_is_checked(void **stat
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 	assert_non_null(strstr(text, "second time: write request at offset 8192, length 4096"));
 	/* It could not tidy up. */
-	assert_int_equal(system("rm -f \"$BDUS_RUNTIME_DIR\"/*"), 0);
+	assert_int_equal(system("rm -rf \"$BDUS_RUNTIME_DIR\"/*"), 0);
 }
 
 static void a_request_completed_twice_counts_once_where_it_is_not(void **state)

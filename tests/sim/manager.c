@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The manager. It calls what the `bdus` command calls, in the process that serves the device, which
- * the engine does not know: all goes through the runtime directory and the control socket.
+ * the engine does not know: all goes through the runtime directory and the service.
  */
 #include "manager.h"
 
@@ -109,8 +109,8 @@ static int connect_raw(void)
 	const char *const directory = getenv("BDUS_RUNTIME_DIR");
 	const int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%" PRIu64 ".ctl", directory,
-		 manager.info.id);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/%" PRIu64 ".ctl/device/1.x",
+		 directory, manager.info.id);
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
 		close(fd);
 		return -1;
@@ -138,11 +138,9 @@ static void bother(void)
 		fds[i] = connect_raw();
 		if (fds[i] < 0)
 			continue;
-		if (strcmp(word, "flush") == 0)
-			manager.lost_flush = true;
 		if (send(fds[i], word, strlen(word), MSG_NOSIGNAL | MSG_DONTWAIT) < 0 &&
 		    errno != EPIPE && errno != ECONNRESET && errno != EAGAIN)
-			complain("sending to the control socket", -errno);
+			complain("sending to the service", -errno);
 	}
 	if (sim_random_chance(&manager.random, 50))
 		usleep(500);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread that manages the device while it serves: lists, flushes, bothers the control socket, and
+ * A thread that manages the device while it serves: lists, flushes, bothers the service, and
  * in the end perhaps destroys it.
  */
 #ifndef TEST_SIM_MANAGER_H

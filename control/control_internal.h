@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of the room share: the service of one device. Everything in it belongs to the
+ * thread of the device's queue 0.
+ */
+#ifndef CONTROL_INTERNAL_H
+#define CONTROL_INTERNAL_H
+
+#include "base/list.h"
+#include "control_caps.h"
+#include "device/control.h"
+
+/** The namespace of a device is a folder in the runtime directory; and the service's name there. */
+#define CONTROL_FOLDER "%s/%llu.ctl"
+#define CONTROL_NAME   "device"
+#define CONTROL_PATH   512
+
+struct bdus_control {
+	struct bdus_device *device;
+	struct caps_port *port;
+	/** NULL while it is not attached. */
+	struct bdus_loop *loop;
+	/** Waits for the port to have something. */
+	struct bdus_call call;
+	/** Flushes on their way (operations.c). */
+	struct base_list flushes;
+};
+
+/** The operations, with @control as their context. */
+struct control_service control_handlers(struct bdus_control *control);
+
+/** Answers with a negative errno and the last message. */
+void control_refuse(struct caps_port *port, struct caps_message *message, int32_t error);
+
+/** Forgets the flushes whose queue is gone. */
+void control_drop_flushes(struct bdus_control *control);
+
+/** The namespace of device @id. */
+int control_folder(uint64_t id, char path[CONTROL_PATH]);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a device's service does for its clients. The table at the end has all of it: an operation is
+ * described in abi/control.wire, and handled here or in a file of its own.
+ */
+#include "control_internal.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void control_refuse(struct caps_port *port, struct caps_message *message, int32_t error)
+{
+	const char *const text = base_error_message();
+	const struct caps_answer answer = {.error = error, .data = text, .length = strlen(text)};
+
+	caps_reply(port, message, &answer);
+}
+
+/* ---- info ---------------------------------------------------------------------------------- */
+
+static struct wire_text text_of(const char *text)
+{
+	return (struct wire_text){text, strlen(text)};
+}
+
+static void handle_info(void *context, struct caps_port *port, struct caps_message *message)
+{
+	const struct bdus_control *const control = context;
+	const struct bdus_device_info *const info = bdus_device_info(control->device);
+	struct control_device reply;
+
+	control_device_init(&reply);
+	control_device_set_id(&reply, info->id);
+	control_device_set_size_bytes(&reply, info->size_bytes);
+	control_device_set_created_s(&reply, info->created_s);
+	control_device_set_state(&reply, (uint32_t)info->state);
+	control_device_set_pid(&reply, (uint32_t)info->pid);
+	control_device_set_logical_block_size(&reply, info->logical_block_size);
+	control_device_set_physical_block_size(&reply, info->physical_block_size);
+	control_device_set_queues(&reply, info->queues);
+	control_device_set_queue_depth(&reply, info->queue_depth);
+	control_device_set_ops(&reply, info->ops);
+	control_device_set_flags(&reply, info->flags);
+	control_device_set_major(&reply, info->major);
+	control_device_set_minor(&reply, info->minor);
+	control_device_set_log_level(&reply, bdus_device_log_level(control->device));
+	control_device_set_transport(&reply, text_of(info->transport));
+	control_device_set_driver(&reply, text_of(info->driver));
+	control_device_set_path(&reply, text_of(info->path));
+	control_device_set_native_path(&reply, text_of(info->native_path));
+	control_info_reply(port, message, &reply);
+}
+
+/* ---- statistics ---------------------------------------------------------------------------- */
+
+static void handle_statistics(void *context, struct caps_port *port, struct caps_message *message)
+{
+	const struct bdus_control *const control = context;
+	const int fd = bdus_device_stats_fd(control->device);
+
+	if (fd < 0)
+		control_refuse(port, message, fd);
+	else
+		control_statistics_reply(port, message, &fd);
+}
+
+/* ---- flush --------------------------------------------------------------------------------- */
+
+/** A flush on its way. */
+struct flush {
+	struct bdus_control *control;
+	struct base_list link;
+	struct bdus_io io;
+	struct caps_message message;
+};
+
+static void flush_finished(struct bdus_io *io)
+{
+	struct flush *const flush = base_container_of(io, struct flush, io);
+	struct caps_port *const port = flush->control->port;
+
+	base_list_remove(&flush->link);
+	if (io->result == 0)
+		control_flush_reply(port, &flush->message);
+	else
+		control_refuse(port, &flush->message,
+			       base_error(-io->result, "the driver's flush failed"));
+	free(flush);
+}
+
+static void handle_flush(void *context, struct caps_port *port, struct caps_message *message)
+{
+	struct bdus_control *const control = context;
+	struct flush *const flush = calloc(1, sizeof(*flush));
+	int result;
+
+	if (flush == NULL) {
+		control_refuse(port, message, base_error(ENOMEM, "no memory for a flush"));
+		return;
+	}
+	*flush = (struct flush){.control = control, .message = *message};
+	bdus_io_init(&flush->io);
+	flush->io.finished = flush_finished;
+	base_list_push_back(&control->flushes, &flush->link);
+	result = bdus_device_flush(control->device, &flush->io);
+	if (result == 0)
+		return;
+	base_list_remove(&flush->link);
+	free(flush);
+	control_refuse(port, message, result);
+}
+
+void control_drop_flushes(struct bdus_control *control)
+{
+	struct base_list *link;
+
+	while ((link = base_list_pop_front(&control->flushes)) != NULL)
+		free(base_list_entry(link, struct flush, link));
+}
+
+/* ---- the rest ------------------------------------------------------------------------------ */
+
+static void handle_stop(void *context, struct caps_port *port, struct caps_message *message)
+{
+	const struct bdus_control *const control = context;
+
+	bdus_device_stop(control->device);
+	control_stop_reply(port, message);
+}
+
+static void handle_set_log_level(void *context, struct caps_port *port,
+				 struct caps_message *message,
+				 const struct control_log_level *request)
+{
+	const struct bdus_control *const control = context;
+	const int result =
+		bdus_device_set_log_level(control->device, control_log_level_level(request));
+
+	if (result < 0)
+		control_refuse(port, message, result);
+	else
+		control_set_log_level_reply(port, message);
+}
+
+struct control_service control_handlers(struct bdus_control *control)
+{
+	return (struct control_service){
+		.context = control,
+		.handle_info = handle_info,
+		.handle_statistics = handle_statistics,
+		.handle_flush = handle_flush,
+		.handle_stop = handle_stop,
+		.handle_set_log_level = handle_set_log_level,
+	};
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract between the engine and the control plane, which is a room of its own as it needs
+ * caps. All of it on the thread of queue 0, unless said.
+ */
+#ifndef DEVICE_CONTROL_H
+#define DEVICE_CONTROL_H
+
+#include "device/io.h"
+#include "device/wait.h"
+
+#include <bdus/async.h>
+#include <bdus/manage.h>
+#include <bdus/stats.h>
+#include <stddef.h>
+
+/* ---- what the engine calls: the room `control` ---------------------------------------------- */
+
+/** The service of a device that this process serves. */
+struct bdus_control;
+
+/**
+ * Registers the service; callers wait until bdus_control_attach(). Comes before the driver's own
+ * code runs, which may drop the privileges that the runtime directory needs.
+ */
+int bdus_control_create(struct bdus_device *device, struct bdus_control **control);
+
+/** Serves in @loop from now on, that of queue 0. */
+int bdus_control_attach(struct bdus_control *control, struct bdus_loop *loop);
+
+/** Leaves the loop, or one whose ring is gone. Takes NULL. */
+void bdus_control_detach(struct bdus_control *control);
+
+/** Detached, or never attached; what is outstanding is answered. Takes NULL. */
+void bdus_control_destroy(struct bdus_control *control);
+
+/** Removes what a dead process left of its service in the runtime directory. Any thread. */
+void bdus_control_forget(const char *directory, uint64_t id);
+
+/**
+ * Ask the process that serves device @id, and wait for its answer until @deadline_ns. -ENOENT:
+ * nobody answers by that name; -EPERM: it is another user's; -ETIMEDOUT; else what the other side
+ * answered. Any thread.
+ */
+int bdus_control_flush(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progress, void *opaque);
+int bdus_control_stop(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progress, void *opaque);
+
+/* ---- what the control plane calls: the engine ----------------------------------------------- */
+
+/** The runtime directory; see device/registry.h. Any thread. */
+int bdus_registry_directory(char *path, size_t size);
+
+/**
+ * Sends a flush down, as a client would; @io is the caller's, with `finished` set, which is called
+ * with `result`. -ENODEV: the device is ending.
+ */
+int bdus_device_flush(struct bdus_device *device, struct bdus_io *io);
+
+/** The memory of statistics, which stays the device's; -EOPNOTSUPP where there is none. */
+int bdus_device_stats_fd(const struct bdus_device *device);
+
+/** Makes a reader of the memory behind @fd, which it closes in any case. Any thread. */
+int bdus_stats_open_fd(int fd, struct bdus_stats **stats);
+
+/** -EOPNOTSUPP: the driver tells nothing. */
+int bdus_device_set_log_level(struct bdus_device *device, uint32_t level);
+uint32_t bdus_device_log_level(const struct bdus_device *device);
+
+#endif
