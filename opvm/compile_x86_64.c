@@ -17,10 +17,8 @@
  * Pages are written first and executable afterwards, never both. Constants of the program that have
  *more than 16 bits are made of two random halves, so that nobody can write code in them.
  */
+#include "code.h"
 #include "interpret.h"
-
-#include <sys/mman.h>
-#include <sys/random.h>
 
 enum machine_register {
 	RAX,
@@ -64,6 +62,7 @@ enum condition {
 #define FRAME_BYTES 1024
 
 struct compiler {
+	struct opvm_code_memory memory;
 	const struct opvm_program *program;
 	uint8_t *code;
 	size_t used;
@@ -953,70 +952,22 @@ static void survey(struct compiler *compiler)
 	compiler->padding = pushed % 2 == 0 ? 8 : 0;
 }
 
-static int make_executable(struct opvm_program *program, struct compiler *compiler, size_t mapped)
-{
-	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	const size_t needed = (compiler->used + page - 1) & ~(page - 1);
-
-	if (needed < mapped)
-		munmap(compiler->code + needed, mapped - needed);
-	if (mprotect(compiler->code, needed, PROT_READ | PROT_EXEC) != 0) {
-		munmap(compiler->code, needed);
-		return -errno;
-	}
-	program->code = compiler->code;
-	program->code_bytes = needed;
-	program->compiled = compiler->code;
-	return 0;
-}
-
 int opvm_compile(struct opvm_program *program, struct opvm_log *log)
 {
-	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	const size_t most =
-		((size_t)program->operations_count * MOST_BYTES + FRAME_BYTES + page - 1) &
-		~(page - 1);
+	const size_t most = (size_t)program->operations_count * MOST_BYTES + FRAME_BYTES;
 	struct compiler compiler = {.program = program};
 	int error;
 
 	if (program->compiled != NULL)
 		return 0;
-	if (getrandom(&compiler.random, sizeof(compiler.random), 0) != sizeof(compiler.random))
-		return opvm_fail(log, EIO, "no random numbers to hide constants\n");
-	compiler.random |= 1;
-	compiler.places = calloc(program->operations_count + 1, sizeof(*compiler.places));
-	if (compiler.places == NULL)
-		return opvm_fail(log, ENOMEM, "no memory to compile %u operations\n",
-				 program->operations_count);
-	compiler.code =
-		mmap(NULL, most, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (compiler.code == MAP_FAILED) {
-		free(compiler.places);
-		return opvm_fail(log, ENOMEM, "cannot map %zu bytes for machine code\n", most);
-	}
+	error = opvm_code_begin(&compiler.memory, program, most, log);
+	if (error != 0)
+		return error;
+	compiler.code = compiler.memory.code;
+	compiler.places = compiler.memory.places;
+	compiler.random = compiler.memory.random;
 	survey(&compiler);
 	compile_pass(&compiler);
 	compile_pass(&compiler);
-	free(compiler.places);
-	error = make_executable(program, &compiler, most);
-	if (error != 0)
-		return opvm_fail(log, -error, "the system does not let memory become executable\n");
-	return 0;
-}
-
-int opvm_run_code(const struct opvm_program *program, void *context, uint64_t fuel,
-		  uint64_t *result)
-{
-	int (*const code)(void *, uint64_t, uint64_t *) =
-		(int (*)(void *, uint64_t, uint64_t *))(uintptr_t)program->compiled;
-
-	return code(context, fuel > INT64_MAX ? INT64_MAX : fuel, result);
-}
-
-void opvm_release_code(struct opvm_program *program)
-{
-	if (program->code != NULL)
-		munmap(program->code, program->code_bytes);
-	program->code = NULL;
-	program->compiled = NULL;
+	return opvm_code_finish(&compiler.memory, program, compiler.used, log);
 }
