@@ -7,11 +7,13 @@
 extern const struct bdus_driver bdus_driver_file;
 extern const struct bdus_driver bdus_driver_null;
 extern const struct bdus_driver bdus_driver_ram;
+extern const struct bdus_driver bdus_driver_zoned;
 
 const struct bdus_driver *const cli_driver_table[] = {
 	&bdus_driver_file,
 	&bdus_driver_null,
 	&bdus_driver_ram,
+	&bdus_driver_zoned,
 	NULL,
 };
 

@@ -42,7 +42,6 @@ static void report_fixed_features(struct bdus_transport_report *report)
 	say_no(report, BDUS_FEATURE_EXTENTS, "block devices cannot be asked");
 	say_no(report, BDUS_FEATURE_CACHE, "block devices cannot be told");
 	say_no(report, BDUS_FEATURE_IOCTL, "the kernel's ublk protocol lacks it");
-	say_no(report, BDUS_FEATURE_ZONES, "not in this version");
 	say_no(report, BDUS_FEATURE_RECOVERY, "not in this version");
 }
 
@@ -72,6 +71,17 @@ static void report_unprivileged(struct bdus_transport_report *report, uint64_t f
 		       "this kernel does not report it (since Linux 6.5)");
 }
 
+static void report_zones(struct bdus_transport_report *report, uint64_t features, bool privileged)
+{
+	if (!(features & UBLK_ABI_F_ZONED))
+		say_no(report, BDUS_FEATURE_ZONES,
+		       "this kernel does not report it (since Linux 6.6)");
+	else if (!privileged)
+		say_no(report, BDUS_FEATURE_ZONES, "not for unprivileged users");
+	else
+		say_yes(report, BDUS_FEATURE_ZONES, "");
+}
+
 static void report_zero_copy(struct bdus_transport_report *report, uint64_t features,
 			     bool privileged)
 {
@@ -92,6 +102,7 @@ static void report_usable(struct bdus_transport_report *report, const struct ubl
 	report_partition_scan(report, features, privileged);
 	report_unprivileged(report, features);
 	report_zero_copy(report, features, privileged);
+	report_zones(report, features, privileged);
 	report->usable = privileged || (features & UBLK_ABI_F_UNPRIVILEGED) != 0;
 	if (!report->usable)
 		snprintf(report->reason, sizeof(report->reason),

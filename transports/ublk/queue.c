@@ -21,6 +21,7 @@
 #include "base/error.h"
 #include "ublk_internal.h"
 
+#include <bdus/zoned.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -156,7 +157,7 @@ static void init_slots(struct bdus_transport_queue *queue)
 		slot->call.completed = on_command;
 		ublk_abi_io_cmd_set_queue_id(&slot->body, (uint16_t)queue->index);
 		ublk_abi_io_cmd_set_tag(&slot->body, (uint16_t)tag);
-		if (queue->payloads)
+		if (queue->payloads && !queue->device->user_copy)
 			ublk_abi_io_cmd_set_addr(&slot->body, (uintptr_t)payload_of(queue, tag));
 	}
 }
@@ -292,6 +293,8 @@ void ublk_queue_close(struct bdus_transport_queue *queue)
 		munmap((void *)(uintptr_t)queue->descriptors, queue->descriptors_bytes);
 	if (queue->payloads)
 		munmap(queue->payloads, queue->payload_stride * queue->depth);
+	for (unsigned tag = 0; queue->slots && tag < queue->depth; tag++)
+		ublk_zoned_free_room(&queue->slots[tag].io.request);
 	free(queue->slots);
 	free(queue->arrived);
 	free(queue);
@@ -337,14 +340,28 @@ static void arm_idle_check(struct bdus_transport_queue *queue)
 
 static void commit_result(struct bdus_transport_queue *queue, unsigned tag, int32_t result)
 {
+	const struct bdus_request *const request = &queue->slots[tag].io.request;
+
+	if (base_unlikely(queue->device->limits.zone_size_bytes != 0))
+		ublk_abi_io_cmd_set_addr(&queue->slots[tag].body,
+					 request->op == BDUS_OP_ZONE_APPEND && result >= 0
+						 ? request->append_offset_bytes >>
+							   UBLK_ABI_SECTOR_SHIFT
+						 : 0);
 	send_command(queue, queue->commit_number, tag, result);
+}
+
+static bool has_payload(const struct bdus_request *request)
+{
+	return request->op == BDUS_OP_READ || request->op == BDUS_OP_WRITE ||
+	       request->op == BDUS_OP_ZONE_APPEND;
 }
 
 /* The payload is in the ring, and not for this process to see. */
 static void refer_to_buffer(struct bdus_transport_queue *queue, unsigned tag,
 			    struct bdus_request *request)
 {
-	if (request->op != BDUS_OP_READ && request->op != BDUS_OP_WRITE)
+	if (!has_payload(request))
 		return;
 	request->data = NULL;
 	request->payload_buffer = (unsigned)queue->first_buffer + tag + 1;
@@ -364,7 +381,13 @@ static void on_command(struct bdus_call *call)
 	}
 	if (base_unlikely(ublk_decode_request(&queue->descriptors[tag], &queue->device->limits,
 					      payload_of(queue, tag), &slot->io) != 0)) {
+		slot->io.request.op = BDUS_OP_COUNT;
 		commit_result(queue, tag, -EIO);
+		return;
+	}
+	if (base_unlikely(slot->io.request.op == BDUS_OP_ZONE_REPORT) &&
+	    ublk_zoned_make_room(&slot->io.request) < 0) {
+		commit_result(queue, tag, -ENOMEM);
 		return;
 	}
 	if (queue->first_buffer >= 0)
@@ -400,9 +423,9 @@ static int copy(const struct bdus_transport_queue *queue, uint64_t tag,
 			       ((uint64_t)queue->index << UBLK_ABI_COPY_QUEUE_SHIFT) +
 			       (tag << UBLK_ABI_COPY_TAG_SHIFT) + skip_bytes;
 	const int fd = queue->device->char_fd;
-	const ssize_t done = request->op == BDUS_OP_WRITE
-				     ? pread(fd, memory, length_bytes, (off_t)place)
-				     : pwrite(fd, memory, length_bytes, (off_t)place);
+	const bool from_client = request->op == BDUS_OP_WRITE || request->op == BDUS_OP_ZONE_APPEND;
+	const ssize_t done = from_client ? pread(fd, memory, length_bytes, (off_t)place)
+					 : pwrite(fd, memory, length_bytes, (off_t)place);
 
 	return done == (ssize_t)length_bytes ? 0 : -EIO;
 }
@@ -414,11 +437,6 @@ int ublk_queue_copy_payload(struct bdus_transport_queue *queue, struct bdus_io *
 
 	return copy(queue, request->payload_buffer - 1 - (unsigned)queue->first_buffer, request,
 		    request->payload_offset_bytes + skip_bytes, memory, length_bytes);
-}
-
-static bool has_payload(const struct bdus_request *request)
-{
-	return request->op == BDUS_OP_READ || request->op == BDUS_OP_WRITE;
 }
 
 static unsigned tag_of(const struct bdus_transport_queue *queue, const struct bdus_io *io)
@@ -435,13 +453,15 @@ static int bring_payload(struct bdus_transport_queue *queue, struct bdus_io *io)
 
 	if (!has_payload(request))
 		return 0;
-	request->data = bdus_memory_get(queue->device->memory, queue->host, bytes);
-	if (!request->data)
-		return -EAGAIN;
+	if (queue->device->memory) {
+		request->data = bdus_memory_get(queue->device->memory, queue->host, bytes);
+		if (!request->data)
+			return -EAGAIN;
+	}
 	if (request->op == BDUS_OP_READ)
 		return 0;
 	result = copy(queue, tag_of(queue, io), request, 0, request->data, bytes);
-	if (result < 0)
+	if (result < 0 && queue->device->memory)
 		bdus_memory_put(queue->device->memory, request->data, bytes);
 	return result;
 }
@@ -456,7 +476,36 @@ static void take_payload(struct bdus_transport_queue *queue, struct bdus_io *io)
 	if (request->op == BDUS_OP_READ && io->result == 0)
 		io->result = copy(queue, tag_of(queue, io), request, 0, request->data,
 				  request->length_bytes);
-	bdus_memory_put(queue->device->memory, request->data, request->length_bytes);
+	if (queue->device->memory)
+		bdus_memory_put(queue->device->memory, request->data, request->length_bytes);
+}
+
+/* ---- reports of zones ---------------------------------------------------------------------- */
+
+/* Hands a report over in pieces, as the kernel's structures are larger than ours. */
+static int copy_report(const struct bdus_transport_queue *queue, const struct bdus_io *io)
+{
+	const struct bdus_request *const request = &io->request;
+	struct ublk_abi_zone encoded[UBLK_ZONES_AT_ONCE];
+	int result = 0;
+
+	for (uint32_t done = 0; done < request->zone_count && result == 0;) {
+		const unsigned count =
+			(unsigned)base_min(request->zone_count - done, UBLK_ZONES_AT_ONCE);
+
+		ublk_zoned_encode(request->zones + done, count, encoded);
+		result = copy(queue, tag_of(queue, io), request, done * sizeof(encoded[0]), encoded,
+			      count * sizeof(encoded[0]));
+		done += count;
+	}
+	return result;
+}
+
+static void take_report(const struct bdus_transport_queue *queue, struct bdus_io *io)
+{
+	if (io->result == 0)
+		io->result = copy_report(queue, io);
+	ublk_zoned_free_room(&io->request);
 }
 
 /* ---- towards the engine -------------------------------------------------------------------- */
@@ -532,7 +581,7 @@ int ublk_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, u
 		if (base_unlikely(!queue->idle_check_armed))
 			arm_idle_check(queue);
 	}
-	if (base_unlikely(queue->device->memory != NULL))
+	if (base_unlikely(queue->device->user_copy))
 		return (int)take_with_payloads(queue, ios, capacity);
 	return (int)take_arrived(queue, ios, capacity);
 }
@@ -541,8 +590,10 @@ void ublk_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const
 		       unsigned count)
 {
 	for (unsigned i = 0; i < count; i++) {
-		if (base_unlikely(queue->device->memory != NULL))
+		if (base_unlikely(queue->device->user_copy))
 			take_payload(queue, ios[i]);
+		if (base_unlikely(ios[i]->request.op == BDUS_OP_ZONE_REPORT))
+			take_report(queue, ios[i]);
 		commit_result(queue, tag_of(queue, ios[i]), ublk_encode_result(ios[i]));
 	}
 	queue->held -= count;

@@ -55,8 +55,6 @@ int ublk_fit_attrs(struct bdus_device_attrs *attrs, uint32_t native_ops)
 	if (native_ops & BDUS_OP_BIT(BDUS_OP_SECURE_ERASE))
 		return base_error(EOPNOTSUPP, "ublk cannot carry the operation secure erase, which "
 					      "the driver has");
-	if (attrs->zone_size_bytes != 0)
-		return base_error(EOPNOTSUPP, "ublk cannot carry the driver's zones");
 	if (attrs->discard_granularity_bytes > MOST_RANGE_BYTES)
 		return base_error(EOPNOTSUPP,
 				  "ublk cannot carry a discard granularity of %u bytes; at most "
@@ -141,6 +139,8 @@ void ublk_fill_params(const struct bdus_device_attrs *attrs, struct ublk_abi_par
 	ublk_abi_params_set_max_sectors(params, to_sectors(attrs->max_transfer_bytes));
 	ublk_abi_params_set_dev_sectors(params, attrs->size_bytes >> UBLK_ABI_SECTOR_SHIFT);
 	fill_discard(attrs, params);
+	if (attrs->zone_size_bytes != 0)
+		ublk_zoned_fill_params(attrs, params);
 }
 
 /* The operation, and the most bytes that a request of it may have; -EIO for operations not offered.
@@ -207,7 +207,8 @@ int ublk_decode_request(const struct ublk_abi_io_desc *descriptor, const struct 
 	enum bdus_op op;
 
 	if (decode_op(op_flags, limits, &op, &most_bytes) != 0)
-		return -EIO;
+		return ublk_zoned_decode(op_flags, sector, ublk_abi_io_desc_nr_sectors(&copy),
+					 limits, payload, io);
 	if (op == BDUS_OP_FLUSH) {
 		bdus_io_prepare(io, op, 0, 0, 0, NULL);
 		return 0;
@@ -233,6 +234,8 @@ static int32_t encode_error(int32_t error)
 	case -ETIMEDOUT:
 	case -ENOLINK:
 	case -EAGAIN:
+	case -ETOOMANYREFS:
+	case -EOVERFLOW:
 		return error;
 	default:
 		return -EIO;
@@ -243,7 +246,16 @@ int32_t ublk_encode_result(const struct bdus_io *io)
 {
 	if (io->result < 0)
 		return encode_error(io->result);
-	if (io->request.op == BDUS_OP_READ || io->request.op == BDUS_OP_WRITE)
+	switch (io->request.op) {
+	case BDUS_OP_READ:
+	case BDUS_OP_WRITE:
+	case BDUS_OP_ZONE_APPEND:
 		return (int32_t)io->request.length_bytes;
-	return 0;
+	case BDUS_OP_ZONE_REPORT:
+		/* All of its payload, whose length nobody but the kernel knows, and which it lowers
+		 * this to. */
+		return INT32_MAX;
+	default:
+		return 0;
+	}
 }

@@ -113,6 +113,7 @@ static uint64_t wanted_flags(const struct bdus_transport_setup *setup,
 {
 	const uint64_t features = ublk_control_features(device->control);
 	const bool no_scan = (setup->attrs->flags & BDUS_DEVICE_NO_PARTITION_SCAN) != 0;
+	const bool zoned = setup->attrs->zone_size_bytes != 0;
 	uint64_t flags = UBLK_ABI_F_COMPLETE_IN_TASK;
 
 	if (device->unprivileged)
@@ -121,8 +122,10 @@ static uint64_t wanted_flags(const struct bdus_transport_setup *setup,
 		flags |= UBLK_ABI_F_NO_PARTITION_SCAN;
 	if (may_avoid_copies(setup, device))
 		flags |= UBLK_ZERO_COPY_FLAGS;
-	else if (setup->memory)
+	else if (setup->memory || zoned)
 		flags |= UBLK_ABI_F_USER_COPY;
+	if (zoned)
+		flags |= UBLK_ABI_F_ZONED;
 	device->hide_privilege =
 		no_scan && !device->unprivileged && !(flags & UBLK_ABI_F_NO_PARTITION_SCAN);
 	return flags;
@@ -161,9 +164,9 @@ static int add_numbered_device(struct bdus_transport_device *device, uint64_t id
 static int check_echo(const struct bdus_transport_device *device, uint64_t asked,
 		      const struct ublk_abi_dev_info *info)
 {
-	const uint64_t missing =
-		asked & ~ublk_abi_dev_info_flags(info) &
-		(UBLK_ABI_F_UNPRIVILEGED | UBLK_ABI_F_NO_PARTITION_SCAN | UBLK_ZERO_COPY_FLAGS);
+	const uint64_t missing = asked & ~ublk_abi_dev_info_flags(info) &
+				 (UBLK_ABI_F_UNPRIVILEGED | UBLK_ABI_F_NO_PARTITION_SCAN |
+				  UBLK_ZERO_COPY_FLAGS | UBLK_ABI_F_ZONED);
 
 	if (missing != 0)
 		return base_error(EOPNOTSUPP,
@@ -204,6 +207,7 @@ static int add(const struct bdus_transport_setup *setup, struct bdus_transport_d
 	if (result < 0)
 		return result;
 	device->zero_copy = (flags & UBLK_ABI_F_AUTO_BUFFER) != 0;
+	device->user_copy = !device->zero_copy && (flags & UBLK_ABI_F_USER_COPY) != 0;
 	device->memory = device->zero_copy ? NULL : setup->memory;
 	device->may_trim = (ublk_abi_dev_info_flags(&info) & UBLK_ABI_F_COMPLETE_IN_TASK) != 0;
 	attrs->queues = (uint32_t)base_min(attrs->queues, ublk_abi_dev_info_nr_hw_queues(&info));
@@ -211,6 +215,8 @@ static int add(const struct bdus_transport_setup *setup, struct bdus_transport_d
 		(uint32_t)base_min(attrs->queue_depth, ublk_abi_dev_info_queue_depth(&info));
 	attrs->max_transfer_bytes = (uint32_t)base_min(attrs->max_transfer_bytes,
 						       ublk_abi_dev_info_max_io_buf_bytes(&info));
+	attrs->max_append_bytes =
+		(uint32_t)base_min(attrs->max_append_bytes, attrs->max_transfer_bytes);
 	return 0;
 }
 
@@ -272,6 +278,8 @@ static void remember_limits(struct bdus_transport_device *device,
 		.max_discard_bytes = attrs->max_discard_bytes,
 		.max_write_zeros_bytes = attrs->max_write_zeros_bytes,
 		.ops = attrs->ops,
+		.zone_size_bytes = attrs->zone_size_bytes,
+		.max_append_bytes = attrs->max_append_bytes,
 	};
 }
 
@@ -289,6 +297,9 @@ static int create(const struct bdus_transport_setup *setup, struct bdus_transpor
 		result = choose_privilege(setup, device);
 	if (result == 0)
 		result = check_memory(setup, device);
+	if (result == 0 && setup->attrs->zone_size_bytes != 0)
+		result = ublk_zoned_check(setup->attrs, ublk_control_features(device->control),
+					  device->unprivileged);
 	if (result == 0)
 		result = add(setup, device);
 	if (result == 0)

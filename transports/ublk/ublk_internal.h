@@ -7,6 +7,7 @@
  *	errand.c     those that wait for requests, in a child
  *	queue.c      the way of requests
  *	translate.c  kernel structures to ours and back; pure functions
+ *	zoned.c      the same for zoned devices, and reports of zones
  *	probe.c      what this machine and this user can do
  *	find.c       devices that exist, seen from other processes
  *	remove.c     ending and deleting them
@@ -149,6 +150,9 @@ struct ublk_limits {
 	uint64_t max_discard_bytes;
 	uint64_t max_write_zeros_bytes;
 	uint32_t ops;
+	/** 0 where the device has no zones. */
+	uint64_t zone_size_bytes;
+	uint32_t max_append_bytes;
 };
 
 /** Fills in @io for the request in @descriptor; -EIO when the kernel asks for what cannot be. */
@@ -157,6 +161,30 @@ int ublk_decode_request(const struct ublk_abi_io_desc *descriptor, const struct 
 
 /** What to tell the kernel about the completed @io. */
 int32_t ublk_encode_result(const struct bdus_io *io);
+
+/* ---- zoned.c ------------------------------------------------------------------------------- */
+
+/** Refuses zones that this kernel, or this user, or ublk at all cannot carry. */
+int ublk_zoned_check(const struct bdus_device_attrs *attrs, uint64_t features, bool unprivileged);
+
+/** Adds zones to the kernel's parameters. */
+void ublk_zoned_fill_params(const struct bdus_device_attrs *attrs, struct ublk_abi_params *params);
+
+/**
+ * ublk_decode_request() for operations on zones; @count is what the descriptor says in place of a
+ * length. -EIO for those that the device does not have.
+ */
+int ublk_zoned_decode(uint32_t op_flags, uint64_t sector, uint32_t count,
+		      const struct ublk_limits *limits, void *payload, struct bdus_io *io);
+
+/** Memory for the answer to a report; 0 or -ENOMEM. */
+int ublk_zoned_make_room(struct bdus_request *request);
+void ublk_zoned_free_room(struct bdus_request *request);
+
+/** A part of a report as the kernel wants it; at most UBLK_ZONES_AT_ONCE zones. */
+#define UBLK_ZONES_AT_ONCE 64
+void ublk_zoned_encode(const struct bdus_zone *zones, unsigned count,
+		       struct ublk_abi_zone *encoded);
 
 /* ---- ublk.c, queue.c ----------------------------------------------------------------------- */
 
@@ -176,7 +204,9 @@ struct bdus_transport_device {
 	bool hide_privilege;
 	/** Payloads are buffers of the ring rather than memory. */
 	bool zero_copy;
-	/** Where payloads lie that are copied one by one; NULL where the kernel does that. */
+	/** Payloads are copied one by one, rather than by the kernel. */
+	bool user_copy;
+	/** Where they then lie; NULL for memory of the queue's. */
 	struct bdus_memory *memory;
 	/** The kernel hands over requests only within our own waiting calls. */
 	bool may_trim;
