@@ -271,6 +271,7 @@ extern const struct cli_option cli_flush_options[];
 extern const struct cli_option cli_check_options[];
 extern const struct cli_option cli_drivers_options[];
 extern const struct cli_option cli_filters_options[];
+extern const struct cli_option cli_program_options[];
 extern const struct cli_option cli_version_options[];
 extern const struct cli_option cli_help_options[];
 
@@ -282,6 +283,7 @@ int cli_cmd_flush(const struct cli_args *args);
 int cli_cmd_check(const struct cli_args *args);
 int cli_cmd_drivers(const struct cli_args *args);
 int cli_cmd_filters(const struct cli_args *args);
+int cli_cmd_program(const struct cli_args *args);
 int cli_cmd_version(const struct cli_args *args);
 int cli_cmd_help(const struct cli_args *args);
 int cli_cmd_words(const struct cli_args *args);

@@ -40,6 +40,15 @@ const struct cli_command cli_commands[] = {
 	 "DRIVER "
 	 "--filter FILTER:KEY=VALUE,…\" puts it before a driver.",
 	 cli_filters_options, cli_cmd_filters, false},
+	{"program", "VERB DEVICE [ARGUMENT]…", 1, 6,
+	 "Look after the programs of a device's filters",
+	 "list DEVICE; load DEVICE FILE [NAME [COMPLETION]] puts another program in place of the "
+	 "one "
+	 "that runs; replace does the same and keeps values of maps; detach DEVICE lets all "
+	 "requests "
+	 "pass; map get DEVICE MAP [KEY], map set DEVICE MAP KEY VALUE, map read DEVICE RING. See "
+	 "bdus-filter-opvm(7).",
+	 cli_program_options, cli_cmd_program, false},
 	{"version", "", 0, 0, "Print the version", NULL, cli_version_options, cli_cmd_version,
 	 false},
 	{"help", "[COMMAND]", 0, 1, "Tell more of a command", NULL, cli_help_options, cli_cmd_help,

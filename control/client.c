@@ -21,7 +21,7 @@
 #define CONNECT_PAUSE_MS 5
 #define WAIT_MS          1000
 /** What an answer may have: a reply, or a sentence. */
-#define ANSWER_BYTES 1024
+#define ANSWER_BYTES CONTROL_FILTER_ANSWER_SIZE
 
 _Static_assert(ANSWER_BYTES >= CONTROL_DEVICE_SIZE && ANSWER_BYTES >= BASE_ERROR_MESSAGE_BYTES,
 	       "room for every answer");
@@ -226,6 +226,69 @@ int bdus_manage_set_log_level(const struct bdus_device_info *info, enum bdus_log
 	control_log_level_init(&request);
 	control_log_level_set_level(&request, level);
 	return tell(&question);
+}
+
+/** Joins words, each with its end. */
+static int join_words(struct control_filter_command *request, const char *const *words,
+		      unsigned count)
+{
+	char joined[sizeof(request->words)] = "";
+	size_t used = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		const size_t length = strlen(words[i]) + 1;
+
+		if (length > sizeof(joined) - used)
+			return base_error(E2BIG, "a command for a filter is longer than %zu bytes",
+					  sizeof(joined));
+		memcpy(joined + used, words[i], length);
+		used += length;
+	}
+	control_filter_command_set_length(request, (uint32_t)used);
+	memcpy(request->words, joined, sizeof(joined));
+	return 0;
+}
+
+static int take_answer(const struct control_filter_answer *found, char *answer, size_t answer_bytes)
+{
+	const struct wire_text text = control_filter_answer_text(found);
+
+	if (text.length >= answer_bytes)
+		return base_error(ENOBUFS,
+				  "the filter's answer has %zu bytes: there is room for %zu",
+				  text.length, answer_bytes);
+	memcpy(answer, text.data, text.length);
+	answer[text.length] = '\0';
+	return 0;
+}
+
+int bdus_manage_filter_command(const struct bdus_device_info *info, const char *filter,
+			       const char *const *words, unsigned count, char *answer,
+			       size_t answer_bytes, uint64_t timeout_ms)
+{
+	struct control_filter_command request;
+	const struct question question = {.id = info->id,
+					  .operation = CONTROL_OPERATION_FILTER,
+					  .what = "filter",
+					  .request = &request,
+					  .request_bytes = sizeof(request),
+					  .deadline_ns = deadline_of(timeout_ms)};
+	char buffer[ANSWER_BYTES];
+	struct caps_message found;
+	int result;
+
+	if (count == 0 || strlen(filter) >= sizeof(request.filter))
+		return base_error(EINVAL, "a command for filter '%s' with %u words", filter, count);
+	control_filter_command_init(&request);
+	control_filter_command_set_filter(&request, (struct wire_text){filter, strlen(filter)});
+	result = join_words(&request, words, count);
+	if (result == 0)
+		result = ask(&question, &found, buffer);
+	if (result < 0)
+		return result;
+	result = take_answer(found.data, answer, answer_bytes);
+	caps_release(&found);
+	return result;
 }
 
 int bdus_stats_open(const struct bdus_device_info *info, uint64_t timeout_ms,

@@ -29,6 +29,10 @@ struct bdus_control {
 /** The operations, with @control as their context. */
 struct control_service control_handlers(struct bdus_control *control);
 
+/** Hands a command to a filter (filters.c). */
+void control_handle_filter(void *context, struct caps_port *port, struct caps_message *message,
+			   const struct control_filter_command *request);
+
 /** Answers with a negative errno and the last message. */
 void control_refuse(struct caps_port *port, struct caps_message *message, int32_t error);
 

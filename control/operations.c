@@ -154,5 +154,6 @@ struct control_service control_handlers(struct bdus_control *control)
 		.handle_flush = handle_flush,
 		.handle_stop = handle_stop,
 		.handle_set_log_level = handle_set_log_level,
+		.handle_filter = control_handle_filter,
 	};
 }

@@ -335,6 +335,17 @@ int bdus_device_wake_fd(const struct bdus_device *device)
 	return device->wake_fd;
 }
 
+int bdus_device_filter_command(struct bdus_device *device, const char *filter,
+			       const char *const *words, unsigned count, char *answer,
+			       size_t answer_bytes)
+{
+	if (device->config.filter_command == NULL)
+		return base_error(ENODEV, "device %llu has no filters",
+				  (unsigned long long)device->info.id);
+	return device->config.filter_command(device->config.opaque, filter, words, count, answer,
+					     answer_bytes);
+}
+
 /* ---- from other threads -------------------------------------------------------------------- */
 
 void bdus_device_stop(struct bdus_device *device)

@@ -266,6 +266,14 @@ static void set_log_level(void *opaque, uint32_t level)
 	run->config->set_log_level(run->config->opaque, level);
 }
 
+static int filter_command(void *opaque, const char *filter, const char *const *words,
+			  unsigned count, char *answer, size_t answer_bytes)
+{
+	const struct run *const run = opaque;
+
+	return bdus_stack_command(run->stack, filter, words, count, answer, answer_bytes);
+}
+
 static int lock_memory(void)
 {
 	if (mlockall(MCL_CURRENT) != 0 || mlockall(MCL_FUTURE | MCL_ONFAULT) != 0)
@@ -289,6 +297,7 @@ static int prepare(struct run *run)
 		.set_log_level = config->set_log_level != NULL ? set_log_level : NULL,
 		.log_level = config->log_level,
 		.opaque = run,
+		.filter_command = config->filter_count != 0 ? filter_command : NULL,
 	};
 	int result = config->lock_memory ? lock_memory() : 0;
 

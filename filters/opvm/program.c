@@ -167,10 +167,11 @@ static int load_bytes(const char *path, const char *bytes, size_t size_bytes, st
 
 	if (result == 0)
 		result = opvm_object_load(*object, &environment, NULL, log);
-	if (result < 0)
-		bdus_config_error(-result, "filter opvm: program %s: %s", path,
-				  in_one_line(log->text));
-	return result;
+	if (result == 0)
+		return 0;
+	/* A program that is refused is a wrong one; who asks is not refused anything. */
+	return bdus_config_error(result == -EACCES ? EINVAL : -result,
+				 "filter opvm: program %s: %s", path, in_one_line(log->text));
 }
 
 /** A program of what was loaded, as machine code where there is such a thing. */

@@ -485,7 +485,7 @@ static void words_and_programs_that_are_wrong_are_refused_by_name(void **state)
 		int error;
 		const char *says;
 	} bad[] = {
-		{"mov r0, r5\n" EXIT, "", -EACCES, "program.s"},
+		{"mov r0, r5\n" EXIT, "", -EINVAL, "program.s"},
 		{"nonsense\n", "", -EINVAL, "program.s"},
 		{PASS EXIT, "name=other", -ENOENT, "other"},
 		{PASS EXIT, "size=2M", -EINVAL, "size=2097152"},

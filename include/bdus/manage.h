@@ -199,6 +199,16 @@ int bdus_manage_find_id(uint64_t id, struct bdus_device_info *info);
 typedef void bdus_progress_fn(uint64_t waited_ms, const char *waiting_for, void *opaque);
 
 /**
+ * Has a filter of a device, named @filter or the one with that place from 0 on, carry out a
+ * command; the words are the filter's own: see its manual page. The answer is text of less than
+ * @answer_bytes. Waits at most @timeout_ms (0: no limit). -ENODEV: there is no such filter;
+ * -ENOTTY: it takes no commands; -ENOBUFS: the answer is longer; else as the filter says.
+ */
+int bdus_manage_filter_command(const struct bdus_device_info *info, const char *filter,
+			       const char *const *words, unsigned count, char *answer,
+			       size_t answer_bytes, uint64_t timeout_ms);
+
+/**
  * Makes all data written to the device so far durable. Waits at most @timeout_ms (0: no limit).
  * -ETIMEDOUT says what it waited for; -EIO and others as the device reports.
  */

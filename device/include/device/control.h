@@ -62,6 +62,14 @@ int bdus_device_stats_fd(const struct bdus_device *device);
 /** Makes a reader of the memory behind @fd, which it closes in any case. Any thread. */
 int bdus_stats_open_fd(int fd, struct bdus_stats **stats);
 
+/**
+ * Has the filter called @filter, or with that place from 0 on, carry out a command; its answer is
+ * text. -ENODEV: there is no such filter; -ENOTTY: it takes no commands; else as the filter says.
+ */
+int bdus_device_filter_command(struct bdus_device *device, const char *filter,
+			       const char *const *words, unsigned count, char *answer,
+			       size_t answer_bytes);
+
 /** -EOPNOTSUPP: the driver tells nothing. */
 int bdus_device_set_log_level(struct bdus_device *device, uint32_t level);
 uint32_t bdus_device_log_level(const struct bdus_device *device);
