@@ -49,8 +49,6 @@ enum condition {
 	NOT_EQUAL = 5,
 	BELOW_EQUAL = 6,
 	ABOVE = 7,
-	SIGN = 8,
-	NO_SIGN = 9,
 	LESS = 12,
 	GREATER_EQUAL = 13,
 	LESS_EQUAL = 14,
@@ -686,8 +684,10 @@ static void compile_comparison(struct compiler *compiler, const struct opvm_oper
 /** Uses up fuel and goes back. */
 static void charge_and_go(struct compiler *compiler, uint32_t cost, size_t place)
 {
+	/* As fuel is never negative here, a borrow is its end; the processor joins the two into
+	 * one. */
 	arithmetic(compiler, true, 5, R12, (int32_t)cost);
-	jump_back_if(compiler, NO_SIGN, place);
+	jump_back_if(compiler, ABOVE_EQUAL, place);
 	jump_to(compiler, compiler->exhausted);
 }
 
@@ -735,7 +735,7 @@ static void compile_function_call(struct compiler *compiler, const struct opvm_o
 	static const uint8_t kept[] = {RBX, R13, R14, R15, RBP};
 
 	arithmetic(compiler, true, 5, R12, (int32_t)op->call.cost);
-	jump_if(compiler, SIGN, compiler->exhausted);
+	jump_if(compiler, BELOW, compiler->exhausted);
 	load_stack(compiler, R9, 8);
 	load_stack(compiler, R10, 16);
 	for (unsigned index = 0; index < OPVM_LENGTH(kept); index++)

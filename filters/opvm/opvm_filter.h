@@ -10,8 +10,6 @@
 #ifndef FILTERS_OPVM_FILTER_H
 #define FILTERS_OPVM_FILTER_H
 
-#include <stdint.h>
-
 #include <bdus/filter.h>
 #include <opvm.h>
 #include <opvm/block.h>

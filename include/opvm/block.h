@@ -11,10 +11,16 @@
  *		return request->operation == OPVM_BLOCK_WRITE ? OPVM_BLOCK_FAIL : OPVM_BLOCK_PASS;
  *	}
  *
- * Include a header with the integer types first: opvm/program.h in programs, <stdint.h> elsewhere.
+ * It can be included outside of programs, too.
  */
 #ifndef OPVM_BLOCK_H
 #define OPVM_BLOCK_H
+
+#ifdef __bpf__
+#include "opvm/program.h"
+#else
+#include "opvm/platform.h"
+#endif
 
 /** What a program returns. */
 enum {
