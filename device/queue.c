@@ -131,8 +131,9 @@ void bdus_queue_commit(struct bdus_queue *queue)
 {
 	const unsigned count = queue->done_count;
 
-	if (count == 0)
+	if (count == 0 && !queue->wants_commit)
 		return;
+	queue->wants_commit = false;
 	queue->done_count = 0;
 	if (base_likely(queue->stats != NULL))
 		count_done(queue, count);
@@ -148,6 +149,13 @@ static void make_dirty(struct bdus_queue *queue)
 	base_list_push_back(&queue->loop->dirty, &queue->dirty_link);
 	if (base_unlikely(!queue->loop->in_turn))
 		bdus_loop_wake(queue->loop);
+}
+
+void bdus_host_want_commit(struct bdus_queue *host)
+{
+	host->wants_commit = true;
+	if (base_list_is_empty(&host->dirty_link))
+		make_dirty(host);
 }
 
 /** Brings a completed request to whoever made it. Owner only. */

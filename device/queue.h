@@ -66,6 +66,8 @@ struct bdus_queue {
 	struct base_list ready_link;
 	struct base_list dirty_link;
 
+	/** The transport wants commit() to be called, be it without requests. */
+	bool wants_commit;
 	/** Completed, not yet committed. */
 	unsigned done_count;
 	struct bdus_io *done[BDUS_BATCH];

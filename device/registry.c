@@ -477,7 +477,8 @@ int bdus_registry_link(struct bdus_device_info *info)
 	char link[sizeof(info->path)];
 
 	format_link(info->id, link, sizeof(link));
-	if (symlink(info->native_path, link) != 0) {
+	/* Where the way in's own name is that, there is nothing to do. */
+	if (strcmp(info->native_path, link) != 0 && symlink(info->native_path, link) != 0) {
 		if (errno != EACCES && errno != EPERM && errno != EROFS)
 			return base_error_errno(errno, "cannot make the link %s to %s", link,
 						info->native_path);

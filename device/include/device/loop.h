@@ -30,6 +30,12 @@ struct bdus_loop *bdus_host_loop(struct bdus_queue *host);
 void bdus_host_make_ready(struct bdus_queue *host);
 
 /**
+ * Has the engine call commit() for this queue before it sleeps, be it without a request: after what
+ * this turn completes, so that one message can carry results and ask for requests.
+ */
+void bdus_host_want_commit(struct bdus_queue *host);
+
+/**
  * Cancels @call, if it is in flight, and waits until it has come back, which `completed` is then
  * not told of. Only for calls that wait for a descriptor or for time, and not from within a
  * callback of the loop.

@@ -110,7 +110,7 @@ struct bdus_transport {
 	/**
 	 * Takes back @count (at most BDUS_BATCH) completed requests with their results, and sends
 	 * to clients what it can without waiting, or prepares it for the loop's next system call.
-	 * Required.
+	 * None only where bdus_host_want_commit() was called. Required.
 	 */
 	void (*commit)(struct bdus_transport_queue *queue, struct bdus_io *const *ios,
 		       unsigned count);

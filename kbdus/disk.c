@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The block layer's side of a device.
+ */
+#include "kbdus_internal.h"
+
+#include "compat/compat.h"
+
+#include <linux/module.h>
+
+/*
+ * How long a request may take by default. A server may be stopped in a debugger, or have a slow
+ * disk; who wants an error sooner writes queue/io_timeout.
+ */
+#define TIMEOUT_JIFFIES (24UL * 60 * 60 * HZ)
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+static int write_zeros_flags(struct request *request)
+{
+	return request->cmd_flags & REQ_NOUNMAP ? 0 : KBDUS_ABI_REQUEST_FLAG_MAY_UNMAP;
+}
+
+int kbdus_disk_operation(const struct kbdus_device *device, struct request *request, u16 *flags)
+{
+	int op;
+
+	*flags = 0;
+	switch (req_op(request)) {
+	case REQ_OP_READ:
+		op = KBDUS_ABI_OP_READ;
+		break;
+	case REQ_OP_WRITE:
+		op = KBDUS_ABI_OP_WRITE;
+		break;
+	case REQ_OP_FLUSH:
+		op = KBDUS_ABI_OP_FLUSH;
+		break;
+	case REQ_OP_WRITE_ZEROES:
+		op = KBDUS_ABI_OP_WRITE_ZEROS;
+		*flags = write_zeros_flags(request);
+		break;
+	case REQ_OP_DISCARD:
+		op = KBDUS_ABI_OP_DISCARD;
+		break;
+	case REQ_OP_SECURE_ERASE:
+		op = KBDUS_ABI_OP_SECURE_ERASE;
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	if (request->cmd_flags & REQ_FUA)
+		*flags |= KBDUS_ABI_REQUEST_FLAG_FUA;
+	return kbdus_abi_device_ops(&device->created) & 1U << op ? op : -EOPNOTSUPP;
+}
+
+/* The errors that reach clients as they are; the block layer has meanings of its own for others. */
+static blk_status_t status_of(int result)
+{
+	switch (result) {
+	case 0:
+		return BLK_STS_OK;
+	case -ENOSPC:
+		return BLK_STS_NOSPC;
+	case -EOPNOTSUPP:
+		return BLK_STS_NOTSUPP;
+	case -ETIMEDOUT:
+		return BLK_STS_TIMEOUT;
+	case -ENOLINK:
+		return BLK_STS_TRANSPORT;
+	case -EAGAIN:
+		return BLK_STS_AGAIN;
+	default:
+		return BLK_STS_IOERR;
+	}
+}
+
+void kbdus_disk_end(struct request *request, int result)
+{
+	blk_mq_end_request(request, status_of(result));
+}
+
+static blk_status_t queue_rq(struct blk_mq_hw_ctx *context, const struct blk_mq_queue_data *data)
+{
+	struct kbdus_queue *queue = context->driver_data;
+	u16 flags;
+
+	if (kbdus_disk_operation(queue->device, data->rq, &flags) < 0)
+		return BLK_STS_NOTSUPP;
+	blk_mq_start_request(data->rq);
+	return kbdus_queue_add(queue, data->rq, data->last) ? BLK_STS_OK : BLK_STS_IOERR;
+}
+
+static void commit_rqs(struct blk_mq_hw_ctx *context)
+{
+	kbdus_queue_ring(context->driver_data);
+}
+
+static enum blk_eh_timer_return time_out(struct request *request)
+{
+	if (!kbdus_queue_time_out(request->mq_hctx->driver_data, request))
+		return BLK_EH_RESET_TIMER;
+	kbdus_disk_end(request, -ETIMEDOUT);
+	return BLK_EH_DONE;
+}
+
+static int init_hctx(struct blk_mq_hw_ctx *context, void *data, unsigned int index)
+{
+	struct kbdus_device *device = data;
+
+	context->driver_data = device->queues[index];
+	return 0;
+}
+
+static const struct blk_mq_ops request_ops = {
+	.queue_rq = queue_rq,
+	.commit_rqs = commit_rqs,
+	.timeout = time_out,
+	.init_hctx = init_hctx,
+};
+
+/* ---- the disk -------------------------------------------------------------------------------- */
+
+/* Nobody has the disk any more, open or otherwise. */
+static void free_disk(struct gendisk *disk)
+{
+	kbdus_device_put(disk->private_data);
+}
+
+static const struct block_device_operations disk_ops = {
+	.owner = THIS_MODULE,
+	.free_disk = free_disk,
+};
+
+static int create_tags(struct kbdus_device *device)
+{
+	struct blk_mq_tag_set *tags = &device->tags;
+	int error;
+
+	tags->ops = &request_ops;
+	tags->nr_hw_queues = device->queue_count;
+	tags->queue_depth = kbdus_abi_device_queue_depth(&device->created);
+	tags->numa_node = NUMA_NO_NODE;
+	tags->flags = KBDUS_TAG_SET_FLAGS;
+	tags->timeout = TIMEOUT_JIFFIES;
+	tags->driver_data = device;
+	error = blk_mq_alloc_tag_set(tags);
+	device->has_tags = !error;
+	return error;
+}
+
+int kbdus_disk_create(struct kbdus_device *device)
+{
+	const struct kbdus_abi_device *created = &device->created;
+	struct gendisk *disk;
+	int error;
+
+	error = device->has_tags ? 0 : create_tags(device);
+	if (error)
+		return error;
+	disk = kbdus_disk_allocate(&device->tags, created);
+	if (IS_ERR(disk))
+		return PTR_ERR(disk);
+	/* Without a major number: the block layer gives out extended ones, to partitions, too. */
+	snprintf(disk->disk_name, sizeof(disk->disk_name), "bdus-%llu",
+		 kbdus_abi_device_id(created));
+	disk->fops = &disk_ops;
+	disk->private_data = device;
+	set_capacity(disk, kbdus_abi_device_size_bytes(created) >> SECTOR_SHIFT);
+	set_disk_ro(disk, kbdus_abi_device_attrs(created) & KBDUS_ABI_ATTR_READ_ONLY);
+	if (kbdus_abi_device_attrs(created) & KBDUS_ABI_ATTR_NO_PARTITION_SCAN)
+		kbdus_disk_suppress_scan(disk);
+	device->disk = disk;
+	return 0;
+}
+
+int kbdus_disk_add(struct kbdus_device *device)
+{
+	int error;
+
+	kref_get(&device->references);
+	error = add_disk(device->disk);
+	if (error) {
+		put_disk(device->disk);
+		kbdus_device_put(device);
+		return error;
+	}
+	device->disk_added = true;
+	return 0;
+}
+
+void kbdus_disk_remove(struct kbdus_device *device)
+{
+	if (!device->disk_added)
+		return;
+	del_gendisk(device->disk);
+	put_disk(device->disk);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of the module share.
+ *
+ *	main.c     loading, unloading, parameters
+ *	control.c  /dev/bdus-control: files, commands, mappings
+ *	device.c   the life of a device, and the table of devices
+ *	disk.c     the block layer's side: limits, requests, time-outs
+ *	queue.c    rings, payloads, waiting: the server's side
+ *	compat/    what differs between versions of the kernel
+ *
+ * Lock order: kbdus_table_lock; device->lock; queue->serving; queue->lock. None of the first two is
+ * held while something waits for a server; queue->serving is held while its server's memory is
+ * copied to or from, so whoever takes it can be killed meanwhile.
+ *
+ * References. A device is kept by each file that belongs to it, by work that is under way for it
+ * and by its disk, until the block layer frees that. Files are kept by their mappings and by
+ * commands of io_uring. Files and open disks keep the module; the rest is waited for by
+ * kbdus_exit().
+ */
+#ifndef KBDUS_INTERNAL_H
+#define KBDUS_INTERNAL_H
+
+#include "kbdus.h"
+
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/poll.h>
+#include <linux/spinlock.h>
+#include <linux/uio.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#define KBDUS_VERSION_MAJOR 0
+#define KBDUS_VERSION_MINOR 1
+#define KBDUS_VERSION_PATCH 3
+#define KBDUS_VERSION_TEXT  "0.1.3"
+
+struct io_uring_cmd;
+
+/*
+ * A slot holds the request of a tag.
+ *
+ *	         queue_rq            dispatch, payload copied        result taken
+ *	FREE ───────────▶ PENDING ──▶ MOVING ──▶ SERVED ──────────▶ MOVING ──▶ FREE
+ *	                    │                      │  ▲ payload by read/write │
+ *	                    └── time-out, abort ───┴──┼─▶ FREE                │
+ *	                                              └── MOVING ◀────────────┘
+ *
+ * All transitions are made under queue->lock. Who makes one to MOVING has the request to itself
+ * until it makes the next one; who makes one to FREE ends the request, after it let go of the lock.
+ */
+enum kbdus_slot_state {
+	KBDUS_SLOT_FREE,
+	KBDUS_SLOT_PENDING,
+	KBDUS_SLOT_MOVING,
+	KBDUS_SLOT_SERVED,
+};
+
+struct kbdus_slot {
+	struct request *request;
+	/* In queue->pending, or in a list of who moves payloads. */
+	struct list_head link;
+	u32 generation;
+	enum kbdus_slot_state state;
+};
+
+struct kbdus_queue {
+	struct kbdus_device *device;
+	unsigned int index;
+
+	/* Slots, pending, command, dead, ended, news. Taken from any context of the block layer. */
+	spinlock_t lock;
+	struct list_head pending;
+	/* The command of io_uring that waits; who takes it from here completes it. */
+	struct io_uring_cmd *command;
+	/* No server any more: requests fail. */
+	bool dead;
+	/* The disk is gone: there will be no requests. */
+	bool ended;
+	/* The device's state has changed; for queue 0. */
+	bool news;
+	wait_queue_head_t wait;
+
+	/* One server at a time: the rings, and moving payloads. */
+	struct mutex serving;
+	struct kbdus_abi_rings *rings;
+	struct kbdus_abi_request *requests;
+	struct kbdus_abi_result *results;
+	size_t map_bytes;
+	u32 entries;
+	/* The module's own copies of the words that it writes. */
+	u32 requests_tail;
+	u32 results_head;
+	u32 refused;
+
+	/* Set before the queue is attached, then constant. */
+	u64 payloads;
+	u64 stride_bytes;
+	/* Under device->lock. */
+	bool attached;
+	struct kbdus_slot slots[];
+};
+
+struct kbdus_device {
+	struct kref references;
+	/* In the table, until no file of the device is open; under kbdus_table_lock. */
+	struct list_head link;
+
+	/* As created; constant. */
+	struct kbdus_abi_device created;
+	struct pid *creator;
+
+	/* What follows up to `attached`. */
+	struct mutex lock;
+	unsigned int files;
+	enum kbdus_abi_state state;
+	int start_result;
+	unsigned int attached;
+
+	struct blk_mq_tag_set tags;
+	bool has_tags;
+	struct gendisk *disk;
+	bool disk_added;
+	struct work_struct start_work;
+	struct work_struct stop_work;
+	struct work_struct forget_work;
+	unsigned int queue_count;
+	struct kbdus_queue *queues[];
+};
+
+/* ---- main.c ---------------------------------------------------------------------------------- */
+
+extern struct workqueue_struct *kbdus_work;
+extern unsigned int kbdus_max_devices;
+
+/* ---- control.c ------------------------------------------------------------------------------- */
+
+extern const struct file_operations kbdus_control_fops;
+
+/* The queue whose file this is; NULL for none. */
+struct kbdus_queue *kbdus_file_queue(struct file *file);
+
+/* ---- device.c -------------------------------------------------------------------------------- */
+
+/*
+ * Makes a device of what a server wishes, which is lowered to what can be had, and tells the rest
+ * of it. The caller has a reference, and is its first file.
+ */
+int kbdus_device_create(struct kbdus_abi_device *wish, struct kbdus_device **device);
+void kbdus_device_put(struct kbdus_device *device);
+
+/* Makes the caller the file of queue @index; it then has a reference. */
+int kbdus_device_attach(struct kbdus_device *device, unsigned int index, u64 payloads,
+			u64 stride_bytes);
+/* A file of the device is closed, whose reference it gives up. */
+void kbdus_device_leave(struct kbdus_device *device);
+
+int kbdus_device_start(struct kbdus_device *device);
+/* Begins to remove the disk; with @abort, its requests fail at once. In any state. */
+void kbdus_device_stop(struct kbdus_device *device, bool abort);
+void kbdus_device_tell(struct kbdus_device *device, struct kbdus_abi_device *told);
+
+/* The device with this id, or with the lowest one from it on; with a reference. */
+struct kbdus_device *kbdus_device_find(u64 id, bool or_next);
+
+/* Waits until no device is left, not even in the block layer. */
+void kbdus_devices_wait(void);
+
+/* ---- disk.c ---------------------------------------------------------------------------------- */
+
+int kbdus_disk_create(struct kbdus_device *device);
+int kbdus_disk_add(struct kbdus_device *device);
+/* Waits for the disk's requests, which somebody has to serve or fail. */
+void kbdus_disk_remove(struct kbdus_device *device);
+
+/* Ends a request, whose slot is free, with 0 or a negative errno of a server. */
+void kbdus_disk_end(struct request *request, int result);
+/* The KBDUS_ABI_OP_* of a request, and its flags; negative for what the device has not. */
+int kbdus_disk_operation(const struct kbdus_device *device, struct request *request, u16 *flags);
+
+/* ---- queue.c --------------------------------------------------------------------------------- */
+
+struct kbdus_queue *kbdus_queue_create(struct kbdus_device *device, unsigned int index);
+void kbdus_queue_destroy(struct kbdus_queue *queue);
+
+/*
+ * A new request, started; false if there is nobody to serve it. Unless it is the @last of several,
+ * kbdus_queue_ring() has to follow.
+ */
+bool kbdus_queue_add(struct kbdus_queue *queue, struct request *request, bool last);
+/* Lets the server know of what was added. */
+void kbdus_queue_ring(struct kbdus_queue *queue);
+/* A request that takes too long: true if the caller shall end it. */
+bool kbdus_queue_time_out(struct kbdus_queue *queue, struct request *request);
+
+/* Takes results, gives requests: the number of these; negative errnos as those of ENTER. */
+int kbdus_queue_enter(struct kbdus_queue *queue, bool wait);
+int kbdus_queue_command(struct kbdus_queue *queue, struct io_uring_cmd *command,
+			unsigned int issue_flags);
+/* Takes @command back, if it still waits. */
+void kbdus_queue_cancel(struct kbdus_queue *queue, struct io_uring_cmd *command,
+			unsigned int issue_flags);
+__poll_t kbdus_queue_poll(struct kbdus_queue *queue, struct file *file, poll_table *table);
+/* Between the payload of an outstanding request and @iter, in its direction. */
+ssize_t kbdus_queue_copy(struct kbdus_queue *queue, loff_t place, struct iov_iter *iter);
+
+/* Fails everything, now and from now on. */
+void kbdus_queue_abort(struct kbdus_queue *queue);
+/* There will be no more requests. */
+void kbdus_queue_finish(struct kbdus_queue *queue);
+/* The device's state has changed. */
+void kbdus_queue_notify(struct kbdus_queue *queue);
+
+#endif

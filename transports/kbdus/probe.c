@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What kbdus can do on this machine and for this user.
+ */
+#include "base/bits.h"
+#include "base/error.h"
+#include "kbdus_internal.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static void say(struct bdus_transport_report *report, enum bdus_feature feature, bool supported,
+		const char *reason)
+{
+	report->features[feature].supported = supported;
+	snprintf(report->features[feature].reason, sizeof(report->features[feature].reason), "%s",
+		 reason);
+}
+
+static const enum bdus_feature carried[] = {
+	BDUS_FEATURE_BLOCK_DEVICE, BDUS_FEATURE_READ_ONLY,      BDUS_FEATURE_FLUSH,
+	BDUS_FEATURE_FUA,          BDUS_FEATURE_DISCARD,        BDUS_FEATURE_WRITE_ZEROS,
+	BDUS_FEATURE_SECURE_ERASE, BDUS_FEATURE_PARTITION_SCAN, BDUS_FEATURE_NO_PARTITION_SCAN,
+	BDUS_FEATURE_MULTI_QUEUE,
+};
+
+static void report_features(struct bdus_transport_report *report, bool usable)
+{
+	for (size_t i = 0; i < BASE_ARRAY_LENGTH(carried); i++)
+		say(report, carried[i], usable, usable ? "" : "kbdus does not work here");
+	say(report, BDUS_FEATURE_REMOTE, false, "the device is local");
+	say(report, BDUS_FEATURE_EXTENTS, false, "block devices cannot be asked");
+	say(report, BDUS_FEATURE_CACHE, false, "block devices cannot be told");
+	say(report, BDUS_FEATURE_IOCTL, false, "not in this version");
+	say(report, BDUS_FEATURE_ZONES, false, "not in this version");
+	say(report, BDUS_FEATURE_UNPRIVILEGED, false, "the module wants CAP_SYS_ADMIN");
+	say(report, BDUS_FEATURE_RECOVERY, false, "not in this version");
+	say(report, BDUS_FEATURE_ZERO_COPY, false, "payloads are copied once, by the module");
+}
+
+void kbdus_probe(struct bdus_transport_report *report)
+{
+	const int fd = kbdus_control_open();
+
+	if (fd >= 0)
+		close(fd);
+	report->usable = fd >= 0;
+	if (fd < 0)
+		snprintf(report->reason, sizeof(report->reason), "%s", base_error_message());
+	report_features(report, report->usable);
+}
