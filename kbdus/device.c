@@ -24,6 +24,7 @@
 #include <linux/pid.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 
 static DEFINE_MUTEX(kbdus_table_lock);
@@ -282,6 +283,7 @@ int kbdus_device_attach(struct kbdus_device *device, unsigned int index, u64 pay
 	} else {
 		queue->payloads = payloads;
 		queue->stride_bytes = stride_bytes;
+		queue->server = get_task_struct(current->group_leader);
 		queue->attached = true;
 		device->attached++;
 		device->files++;

@@ -73,9 +73,13 @@ struct kbdus_queue {
 	struct kbdus_device *device;
 	unsigned int index;
 
-	/* Slots, pending, command, dead, ended, news. Taken from any context of the block layer. */
+	/* What follows up to `news`, and slots. Taken from any context of the block layer. */
 	spinlock_t lock;
 	struct list_head pending;
+	/* Slots that are not free. */
+	unsigned int busy;
+	/* The watch is set. */
+	bool watched;
 	/* The command of io_uring that waits; who takes it from here completes it. */
 	struct io_uring_cmd *command;
 	/* No server any more: requests fail. */
@@ -85,6 +89,8 @@ struct kbdus_queue {
 	/* The device's state has changed; for queue 0. */
 	bool news;
 	wait_queue_head_t wait;
+	/* While requests are in flight, looks whether the server still lives. */
+	struct delayed_work watch;
 
 	/* One server at a time: the rings, and moving payloads. */
 	struct mutex serving;
@@ -98,9 +104,10 @@ struct kbdus_queue {
 	u32 results_head;
 	u32 refused;
 
-	/* Set before the queue is attached, then constant. */
+	/* Set before the queue is attached, then constant; the leader of the server's threads. */
 	u64 payloads;
 	u64 stride_bytes;
+	struct task_struct *server;
 	/* Under device->lock. */
 	bool attached;
 	struct kbdus_slot slots[];

@@ -13,8 +13,12 @@
 #include "compat/compat.h"
 
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
+
+/* How soon a server's death is noticed where its files stay open. */
+#define WATCH_JIFFIES (HZ / 2)
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -33,6 +37,8 @@ static int map_rings(struct kbdus_queue *queue, u32 depth)
 	return 0;
 }
 
+static void watch_server(struct work_struct *work);
+
 struct kbdus_queue *kbdus_queue_create(struct kbdus_device *device, unsigned int index)
 {
 	const u32 depth = kbdus_abi_device_queue_depth(&device->created);
@@ -48,6 +54,7 @@ struct kbdus_queue *kbdus_queue_create(struct kbdus_device *device, unsigned int
 	mutex_init(&queue->serving);
 	init_waitqueue_head(&queue->wait);
 	INIT_LIST_HEAD(&queue->pending);
+	INIT_DELAYED_WORK(&queue->watch, watch_server);
 	for (tag = 0; tag < depth; tag++)
 		INIT_LIST_HEAD(&queue->slots[tag].link);
 	if (map_rings(queue, depth)) {
@@ -59,6 +66,9 @@ struct kbdus_queue *kbdus_queue_create(struct kbdus_device *device, unsigned int
 
 void kbdus_queue_destroy(struct kbdus_queue *queue)
 {
+	cancel_delayed_work_sync(&queue->watch);
+	if (queue->server)
+		put_task_struct(queue->server);
 	mutex_destroy(&queue->serving);
 	vfree(queue->rings);
 	kvfree(queue);
@@ -110,6 +120,13 @@ static void write_request(struct kbdus_queue *queue, struct kbdus_slot *slot)
 	queue->requests_tail++;
 }
 
+/* With the lock: the request is the caller's to end. */
+static void release(struct kbdus_queue *queue, struct kbdus_slot *slot)
+{
+	slot->state = KBDUS_SLOT_FREE;
+	queue->busy--;
+}
+
 /* ---- from the block layer -------------------------------------------------------------------- */
 
 static bool has_news(const struct kbdus_queue *queue)
@@ -154,7 +171,12 @@ bool kbdus_queue_add(struct kbdus_queue *queue, struct request *request, bool la
 	slot->request = request;
 	slot->state = KBDUS_SLOT_PENDING;
 	list_add_tail(&slot->link, &queue->pending);
+	queue->busy++;
 	set_waiting(queue, 1);
+	if (unlikely(!queue->watched)) {
+		queue->watched = true;
+		queue_delayed_work(kbdus_work, &queue->watch, WATCH_JIFFIES);
+	}
 	if (last)
 		ring(queue, flags);
 	else
@@ -173,7 +195,7 @@ bool kbdus_queue_time_out(struct kbdus_queue *queue, struct request *request)
 		(slot->state == KBDUS_SLOT_PENDING || slot->state == KBDUS_SLOT_SERVED);
 	if (ended) {
 		list_del_init(&slot->link);
-		slot->state = KBDUS_SLOT_FREE;
+		release(queue, slot);
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
 	return ended;
@@ -192,7 +214,7 @@ void kbdus_queue_abort(struct kbdus_queue *queue)
 	for (tag = 0; tag < depth; tag++) {
 		slot = &queue->slots[tag];
 		if (slot->state == KBDUS_SLOT_PENDING || slot->state == KBDUS_SLOT_SERVED) {
-			slot->state = KBDUS_SLOT_FREE;
+			release(queue, slot);
 			list_move_tail(&slot->link, &failed);
 		}
 	}
@@ -202,6 +224,29 @@ void kbdus_queue_abort(struct kbdus_queue *queue)
 		list_del_init(&slot->link);
 		kbdus_disk_end(slot->request, -EIO);
 	}
+}
+
+static bool is_killed(const struct kbdus_queue *queue)
+{
+	return READ_ONCE(queue->server->signal->flags) & SIGNAL_GROUP_EXIT;
+}
+
+/*
+ * Files are closed with a process's last thread. That may be one that waits for the very device,
+ * and it would for ever.
+ */
+static void watch_server(struct work_struct *work)
+{
+	struct kbdus_queue *queue = container_of(work, struct kbdus_queue, watch.work);
+	unsigned long flags;
+
+	if (is_killed(queue))
+		kbdus_device_stop(queue->device, true);
+	spin_lock_irqsave(&queue->lock, flags);
+	queue->watched = queue->busy != 0;
+	if (queue->watched)
+		queue_delayed_work(kbdus_work, &queue->watch, WATCH_JIFFIES);
+	spin_unlock_irqrestore(&queue->lock, flags);
 }
 
 void kbdus_queue_finish(struct kbdus_queue *queue)
@@ -284,7 +329,10 @@ static bool settle(struct kbdus_queue *queue, struct kbdus_slot *slot, int error
 
 	spin_lock_irqsave(&queue->lock, flags);
 	served = !queue->dead && !error;
-	slot->state = served ? KBDUS_SLOT_SERVED : KBDUS_SLOT_FREE;
+	if (served)
+		slot->state = KBDUS_SLOT_SERVED;
+	else
+		release(queue, slot);
 	spin_unlock_irqrestore(&queue->lock, flags);
 	if (!served)
 		kbdus_disk_end(request, -EIO);
@@ -371,7 +419,7 @@ static void take_result(struct kbdus_queue *queue, const struct kbdus_abi_result
 	    !(kbdus_abi_result_flags(result) & KBDUS_ABI_RESULT_FLAG_PLACED))
 		error = copy_whole(request, kbdus_abi_result_address(result));
 	spin_lock_irqsave(&queue->lock, flags);
-	slot->state = KBDUS_SLOT_FREE;
+	release(queue, slot);
 	spin_unlock_irqrestore(&queue->lock, flags);
 	kbdus_disk_end(request, error);
 }
@@ -588,4 +636,6 @@ void kbdus_queue_cancel(struct kbdus_queue *queue, struct io_uring_cmd *command,
 	spin_unlock_irqrestore(&queue->lock, flags);
 	if (waits)
 		kbdus_command_done(command, -ECANCELED, issue_flags);
+	if (is_killed(queue))
+		kbdus_device_stop(queue->device, true);
 }

@@ -77,9 +77,26 @@ need_module()
 	[[ -e $2 ]] || skip "Linux $(uname -r) has no $1"
 }
 
-# need_ublk: devices come by ublk from here on, and by nothing else.
+# need_kbdus: devices come by the project's own module from here on, and by nothing else. It is
+# unloaded when the test ends.
+need_kbdus()
+{
+	if [[ ! -e /dev/bdus-control ]]; then
+		[[ ${BDUS_KBDUS:-} ]] || skip "${BDUS_KBDUS_REASON:-kbdus is not loaded here}"
+		must insmod "$BDUS_KBDUS"
+		at_exit rmmod kbdus
+	fi
+	export BDUS_TRANSPORT=kbdus
+}
+
+# need_ublk: devices come by ublk from here on, and by nothing else; or by kbdus, to see whether what
+# holds on the one way in holds on the other.
 need_ublk()
 {
+	if [[ ${BDUS_WAY:-} == kbdus ]]; then
+		need_kbdus
+		return
+	fi
 	need_module ublk_drv /dev/ublk-control
 	export BDUS_TRANSPORT=ublk
 }
@@ -138,7 +155,7 @@ nothing_left()
 	wait_until 30 _no_servers || left+=("processes: $(servers | tr '\n' ' ')")
 	mapfile -t -O "${#left[@]}" left < <(
 		shopt -s nullglob
-		printf '%s\n' /dev/ublkb* /dev/ublkc* /dev/bdus-* /run/bdus/*.dev /run/bdus/*.sock
+		printf '%s\n' /dev/ublkb* /dev/ublkc* /dev/bdus-[0-9]* /run/bdus/*.dev /run/bdus/*.sock
 		grep -E '^(/dev/bdus-|/dev/ublkb)' /proc/mounts /proc/swaps
 	)
 	[[ "${left[*]}" =~ [^[:space:]] ]] || return 0

@@ -1,0 +1,715 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A server of kbdus that does everything wrong, by the bare interface.
+ *
+ * usage: kbdus-hostile cases             what must be refused, and what it must not do to a client
+ *        kbdus-hostile fuzz SEED SECONDS random commands, rings and deaths
+ *
+ * Prints what failed; the exit status says whether something did. Run it on a machine that may
+ * crash.
+ */
+#include "kbdus.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONTROL    "/dev/bdus-control"
+#define DEPTH      8
+#define ENTRIES    8
+#define BLOCK      4096
+#define SIZE       (16 << 20)
+#define STRIDE     (1 << 20)
+#define CASE_ID    1000000007
+#define FUZZ_ID    1000000100
+#define WAIT_LIMIT 20
+
+static int failures;
+
+static void check(bool holds, const char *what)
+{
+	if (!holds) {
+		printf("FAIL: %s (errno %s)\n", what, strerror(errno));
+		failures++;
+	}
+}
+
+static int command(int fd, unsigned number, void *argument)
+{
+	return ioctl(fd, (unsigned long)number, argument);
+}
+
+static int open_control(void)
+{
+	const int fd = open(CONTROL, O_RDWR | O_CLOEXEC);
+
+	if (fd < 0) {
+		perror(CONTROL);
+		exit(2);
+	}
+	return fd;
+}
+
+/* ---- a device ------------------------------------------------------------------------------ */
+
+struct server {
+	int owner;
+	int queue;
+	struct kbdus_abi_rings *rings;
+	struct kbdus_abi_request *requests;
+	struct kbdus_abi_result *results;
+	size_t map_bytes;
+	uint32_t head;
+	uint32_t tail;
+	char *payloads;
+	uint64_t id;
+};
+
+static struct kbdus_abi_device wish(uint64_t id)
+{
+	struct kbdus_abi_device device = {0};
+
+	kbdus_abi_device_set_id(&device, id);
+	kbdus_abi_device_set_size_bytes(&device, SIZE);
+	kbdus_abi_device_set_logical_block_size(&device, 512);
+	kbdus_abi_device_set_physical_block_size(&device, BLOCK);
+	kbdus_abi_device_set_max_transfer_bytes(&device, STRIDE);
+	kbdus_abi_device_set_queues(&device, 1);
+	kbdus_abi_device_set_queue_depth(&device, DEPTH);
+	kbdus_abi_device_set_ops(&device, KBDUS_ABI_OPS_READ | KBDUS_ABI_OPS_WRITE);
+	kbdus_abi_device_set_attrs(&device, KBDUS_ABI_ATTR_NO_PARTITION_SCAN);
+	return device;
+}
+
+static struct kbdus_abi_attach attachment(int owner, const void *payloads)
+{
+	struct kbdus_abi_attach attach = {0};
+
+	kbdus_abi_attach_set_owner(&attach, owner);
+	kbdus_abi_attach_set_payloads(&attach, (uintptr_t)payloads);
+	kbdus_abi_attach_set_stride_bytes(&attach, STRIDE);
+	return attach;
+}
+
+/* Makes a device up to its rings; whether that worked. */
+static bool make(struct server *server, uint64_t id)
+{
+	struct kbdus_abi_device device = wish(id);
+	struct kbdus_abi_attach attach;
+
+	*server = (struct server){.owner = open_control(), .queue = open_control(), .id = id};
+	server->payloads = mmap(NULL, DEPTH * STRIDE, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (command(server->owner, KBDUS_ABI_COMMAND_CREATE, &device) != 0)
+		return false;
+	attach = attachment(server->owner, server->payloads);
+	if (command(server->queue, KBDUS_ABI_COMMAND_ATTACH, &attach) != 0)
+		return false;
+	server->map_bytes = kbdus_abi_attach_map_bytes(&attach);
+	server->rings =
+		mmap(NULL, server->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, server->queue, 0);
+	if (server->rings == MAP_FAILED)
+		return false;
+	server->requests = (void *)((char *)server->rings + KBDUS_ABI_ENTRIES_OFFSET);
+	server->results =
+		(void *)((char *)server->requests +
+			 kbdus_abi_attach_entries(&attach) * sizeof(struct kbdus_abi_request));
+	return true;
+}
+
+static unsigned state_of(const struct server *server)
+{
+	struct kbdus_abi_device told = {0};
+
+	return command(server->owner, KBDUS_ABI_COMMAND_STATUS, &told) == 0
+		       ? (unsigned)kbdus_abi_device_state(&told)
+		       : ~0U;
+}
+
+static int enter(struct server *server)
+{
+	return command(server->queue, KBDUS_ABI_COMMAND_ENTER, NULL);
+}
+
+static void put_result(struct server *server, struct kbdus_abi_result result)
+{
+	server->results[server->tail++ % ENTRIES] = result;
+	atomic_store((_Atomic uint32_t *)(void *)&server->rings->results_tail, server->tail);
+}
+
+static struct kbdus_abi_result answer(const struct server *server,
+				      const struct kbdus_abi_request *request)
+{
+	struct kbdus_abi_result result = {0};
+	const uint32_t tag = kbdus_abi_request_tag(request);
+
+	kbdus_abi_result_set_tag(&result, tag);
+	kbdus_abi_result_set_generation(&result, kbdus_abi_request_generation(request));
+	kbdus_abi_result_set_address(&result, (uintptr_t)server->payloads + (size_t)tag * STRIDE);
+	return result;
+}
+
+static bool take(struct server *server, struct kbdus_abi_request *request)
+{
+	if (atomic_load((_Atomic uint32_t *)(void *)&server->rings->requests_tail) == server->head)
+		return false;
+	*request = server->requests[server->head++ % ENTRIES];
+	return true;
+}
+
+/* Answers what there is, well, until @done says so. Reads are of the letter x. */
+static bool serve_until(struct server *server, bool (*done)(struct server *server))
+{
+	const time_t limit = time(NULL) + WAIT_LIMIT;
+	struct kbdus_abi_request request;
+
+	while (!done(server)) {
+		if (time(NULL) > limit)
+			return false;
+		enter(server);
+		while (take(server, &request)) {
+			const struct kbdus_abi_result result = answer(server, &request);
+
+			if (kbdus_abi_request_op(&request) == KBDUS_ABI_OP_READ)
+				memset((char *)(uintptr_t)kbdus_abi_result_address(&result), 'x',
+				       kbdus_abi_request_length_bytes(&request));
+			put_result(server, result);
+		}
+		enter(server);
+		usleep(500);
+	}
+	return true;
+}
+
+static bool is_live(struct server *server)
+{
+	return state_of(server) == KBDUS_ABI_STATE_LIVE;
+}
+
+static void unmake(struct server *server)
+{
+	close(server->owner);
+	close(server->queue);
+	if (server->rings && server->rings != MAP_FAILED)
+		munmap(server->rings, server->map_bytes);
+	munmap(server->payloads, DEPTH * STRIDE);
+}
+
+/* Until no device is left that the module knows. */
+static bool none_left(void)
+{
+	const time_t limit = time(NULL) + WAIT_LIMIT;
+	const int fd = open_control();
+	struct kbdus_abi_device told = {0};
+
+	while (command(fd, KBDUS_ABI_COMMAND_NEXT, &told) == 0) {
+		if (time(NULL) > limit)
+			return false;
+		kbdus_abi_device_set_id(&told, 0);
+		usleep(2000);
+	}
+	close(fd);
+	return errno == ENODEV;
+}
+
+/* ---- a client ------------------------------------------------------------------------------ */
+
+struct client {
+	pthread_t thread;
+	uint64_t id;
+	bool write;
+	ssize_t result;
+	int error;
+	char byte;
+	atomic_bool done;
+};
+
+static void *run_client(void *argument)
+{
+	struct client *const client = argument;
+	char path[40], *const buffer = aligned_alloc(BLOCK, BLOCK);
+	int fd;
+
+	snprintf(path, sizeof(path), "/dev/bdus-%llu", (unsigned long long)client->id);
+	fd = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+	memset(buffer, 'w', BLOCK);
+	client->result =
+		client->write ? pwrite(fd, buffer, BLOCK, BLOCK) : pread(fd, buffer, BLOCK, 0);
+	client->error = errno;
+	client->byte = buffer[BLOCK - 1];
+	free(buffer);
+	close(fd);
+	atomic_store(&client->done, true);
+	return NULL;
+}
+
+static void begin(struct client *client, uint64_t id, bool write)
+{
+	*client = (struct client){.id = id, .write = write};
+	pthread_create(&client->thread, NULL, run_client, client);
+}
+
+/* The next request; false when none comes. */
+static bool wait_for_request(struct server *server, struct kbdus_abi_request *request)
+{
+	for (int tries = 0; tries < WAIT_LIMIT * 1000; tries++) {
+		enter(server);
+		if (take(server, request))
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static void end(struct server *server, struct client *client)
+{
+	enter(server);
+	pthread_join(client->thread, NULL);
+}
+
+static uint32_t refused(const struct server *server)
+{
+	return atomic_load((_Atomic uint32_t *)(void *)&server->rings->results_refused);
+}
+
+/* ---- cases --------------------------------------------------------------------------------- */
+
+static void refuses(const char *what, void (*spoil)(struct kbdus_abi_device *device))
+{
+	struct kbdus_abi_device device = wish(CASE_ID);
+	const int fd = open_control();
+
+	spoil(&device);
+	errno = 0;
+	check(command(fd, KBDUS_ABI_COMMAND_CREATE, &device) == -1 && errno == EINVAL, what);
+	close(fd);
+}
+
+#define SPOIL(field, value)                                        \
+	static void spoil_##field(struct kbdus_abi_device *device) \
+	{                                                          \
+		kbdus_abi_device_set_##field(device, value);       \
+	}
+
+SPOIL(size_bytes, 0)
+SPOIL(logical_block_size, 513)
+SPOIL(physical_block_size, 1 << 20)
+SPOIL(max_transfer_bytes, 512)
+SPOIL(optimal_io_bytes, 3)
+SPOIL(max_discard_bytes, 4096)
+SPOIL(queues, 0)
+SPOIL(queue_depth, 1 << 20)
+SPOIL(ops, 0x80000000)
+SPOIL(attrs, 0x80000000)
+
+static void attributes_are_checked(void)
+{
+	refuses("a size of 0 is refused", spoil_size_bytes);
+	refuses("a logical block size of 513 is refused", spoil_logical_block_size);
+	refuses("a physical block size of 1 MiB is refused", spoil_physical_block_size);
+	refuses("a transfer of less than a page is refused", spoil_max_transfer_bytes);
+	refuses("an optimal size of 3 is refused", spoil_optimal_io_bytes);
+	refuses("a limit of an operation that is not there is refused", spoil_max_discard_bytes);
+	refuses("no queue is refused", spoil_queues);
+	refuses("a deep queue is refused", spoil_queue_depth);
+	refuses("an unknown operation is refused", spoil_ops);
+	refuses("an unknown attribute is refused", spoil_attrs);
+}
+
+static void files_are_what_they_are(void)
+{
+	struct kbdus_abi_device device = wish(CASE_ID), other = wish(CASE_ID);
+	struct kbdus_abi_attach attach;
+	struct server server;
+	const int fd = open_control();
+
+	check(make(&server, CASE_ID), "a device is made");
+	check(command(fd, KBDUS_ABI_COMMAND_CREATE, &other) == -1 && errno == EEXIST,
+	      "an id is used once");
+	check(command(server.owner, KBDUS_ABI_COMMAND_CREATE, &device) == -1 && errno == EBUSY,
+	      "an owner stays one");
+	check(command(server.owner, KBDUS_ABI_COMMAND_ENTER, NULL) == -1 && errno == ENOTTY,
+	      "an owner cannot enter");
+	check(command(server.queue, KBDUS_ABI_COMMAND_START, NULL) == -1 && errno == ENOTTY,
+	      "a queue cannot start");
+	check(command(fd, KBDUS_ABI_COMMAND_STOP, NULL) == -1 && errno == ENOTTY,
+	      "a file that is nothing cannot stop");
+	check(command(fd, 0xbd77, NULL) == -1 && errno == ENOTTY, "unknown commands are refused");
+	check(command(fd, KBDUS_ABI_COMMAND_VERSION, (void *)8) == -1 && errno == EFAULT,
+	      "bad addresses are refused");
+	attach = attachment(server.queue, server.payloads);
+	check(command(fd, KBDUS_ABI_COMMAND_ATTACH, &attach) == -1 && errno == EINVAL,
+	      "a queue owns nothing");
+	attach = attachment(STDOUT_FILENO, server.payloads);
+	check(command(fd, KBDUS_ABI_COMMAND_ATTACH, &attach) == -1 && errno == EINVAL,
+	      "another file owns nothing");
+	attach = attachment(server.owner, server.payloads);
+	check(command(fd, KBDUS_ABI_COMMAND_ATTACH, &attach) == -1 && errno == EBUSY,
+	      "a queue is attached once");
+	kbdus_abi_attach_set_queue(&attach, 1);
+	check(command(fd, KBDUS_ABI_COMMAND_ATTACH, &attach) == -1 && errno == EINVAL,
+	      "a queue that is not there is refused");
+	kbdus_abi_attach_set_queue(&attach, 0);
+	kbdus_abi_attach_set_payloads(&attach, UINT64_MAX - 5);
+	check(command(fd, KBDUS_ABI_COMMAND_ATTACH, &attach) == -1 && errno == EINVAL,
+	      "payloads beyond all memory are refused");
+	check(mmap(NULL, server.map_bytes * 2, PROT_READ, MAP_SHARED, server.queue, 0) ==
+		      MAP_FAILED,
+	      "no more than the rings is mapped");
+	check(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, server.queue, 0) == MAP_FAILED,
+	      "rings are not mapped privately");
+	check(mmap(NULL, 4096, PROT_READ, MAP_SHARED, server.owner, 0) == MAP_FAILED,
+	      "an owner has nothing to map");
+	close(fd);
+	unmake(&server);
+	check(none_left(), "a device that was not started goes with its files");
+}
+
+static void wrong_results_are_dropped(void)
+{
+	struct kbdus_abi_request request;
+	struct kbdus_abi_result result;
+	struct client client;
+	struct server server;
+
+	check(make(&server, CASE_ID), "a device is made");
+	check(command(server.owner, KBDUS_ABI_COMMAND_START, NULL) == 0, "it is started");
+	check(serve_until(&server, is_live), "it is live");
+
+	result = (struct kbdus_abi_result){0};
+	put_result(&server, result);
+	kbdus_abi_result_set_tag(&result, 0xffffffff);
+	put_result(&server, result);
+	check(enter(&server) == 0 && refused(&server) == 2, "results for nothing are counted");
+
+	begin(&client, CASE_ID, false);
+	check(wait_for_request(&server, &request), "a read comes");
+	result = answer(&server, &request);
+	kbdus_abi_result_set_generation(&result, kbdus_abi_request_generation(&request) + 1);
+	put_result(&server, result);
+	enter(&server);
+	check(!atomic_load(&client.done) && refused(&server) == 3, "generations are compared");
+	result = answer(&server, &request);
+	memset((char *)(uintptr_t)kbdus_abi_result_address(&result), 'y', BLOCK);
+	put_result(&server, result);
+	put_result(&server, result);
+	end(&server, &client);
+	check(client.result == BLOCK && client.byte == 'y', "the right result counts");
+	check(refused(&server) == 4, "a result counts once");
+
+	begin(&client, CASE_ID, false);
+	check(wait_for_request(&server, &request), "another read comes");
+	result = answer(&server, &request);
+	kbdus_abi_result_set_address(&result, UINT64_C(0xffffffff81000000));
+	put_result(&server, result);
+	end(&server, &client);
+	check(client.result == -1 && client.error == EIO, "memory of the kernel is not copied");
+
+	begin(&client, CASE_ID, false);
+	check(wait_for_request(&server, &request), "one more read comes");
+	result = answer(&server, &request);
+	kbdus_abi_result_set_result(&result, 12345);
+	put_result(&server, result);
+	end(&server, &client);
+	check(client.result == -1 && client.error == EIO, "a positive result is an error");
+	unmake(&server);
+	check(none_left(), "the device goes with its files");
+}
+
+static void scribbled_rings_do_no_harm(void)
+{
+	struct kbdus_abi_request request;
+	struct client client;
+	struct server server;
+	uint32_t tail;
+
+	check(make(&server, CASE_ID), "a device is made");
+	check(command(server.owner, KBDUS_ABI_COMMAND_START, NULL) == 0, "it is started");
+	check(serve_until(&server, is_live), "it is live");
+	tail = server.tail;
+	memset(server.rings, 0xa5, server.map_bytes);
+	check(enter(&server) == -1 && errno == EPROTO, "a tail far ahead is refused");
+	memset(server.rings, 0, server.map_bytes);
+	atomic_store((_Atomic uint32_t *)(void *)&server.rings->results_tail, tail);
+	check(enter(&server) == 0, "a tail put right is taken");
+	begin(&client, CASE_ID, true);
+	server.head = atomic_load((_Atomic uint32_t *)(void *)&server.rings->requests_tail);
+	check(wait_for_request(&server, &request), "a write comes");
+	check(server.payloads[kbdus_abi_request_tag(&request) * STRIDE] == 'w', "with its payload");
+	put_result(&server, answer(&server, &request));
+	end(&server, &client);
+	check(client.result == BLOCK, "the write is answered");
+	unmake(&server);
+	check(none_left(), "the device goes with its files");
+}
+
+static void payloads_are_reached_by_tag(void)
+{
+	const uint64_t place = UINT64_C(1) << KBDUS_ABI_PLACE_TAG_SHIFT;
+	struct kbdus_abi_request request;
+	void *const nowhere = mmap(NULL, BLOCK, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct kbdus_abi_result result;
+	char bytes[2 * BLOCK];
+	struct client client;
+	struct server server;
+	off_t at;
+
+	check(make(&server, CASE_ID), "a device is made");
+	check(command(server.owner, KBDUS_ABI_COMMAND_START, NULL) == 0, "it is started");
+	check(serve_until(&server, is_live), "it is live");
+	check(pread(server.queue, bytes, 1, 0) == -1 && errno == EINVAL, "no payload without one");
+	check(pread(server.queue, bytes, 1, (off_t)(place * 99)) == -1 && errno == EINVAL,
+	      "no payload of a tag that is not there");
+	begin(&client, CASE_ID, true);
+	check(wait_for_request(&server, &request), "a write comes");
+	at = (off_t)(kbdus_abi_request_tag(&request) * place);
+	check(pread(server.queue, bytes, sizeof(bytes), at) == BLOCK && bytes[BLOCK - 1] == 'w',
+	      "a write's payload is read, and no more");
+	check(pwrite(server.queue, bytes, BLOCK, at) == -1, "a write's payload is not written");
+	check(pread(server.queue, nowhere, BLOCK, at) == -1 && errno == EFAULT,
+	      "bad addresses are refused");
+	put_result(&server, answer(&server, &request));
+	end(&server, &client);
+	begin(&client, CASE_ID, false);
+	check(wait_for_request(&server, &request), "a read comes");
+	memset(bytes, 'p', sizeof(bytes));
+	at = (off_t)(kbdus_abi_request_tag(&request) * place);
+	check(pwrite(server.queue, bytes, BLOCK, at) == BLOCK, "a read's payload is written");
+	result = answer(&server, &request);
+	kbdus_abi_result_set_flags(&result, KBDUS_ABI_RESULT_FLAG_PLACED);
+	put_result(&server, result);
+	end(&server, &client);
+	check(client.result == BLOCK && client.byte == 'p', "and comes to the client");
+	unmake(&server);
+	check(none_left(), "the device goes with its files");
+}
+
+static void closing_fails_requests(void)
+{
+	struct kbdus_abi_request request;
+	struct client client;
+	struct server server;
+
+	check(make(&server, CASE_ID), "a device is made");
+	check(command(server.owner, KBDUS_ABI_COMMAND_START, NULL) == 0, "it is started");
+	check(serve_until(&server, is_live), "it is live");
+	begin(&client, CASE_ID, false);
+	check(wait_for_request(&server, &request), "a read comes");
+	close(server.owner);
+	pthread_join(client.thread, NULL);
+	check(client.result == -1 && client.error == EIO,
+	      "the read fails when the owner is closed");
+	/* The mapping keeps the file, and what it shows. */
+	close(server.queue);
+	memset(server.rings, 0xff, server.map_bytes);
+	munmap(server.rings, server.map_bytes);
+	munmap(server.payloads, DEPTH * STRIDE);
+	check(none_left(), "the device goes with its mapping");
+}
+
+static bool is_stopped(struct server *server)
+{
+	return state_of(server) == KBDUS_ABI_STATE_STOPPED;
+}
+
+static void stopping_ends_queues(void)
+{
+	struct pollfd queue;
+	struct server server;
+
+	check(make(&server, CASE_ID), "a device is made");
+	check(command(server.owner, KBDUS_ABI_COMMAND_START, NULL) == 0, "it is started");
+	check(serve_until(&server, is_live), "it is live");
+	check(command(server.owner, KBDUS_ABI_COMMAND_START, NULL) == -1 && errno == EBUSY,
+	      "it is started once");
+	check(command(server.owner, KBDUS_ABI_COMMAND_STOP, NULL) == 0, "it is stopped");
+	check(serve_until(&server, is_stopped), "it has stopped");
+	queue = (struct pollfd){.fd = server.queue, .events = POLLIN};
+	check(poll(&queue, 1, 1000) == 1, "a queue that ended is readable");
+	check(enter(&server) == -1 && errno == ENODEV, "and says so");
+	check(command(server.queue, KBDUS_ABI_COMMAND_ENTER, (void *)KBDUS_ABI_ENTER_WAIT) == -1 &&
+		      errno == ENODEV,
+	      "it does not wait for what cannot come");
+	unmake(&server);
+	check(none_left(), "the device goes with its files");
+}
+
+static int run_cases(void)
+{
+	attributes_are_checked();
+	files_are_what_they_are();
+	wrong_results_are_dropped();
+	scribbled_rings_do_no_harm();
+	payloads_are_reached_by_tag();
+	closing_fails_requests();
+	stopping_ends_queues();
+	printf("%d failures\n", failures);
+	return failures != 0;
+}
+
+/* ---- fuzzing ------------------------------------------------------------------------------- */
+
+static uint64_t random_state;
+
+static uint32_t draw(uint32_t below)
+{
+	random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (uint32_t)(random_state >> 33) % below;
+}
+
+static void scribble(void *memory, size_t bytes)
+{
+	for (uint32_t count = draw(8); count > 0 && bytes > 0; count--)
+		((unsigned char *)memory)[draw((uint32_t)bytes)] = (unsigned char)draw(256);
+}
+
+static void send_uring(struct io_uring *ring, int fd)
+{
+	struct io_uring_sqe *const sqe = io_uring_get_sqe(ring);
+	struct io_uring_cqe *cqe;
+
+	if (!sqe)
+		return;
+	io_uring_prep_rw(IORING_OP_URING_CMD, sqe, fd, NULL, 0, 0);
+	sqe->cmd_op = draw(4) ? KBDUS_ABI_COMMAND_ENTER : KBDUS_ABI_COMMAND_COMMIT + draw(2);
+	io_uring_submit(ring);
+	while (io_uring_peek_cqe(ring, &cqe) == 0)
+		io_uring_cqe_seen(ring, cqe);
+}
+
+static void random_command(struct server *server)
+{
+	unsigned char bytes[256];
+	const int fd = draw(2) ? server->owner : server->queue;
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = draw(3) ? 0 : (unsigned char)draw(256);
+	command(fd, 0xbd00 + draw(14), draw(8) ? bytes : (void *)(uintptr_t)draw(3));
+}
+
+static void random_answers(struct server *server)
+{
+	struct kbdus_abi_request request;
+
+	while (take(server, &request)) {
+		struct kbdus_abi_result result = answer(server, &request);
+
+		if (!draw(6))
+			scribble(&result, sizeof(result));
+		if (draw(20))
+			put_result(server, result);
+		if (!draw(20))
+			put_result(server, result);
+	}
+}
+
+static void random_payload(struct server *server)
+{
+	const off_t place =
+		(off_t)((uint64_t)draw(DEPTH + 2) << KBDUS_ABI_PLACE_TAG_SHIFT) + draw(2 * BLOCK);
+
+	if (draw(2))
+		(void)!pread(server->queue, server->payloads, draw(2 * STRIDE), place);
+	else
+		(void)!pwrite(server->queue, server->payloads, draw(2 * STRIDE), place);
+}
+
+static void *fuzz_client(void *argument)
+{
+	struct client client;
+
+	for (;;) {
+		client = (struct client){.id = FUZZ_ID, .write = argument != NULL};
+		run_client(&client);
+		usleep(300);
+	}
+	return NULL;
+}
+
+/* One life, ended by whoever kills this process. */
+static void fuzz_life(void)
+{
+	struct io_uring ring;
+	struct server server;
+	pthread_t client;
+	uint32_t tail;
+
+	if (!make(&server, FUZZ_ID) || io_uring_queue_init(32, &ring, 0) != 0)
+		_exit(0);
+	if (draw(10))
+		command(server.owner, KBDUS_ABI_COMMAND_START, NULL);
+	pthread_create(&client, NULL, fuzz_client, NULL);
+	pthread_create(&client, NULL, fuzz_client, &server);
+	for (;;) {
+		switch (draw(12)) {
+		case 0:
+			random_command(&server);
+			break;
+		case 1:
+			tail = server.tail;
+			scribble(server.rings, server.map_bytes);
+			atomic_store((_Atomic uint32_t *)(void *)&server.rings->results_tail, tail);
+			break;
+		case 2:
+		case 3:
+			send_uring(&ring, draw(8) ? server.queue : server.owner);
+			break;
+		case 4:
+			random_payload(&server);
+			break;
+		case 5:
+			if (!draw(200))
+				close(draw(2) ? server.owner : server.queue);
+			break;
+		default:
+			enter(&server);
+			random_answers(&server);
+			break;
+		}
+	}
+}
+
+static int run_fuzz(uint64_t seed, unsigned seconds)
+{
+	const time_t limit = time(NULL) + (time_t)seconds;
+	unsigned lives = 0;
+
+	for (; time(NULL) < limit && failures == 0; lives++) {
+		pid_t child;
+
+		random_state = seed + lives;
+		child = fork();
+		if (child == 0)
+			fuzz_life();
+		usleep(1000 + draw(60000));
+		kill(child, SIGKILL);
+		waitpid(child, NULL, 0);
+		check(none_left(), "a device goes with its process");
+	}
+	printf("seed %llu: %u lives, %d failures\n", (unsigned long long)seed, lives, failures);
+	return failures != 0;
+}
+
+int main(int argc, char **argv)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc == 2 && strcmp(argv[1], "cases") == 0)
+		return run_cases();
+	if (argc == 4 && strcmp(argv[1], "fuzz") == 0)
+		return run_fuzz(strtoull(argv[2], NULL, 0), (unsigned)atoi(argv[3]));
+	fprintf(stderr, "usage: kbdus-hostile cases | fuzz SEED SECONDS\n");
+	return 2;
+}
