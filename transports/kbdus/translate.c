@@ -34,6 +34,8 @@ int kbdus_fit_attrs(struct bdus_device_attrs *attrs, uint32_t native_ops)
 {
 	const bool zeros_are_native = (native_ops & BDUS_OP_BIT(BDUS_OP_WRITE_ZEROS)) != 0;
 
+	if (attrs->zone_size_bytes != 0)
+		return base_error(EOPNOTSUPP, "kbdus cannot carry zones, which the driver has");
 	if (attrs->discard_granularity_bytes > MOST_RANGE_BYTES)
 		return base_error(EOPNOTSUPP,
 				  "kbdus cannot carry a discard granularity of %u bytes; at most "

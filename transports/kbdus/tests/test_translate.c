@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Attributes and requests of kbdus: what is asked of the module, and what of its requests is
+ * believed.
+ */
+#include "kbdus_internal.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static struct bdus_device_attrs some_attrs(void)
+{
+	return (struct bdus_device_attrs){
+		.size_bytes = 1 << 30,
+		.logical_block_size = 512,
+		.physical_block_size = 4096,
+		.ops = BDUS_OP_BIT(BDUS_OP_READ) | BDUS_OP_BIT(BDUS_OP_WRITE) |
+		       BDUS_OP_BIT(BDUS_OP_FLUSH) | BDUS_OP_BIT(BDUS_OP_SECURE_ERASE) |
+		       BDUS_OP_BIT(BDUS_OP_EXTENTS),
+		.max_transfer_bytes = 64 << 20,
+		.queues = 1 << 20,
+		.queue_depth = 1 << 20,
+	};
+}
+
+static void limits_are_lowered_to_what_is_carried(void **state)
+{
+	struct bdus_device_attrs attrs = some_attrs();
+
+	(void)state;
+	assert_int_equal(kbdus_fit_attrs(&attrs, attrs.ops), 0);
+	assert_int_equal(attrs.queues, KBDUS_ABI_QUEUES);
+	assert_int_equal(attrs.queue_depth, KBDUS_ABI_DEPTH);
+	assert_int_equal(attrs.max_transfer_bytes, KBDUS_ABI_TRANSFER_BYTES);
+	assert_int_equal(attrs.max_discard_bytes, 1 << 30);
+	assert_false(attrs.ops & BDUS_OP_BIT(BDUS_OP_EXTENTS));
+	assert_true(attrs.ops & BDUS_OP_BIT(BDUS_OP_SECURE_ERASE));
+}
+
+static void zones_are_refused_by_name(void **state)
+{
+	struct bdus_device_attrs attrs = some_attrs();
+
+	(void)state;
+	attrs.zone_size_bytes = 1 << 20;
+	assert_int_equal(kbdus_fit_attrs(&attrs, attrs.ops), -EOPNOTSUPP);
+}
+
+static void only_limits_of_operations_are_told(void **state)
+{
+	struct bdus_device_attrs attrs = some_attrs();
+	struct kbdus_abi_device wish;
+
+	(void)state;
+	kbdus_fit_attrs(&attrs, attrs.ops);
+	kbdus_fill_device(7, &attrs, &wish);
+	assert_int_equal(kbdus_abi_device_id(&wish), 7);
+	assert_int_equal(kbdus_abi_device_max_discard_bytes(&wish), 0);
+	assert_int_equal(kbdus_abi_device_max_write_zeros_bytes(&wish), 0);
+	assert_int_equal(kbdus_abi_device_max_secure_erase_bytes(&wish), 1 << 30);
+	attrs.flags = BDUS_DEVICE_READ_ONLY;
+	kbdus_fill_device(7, &attrs, &wish);
+	assert_int_equal(kbdus_abi_device_ops(&wish), KBDUS_ABI_OPS_READ | KBDUS_ABI_OPS_FLUSH);
+	assert_int_equal(kbdus_abi_device_max_secure_erase_bytes(&wish), 0);
+}
+
+static int decode(unsigned op, unsigned flags, uint64_t offset, uint64_t length, struct bdus_io *io)
+{
+	const struct kbdus_limits limits = {
+		.size_bytes = 1 << 20,
+		.max_transfer_bytes = 65536,
+		.ops = KBDUS_ABI_OPS_READ | KBDUS_ABI_OPS_WRITE | KBDUS_ABI_OPS_WRITE_ZEROS,
+	};
+	struct kbdus_abi_request request = {0};
+
+	bdus_io_init(io);
+	kbdus_abi_request_set_op(&request, (enum kbdus_abi_op)op);
+	kbdus_abi_request_set_flags(&request, (uint16_t)flags);
+	kbdus_abi_request_set_offset_bytes(&request, offset);
+	kbdus_abi_request_set_length_bytes(&request, length);
+	return kbdus_decode_request(&request, &limits, io);
+}
+
+static void requests_are_translated(void **state)
+{
+	struct bdus_io io;
+
+	(void)state;
+	assert_int_equal(decode(KBDUS_ABI_OP_READ, 0, 4096, 8192, &io), 0);
+	assert_int_equal(io.request.op, BDUS_OP_READ);
+	assert_int_equal(io.request.flags, BDUS_REQUEST_MAY_LEND);
+	assert_int_equal(io.request.offset_bytes, 4096);
+	assert_int_equal(io.request.length_bytes, 8192);
+	assert_int_equal(decode(KBDUS_ABI_OP_WRITE, KBDUS_ABI_REQUEST_FLAG_FUA, 0, 512, &io), 0);
+	assert_int_equal(io.request.flags, BDUS_REQUEST_FUA);
+	assert_int_equal(
+		decode(KBDUS_ABI_OP_WRITE_ZEROS, KBDUS_ABI_REQUEST_FLAG_MAY_UNMAP, 0, 1 << 20, &io),
+		0);
+	assert_int_equal(io.request.flags, BDUS_REQUEST_MAY_UNMAP);
+}
+
+static void impossible_requests_are_not_believed(void **state)
+{
+	struct bdus_io io;
+
+	(void)state;
+	assert_int_equal(decode(KBDUS_ABI_OP_DISCARD, 0, 0, 4096, &io), -EIO);
+	assert_int_equal(decode(200, 0, 0, 4096, &io), -EIO);
+	assert_int_equal(decode(KBDUS_ABI_OP_READ, 0, 0, 0, &io), -EIO);
+	assert_int_equal(decode(KBDUS_ABI_OP_READ, 0, 0, 65536 + 512, &io), -EIO);
+	assert_int_equal(decode(KBDUS_ABI_OP_READ, 0, 1 << 20, 512, &io), -EIO);
+	assert_int_equal(decode(KBDUS_ABI_OP_READ, 0, UINT64_MAX - 511, 1024, &io), -EIO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(limits_are_lowered_to_what_is_carried),
+		cmocka_unit_test(zones_are_refused_by_name),
+		cmocka_unit_test(only_limits_of_operations_are_told),
+		cmocka_unit_test(requests_are_translated),
+		cmocka_unit_test(impossible_requests_are_not_believed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
