@@ -213,20 +213,16 @@ struct caps_number {
 	bool exclusive;
 };
 
-struct caps_registration {
-	int folder; /* of the name; -1 if there is none */
-	struct caps_number number;
-};
-
 int caps_check_name(const char *name);
 /** The folder of a namespace, checked; @create makes it. -ENOENT, -EPERM. */
 int caps_namespace_open(uid_t user, const char *directory, bool create);
 /** Path of a namespace; it may not exist. */
 int caps_namespace_path(uid_t user, const char *directory, char *path, size_t size);
-/** Binds @fd and listens there. */
+/** Binds @fd and listens there; stores where, for caps_unregister(). */
 int caps_register(int fd, const char *name, const struct caps_service_options *options,
-		  struct caps_registration *registration);
-void caps_unregister(struct caps_registration *registration);
+		  char **path);
+/** Removes the socket, if there is one, and frees @path. */
+void caps_unregister(char **path);
 /** What is in an open folder of a name, the newest first: how many, in memory to be freed. */
 int caps_entries(int folder, struct caps_number **numbers);
 #define CAPS_ENTRY_BYTES 32
@@ -310,11 +306,16 @@ struct caps_pending {
 #define CAPS_FIRST_ID       2
 
 struct caps_service {
-	int epoll, bell, listener, spare_fd, generation_fd;
+	int epoll, listener;
+	bool has_spare;
+	/* -1 until the first client comes: most services wait for ever, and a process may have
+	 * many. */
+	int bell, generation_fd;
 	bool rung;
 	bool closing; /* the bell stays rung */
-	struct caps_registration registration;
-	_Atomic uint64_t *generation;
+	char *registration;
+	uint64_t published;
+	_Atomic uint64_t *generation; /* what clients see of it; NULL until the first comes */
 	uint64_t next_id, next_connection;
 	struct caps_table table; /* pending */
 	struct caps_table by_id; /* connections with a descriptor */
@@ -403,6 +404,13 @@ void caps_exchange_dispose(struct caps_client *client, struct caps_exchange *exc
 void caps_client_flush(struct caps_client *client);
 void caps_client_ring(struct caps_client *client);
 
+/** The descriptor with which clients are turned away when there is no other. */
+int caps_spare_take(void);
+void caps_spare_drop(void);
+/** In the child of a fork. */
+void caps_spare_abandon(void);
+/** Makes what a service needs once it has clients. The port is locked. */
+int caps_service_receive_clients(struct caps_service *service);
 void caps_service_ring(struct caps_service *service);
 void caps_service_accept(struct caps_service *service);
 int caps_connection_add(struct caps_service *service, int fd, bool learn);

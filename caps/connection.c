@@ -209,8 +209,10 @@ static int greet(struct caps_service *service, int fd, int error)
 static int watch(struct caps_service *service, struct caps_connection *connection, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u64 = connection->node.id};
-	int error = greet(service, fd, 0);
+	int error = caps_service_receive_clients(service);
 
+	if (error == 0)
+		error = greet(service, fd, 0);
 	if (error == 0 && epoll_ctl(service->epoll, EPOLL_CTL_ADD, fd, &event) != 0)
 		error = -errno;
 	return error;
@@ -272,21 +274,65 @@ int caps_connection_add(struct caps_service *service, int fd, bool learn)
 	return 0;
 }
 
-/* Without descriptors a client would wait in the queue and the queue wake the service for ever:
- * the spare one is there to take it and let it go. */
+/*
+ * Without descriptors a client would wait in the queue and the queue wake the service for ever: a
+ * spare one is there to take it and let it go. It is all services' of the process.
+ */
+static pthread_mutex_t spare_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned spare_users;
+static int spare_fd = -1;
+
+int caps_spare_take(void)
+{
+	int error = 0;
+
+	pthread_mutex_lock(&spare_lock);
+	if (spare_fd < 0)
+		spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (spare_fd >= 0)
+		spare_users++;
+	else
+		error = -errno;
+	pthread_mutex_unlock(&spare_lock);
+	return error;
+}
+
+void caps_spare_drop(void)
+{
+	pthread_mutex_lock(&spare_lock);
+	/* In the child of a fork there is none any more. */
+	if (spare_users > 0 && --spare_users == 0) {
+		close(spare_fd);
+		spare_fd = -1;
+	}
+	pthread_mutex_unlock(&spare_lock);
+}
+
+void caps_spare_abandon(void)
+{
+	pthread_mutex_init(&spare_lock, NULL);
+	spare_users = 0;
+	if (spare_fd >= 0)
+		close(spare_fd);
+	spare_fd = -1;
+}
+
 static void turn_away(struct caps_service *service)
 {
-	int fd;
+	int fd = -1;
 
-	if (service->spare_fd < 0)
-		return;
-	close(service->spare_fd);
-	fd = accept4(service->listener, NULL, NULL, SOCK_CLOEXEC);
+	pthread_mutex_lock(&spare_lock);
+	if (spare_fd >= 0) {
+		close(spare_fd);
+		fd = accept4(service->listener, NULL, NULL, SOCK_CLOEXEC);
+	}
 	if (fd >= 0) {
 		greet(service, fd, -EBUSY);
 		close(fd);
 	}
-	service->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (spare_fd >= 0)
+		spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	pthread_mutex_unlock(&spare_lock);
 }
 
 void caps_service_accept(struct caps_service *service)

@@ -44,6 +44,7 @@ static void in_child(void)
 			caps_client_abandon(port);
 		pthread_mutex_unlock(&port->lock);
 	}
+	caps_spare_abandon();
 	pthread_mutex_unlock(&ports_lock);
 }
 

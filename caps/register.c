@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -101,41 +102,62 @@ static int listen_at(int fd, int folder, const char *entry,
 	return 0;
 }
 
-int caps_register(int fd, const char *name, const struct caps_service_options *options,
-		  struct caps_registration *registration)
+/* By name, so that a service that nobody uses has one descriptor less. */
+static char *path_of(int folder, const struct caps_number *number)
 {
-	const int folder = open_name(name, options);
+	char entry[CAPS_ENTRY_BYTES];
+	char link[64];
+	char path[PATH_MAX];
+	char *whole;
+	ssize_t length;
+
+	caps_entry_name(entry, number);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", folder);
+	length = readlink(link, path, sizeof(path) - 1);
+	if (length < 0)
+		return NULL;
+	path[length] = '\0';
+	return asprintf(&whole, "%s/%s", path, entry) < 0 ? NULL : whole;
+}
+
+static int register_in(int folder, int fd, const char *name,
+		       const struct caps_service_options *options, char **path)
+{
 	struct caps_number number = {.exclusive = options->exclusive};
 	char entry[CAPS_ENTRY_BYTES];
+	int error = check_others(folder, name, options->exclusive, &number.number);
+
+	if (error != 0)
+		return error;
+	*path = path_of(folder, &number);
+	if (*path == NULL)
+		return base_error(ENOMEM, "no memory to register '%s'", name);
+	caps_entry_name(entry, &number);
+	error = listen_at(fd, folder, entry, options);
+	if (error == 0)
+		return 0;
+	free(*path);
+	*path = NULL;
+	return base_error_errno(-error, "cannot listen as '%s'", name);
+}
+
+int caps_register(int fd, const char *name, const struct caps_service_options *options, char **path)
+{
+	const int folder = open_name(name, options);
 	int error;
 
 	if (folder < 0)
 		return folder;
-	error = check_others(folder, name, options->exclusive, &number.number);
-	if (error == 0) {
-		caps_entry_name(entry, &number);
-		error = listen_at(fd, folder, entry, options);
-		if (error != 0)
-			base_error_errno(-error, "cannot listen as '%s'", name);
-	}
+	error = register_in(folder, fd, name, options, path);
 	flock(folder, LOCK_UN);
-	if (error != 0) {
-		close(folder);
-		return error;
-	}
-	registration->folder = folder;
-	registration->number = number;
-	return 0;
+	close(folder);
+	return error;
 }
 
-void caps_unregister(struct caps_registration *registration)
+void caps_unregister(char **path)
 {
-	char entry[CAPS_ENTRY_BYTES];
-
-	if (registration->folder < 0)
-		return;
-	caps_entry_name(entry, &registration->number);
-	unlinkat(registration->folder, entry, 0);
-	close(registration->folder);
-	registration->folder = -1;
+	if (*path != NULL)
+		unlink(*path);
+	free(*path);
+	*path = NULL;
 }

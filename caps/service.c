@@ -60,14 +60,42 @@ static int open_descriptors(struct caps_service *service)
 	int error;
 
 	service->epoll = epoll_create1(EPOLL_CLOEXEC);
-	service->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	service->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (service->epoll < 0 || service->bell < 0 || service->spare_fd < 0)
+	if (service->epoll < 0)
 		return base_error_errno(errno, "cannot make a port");
-	error = watch(service, service->bell, CAPS_EVENT_BELL);
+	error = caps_spare_take();
 	if (error != 0)
 		return base_error_errno(-error, "cannot make a port");
-	return caps_generation_create(&service->generation, &service->generation_fd);
+	service->has_spare = true;
+	return 0;
+}
+
+static int make_bell(struct caps_service *service)
+{
+	const int bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int error;
+
+	if (bell < 0)
+		return base_error_errno(errno, "cannot make a bell");
+	error = watch(service, bell, CAPS_EVENT_BELL);
+	if (error != 0) {
+		close(bell);
+		return base_error_errno(-error, "cannot make a bell");
+	}
+	service->bell = bell;
+	return 0;
+}
+
+int caps_service_receive_clients(struct caps_service *service)
+{
+	int error = service->bell >= 0 ? 0 : make_bell(service);
+
+	if (error != 0 || service->generation != NULL)
+		return error;
+	error = caps_generation_create(&service->generation, &service->generation_fd);
+	if (error == 0)
+		atomic_store_explicit(service->generation, service->published,
+				      memory_order_relaxed);
+	return error;
 }
 
 static int start_listening(struct caps_service *service, const char *name,
@@ -90,7 +118,7 @@ static int init(struct caps_port *port, const char *name, struct caps_service_op
 	int error;
 
 	service->epoll = service->bell = service->listener = -1;
-	service->spare_fd = service->generation_fd = service->registration.folder = -1;
+	service->generation_fd = -1;
 	service->next_connection = CAPS_FIRST_ID;
 	base_list_init(&service->connections);
 	base_list_init(&service->spare);
@@ -105,6 +133,8 @@ static int init(struct caps_port *port, const char *name, struct caps_service_op
 		error = open_descriptors(service);
 	if (error == 0 && name != NULL)
 		error = start_listening(service, name, options);
+	else if (error == 0)
+		error = make_bell(service);
 	return error;
 }
 
@@ -157,9 +187,7 @@ static void close_own(struct caps_service *service)
 	close_fd(&service->epoll);
 	close_fd(&service->bell);
 	close_fd(&service->listener);
-	close_fd(&service->spare_fd);
 	close_fd(&service->generation_fd);
-	close_fd(&service->registration.folder);
 }
 
 void caps_service_abandon(struct caps_port *port)
@@ -178,6 +206,9 @@ void caps_service_close(struct caps_port *port)
 	pthread_mutex_lock(&port->lock);
 	service->closing = true;
 	caps_service_ring(service);
+	/* Wakes who waits where there is no bell yet. */
+	if (service->bell < 0)
+		shutdown(service->listener, SHUT_RDWR);
 	while (port->receiving)
 		caps_port_sleep(port, CAPS_NEVER);
 	caps_unregister(&service->registration);
@@ -211,7 +242,13 @@ void caps_service_finish(struct caps_port *port)
 
 	forget_all(service);
 	free_spare(service);
-	caps_unregister(&service->registration);
+	/* In the child of a fork the name is the parent's. */
+	if (atomic_load(&port->forked))
+		free(service->registration);
+	else
+		caps_unregister(&service->registration);
+	if (service->has_spare)
+		caps_spare_drop();
 	close_own(service);
 	caps_table_finish(&service->table);
 	caps_table_finish(&service->by_id);
@@ -220,8 +257,15 @@ void caps_service_finish(struct caps_port *port)
 
 void caps_publish(struct caps_port *port, uint64_t generation)
 {
-	if (caps_port_check(port, true) == 0)
-		atomic_store_explicit(port->service.generation, generation, memory_order_release);
+	struct caps_service *service = &port->service;
+
+	if (caps_port_check(port, true) != 0)
+		return;
+	pthread_mutex_lock(&port->lock);
+	service->published = generation;
+	if (service->generation != NULL)
+		atomic_store_explicit(service->generation, generation, memory_order_release);
+	pthread_mutex_unlock(&port->lock);
 }
 
 /* ---- requests ---- */

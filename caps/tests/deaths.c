@@ -93,11 +93,10 @@ static void test_killed_clients_leave_no_request_open(void **state)
 	const struct caps_service_options options = {.size = sizeof(options), .directory = folder};
 	struct caps_message held[CAPS_WINDOW];
 	struct caps_port *port;
-	unsigned before;
+	unsigned before = 0;
 
 	(void)state;
 	assert_good(caps_serve("patient", &options, &port));
-	before = open_descriptors();
 	for (unsigned round = 0; round < rounds; round++) {
 		const pid_t child = fork();
 		unsigned count = 0, told = 0;
@@ -120,6 +119,9 @@ static void test_killed_clients_leave_no_request_open(void **state)
 		assert_int_equal(told, count);
 		for (unsigned i = 0; i < count; i++)
 			assert_int_equal(caps_reply(port, &held[i], NULL), -ECONNRESET);
+		/* The first client has the service make what it needs for clients. */
+		if (round == 0)
+			before = open_descriptors();
 		assert_int_equal(open_descriptors(), before);
 	}
 	caps_destroy(port);

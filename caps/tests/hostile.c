@@ -181,6 +181,7 @@ static int greeted_client(struct caps_port **client)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	assert_good(caps_connect_fd(ends[1], NULL, client));
 	assert_good(caps_serve(NULL, &options, &helper));
+	assert_good(caps_service_receive_clients(&helper->service));
 	caps_wire_header_init(&hello);
 	caps_wire_header_set_kind(&hello, HELLO);
 	caps_wire_header_set_fd_count(&hello, 1);
