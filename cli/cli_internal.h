@@ -8,6 +8,7 @@
 
 #include <bdus/filter.h>
 #include <bdus/manage.h>
+#include <bdus/stats.h>
 #include <jansson.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -261,6 +262,38 @@ int cli_devices_list(struct cli_devices *devices);
 int cli_devices_select(const struct cli_args *args, struct cli_devices *devices,
 		       void (*missing)(const char *name, int status, void *opaque), void *opaque);
 
+/* ---- statistics (samples.c, metrics.c) ----------------------------------------------------- */
+
+/** Statistics of one device: all that it did, and what it did since the last look. */
+struct cli_sample {
+	struct bdus_device_info info;
+	struct bdus_stats *stats;
+	struct bdus_queue_stats before;
+	struct bdus_queue_stats queue;
+	struct bdus_op_stats last[BDUS_OP_COUNT];
+	struct bdus_op_stats total[BDUS_OP_COUNT];
+	struct bdus_op_stats since[BDUS_OP_COUNT];
+};
+
+/** NULL with the library's @error when the device's process does not answer. */
+struct cli_sample *cli_sample_open(const struct bdus_device_info *info, uint64_t timeout_ms,
+				   int *error);
+/** Takes NULL. The memory stays until the end. */
+void cli_sample_close(struct cli_sample *sample);
+/** Takes another look. */
+void cli_sample_read(struct cli_sample *sample);
+/** Time between the last two looks. */
+double cli_sample_seconds(const struct cli_sample *sample);
+/** The sum of all operations. */
+void cli_sample_sum(const struct bdus_op_stats *ops, struct bdus_op_stats *sum);
+
+#define CLI_TIME_TEXT 24
+/** "12.3 us". Returns @text. */
+const char *cli_time_text(double ns, char text[static CLI_TIME_TEXT]);
+
+/** Serves metrics at @address until SIGTERM or SIGINT. */
+int cli_metrics_serve(const struct cli_args *args, const char *address);
+
 /* ---- the commands -------------------------------------------------------------------------- */
 
 extern const struct cli_option cli_run_options[];
@@ -268,6 +301,8 @@ extern const struct cli_option cli_list_options[];
 extern const struct cli_option cli_info_options[];
 extern const struct cli_option cli_destroy_options[];
 extern const struct cli_option cli_flush_options[];
+extern const struct cli_option cli_stats_options[];
+extern const struct cli_option cli_top_options[];
 extern const struct cli_option cli_check_options[];
 extern const struct cli_option cli_drivers_options[];
 extern const struct cli_option cli_filters_options[];
@@ -280,6 +315,8 @@ int cli_cmd_list(const struct cli_args *args);
 int cli_cmd_info(const struct cli_args *args);
 int cli_cmd_destroy(const struct cli_args *args);
 int cli_cmd_flush(const struct cli_args *args);
+int cli_cmd_stats(const struct cli_args *args);
+int cli_cmd_top(const struct cli_args *args);
 int cli_cmd_check(const struct cli_args *args);
 int cli_cmd_drivers(const struct cli_args *args);
 int cli_cmd_filters(const struct cli_args *args);

@@ -12,6 +12,17 @@ const struct cli_option cli_info_options[] = {
 	CLI_OPTIONS_END,
 };
 
+/** How long a device's process may take to tell; then what is recorded counts. */
+#define REFRESH_MS 1000
+
+static void refresh(struct cli_devices *devices)
+{
+	for (unsigned i = 0; i < devices->count; i++)
+		if (devices->infos[i].state == BDUS_STATE_AVAILABLE &&
+		    devices->infos[i].id != BDUS_ID_NONE)
+			bdus_manage_refresh(&devices->infos[i], REFRESH_MS);
+}
+
 static void add_text(struct cli_table *table, const char *label, const char *text)
 {
 	cli_table_add(table, "%s", label);
@@ -121,6 +132,7 @@ static int print_json(const struct cli_args *args)
 	json_t *const errors = json_array();
 	const int status = cli_devices_select(args, &devices, note_missing, errors);
 
+	refresh(&devices);
 	for (unsigned i = 0; i < devices.count; i++)
 		cli_json_append(array, cli_json_device(&devices.infos[i]));
 	cli_json_set(document, "devices", array);
@@ -137,6 +149,7 @@ int cli_cmd_info(const struct cli_args *args)
 	if (cli_args_has(args, "json"))
 		return print_json(args);
 	status = cli_devices_select(args, &devices, NULL, NULL);
+	refresh(&devices);
 	for (unsigned i = 0; i < devices.count; i++) {
 		if (i != 0)
 			putchar('\n');

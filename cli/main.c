@@ -28,6 +28,11 @@ const struct cli_command cli_commands[] = {
 	{"flush", "DEVICE…", 0, UINT_MAX, "Make what was written to devices durable",
 	 "A DEVICE is an id, a path, a link to one, or an NBD URI.", cli_flush_options,
 	 cli_cmd_flush, false},
+	{"stats", "DEVICE…", 0, UINT_MAX, "Tell what devices have done, and how fast",
+	 "A DEVICE is an id, a path, a link to one, or an NBD URI. Reading stops nobody.",
+	 cli_stats_options, cli_cmd_stats, false},
+	{"top", "", 0, 0, "Show what devices are doing", "Ends with q.", cli_top_options,
+	 cli_cmd_top, false},
 	{"check", "[WAY]", 0, 1, "Tell what works on this machine, and why the rest does not",
 	 "Without WAY, prints a table of all ways in and what each can carry; with WAY, tells more "
 	 "of that one, with the keys that --transport WAY,KEY=VALUE takes.",

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "base/clock.h"
+#include "bdus_probes.h"
 #include "memory.h"
 #include "stack.h"
 
@@ -166,6 +167,7 @@ static inline void bring_back(struct bdus_queue *queue, struct bdus_io *io)
 		io->finished(io);
 		return;
 	}
+	bdus_probe_complete(queue, io);
 	if (base_unlikely(queue->done_count == BDUS_BATCH))
 		bdus_queue_commit(queue);
 	queue->done[queue->done_count++] = io;
@@ -307,7 +309,9 @@ unsigned bdus_queue_fetch(struct bdus_queue *queue, unsigned capacity)
 	}
 	if (base_likely(queue->stats != NULL && count > 0))
 		bdus_stats_fetched(queue->stats, &queue->sampler, batch, (unsigned)count);
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count; i++) {
+		bdus_probe_fetch(queue, batch[i]);
 		bdus_rules_apply(queue, &queue->top, batch[i]);
+	}
 	return (unsigned)count;
 }

@@ -79,7 +79,7 @@ static uint32_t draw(struct bdus_stats_sampler *sampler, uint64_t mean)
 
 void bdus_stats_sampler_init(struct bdus_stats_sampler *sampler, uint64_t seed)
 {
-	*sampler = (struct bdus_stats_sampler){.until = 1, .random = seed | 1};
+	*sampler = (struct bdus_stats_sampler){.until = 1, .mean = 1, .random = seed | 1};
 }
 
 void bdus_stats_begin(struct bdus_stats_sampler *sampler, struct bdus_io *io)
@@ -91,7 +91,10 @@ void bdus_stats_begin(struct bdus_stats_sampler *sampler, struct bdus_io *io)
 	io->fetched_ns = now_ns;
 	sampler->last_ns = now_ns;
 	sampler->passed = 0;
-	sampler->until = draw(sampler, base_max(base_min(mean, MOST_PASSED), 1));
+	/* The first ones of a burst say the most of it. */
+	sampler->mean = (uint32_t)base_max(
+		base_min(mean, base_min((uint64_t)sampler->mean * 2, MOST_PASSED)), 1);
+	sampler->until = draw(sampler, sampler->mean);
 }
 
 void bdus_stats_end(struct bdus_stats_part *part, struct bdus_io *io, uint64_t now_ns)

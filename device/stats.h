@@ -40,6 +40,8 @@ struct bdus_stats_sampler {
 	uint32_t until;
 	/** Requests since the last one that was timed. */
 	uint32_t passed;
+	/** How many pass on average; at most doubles from one that is timed to the next. */
+	uint32_t mean;
 	uint64_t random;
 	uint64_t last_ns;
 };

@@ -66,11 +66,27 @@ FEATURES = {
     "secure-erase", "extents", "cache", "ioctl", "zones", "partition-scan", "no-partition-scan",
     "multi-queue", "unprivileged", "recovery", "zero-copy",
 }
+OPERATION = {
+    "operations": INT, "bytes": INT, "errors": INT, "timed": INT, "timed_ns": INT,
+    "latency_ns": {name: (INT, NULL) for name in ("p50", "p90", "p99", "p999")},
+}
+
+
+def operations(value, place):
+    for name, operation in value.items():
+        check(operation, OPERATION, f"{place}.{name}")
+
+
 SCHEMAS = {
     "run": DEVICE,
     "list": {"devices": [DEVICE]},
     "info": {"devices": [DEVICE],
              "errors": [{"device": TEXT, "status": INT, "message": TEXT}]},
+    "stats": {"devices": [{
+        "id": INT, "path": (TEXT, NULL), "driver": (TEXT, NULL), "transport": (TEXT, NULL),
+        "time_ns": INT, "queues": INT, "queue_depth": INT, "in_flight": INT, "fetched": INT,
+        "batches": INT, "workers": INT, "worker_limit": INT, "operations": operations}],
+              "errors": [{"device": TEXT, "status": INT, "message": TEXT}]},
     "check": {"transports": [{
         "name": TEXT, "summary": TEXT, "usable": BOOL, "reason": (TEXT, NULL),
         "features": {name: {"supported": BOOL, "reason": (TEXT, NULL)} for name in FEATURES},

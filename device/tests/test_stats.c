@@ -181,6 +181,7 @@ static void samples_do_not_follow_a_pattern_of_requests(void **state)
 		struct bdus_io io = {0};
 
 		sampler.passed = 1 << 20;
+		sampler.mean = 32;
 		sampler.last_ns = base_now_ns() - 1000;
 		bdus_stats_begin(&sampler, &io);
 		place = (place + sampler.until) % 16;
