@@ -104,7 +104,11 @@ static int show(const struct caller *caller, const struct caps_message *reply)
 		if (json_is_string(value))
 			fail("%s (%d)", json_string_value(value), reply->error);
 		else
-			fail("%s", reply->error < 0 ? strerror(-reply->error) : "unknown error");
+			fail("%s%s%.*s",
+			     reply->error < 0 ? strerror(-reply->error) : "unknown error",
+			     reply->length != 0 ? ": " : "",
+			     (int)(reply->length < 512 ? reply->length : 512),
+			     reply->length != 0 ? (const char *)reply->data : "");
 		json_decref(value);
 		return STATUS_FAILED;
 	}

@@ -7,6 +7,7 @@
 
 #include <caps.h>
 #include <jansson.h>
+#include <stdio.h>
 
 enum {
 	STATUS_GOOD,
@@ -27,6 +28,11 @@ struct options {
 	unsigned operand_count;
 };
 
+/**
+ * Prints what a service says. That is not to drive the terminal: control characters, those of two
+ * bytes in UTF-8 among them, become question marks. Takes NULL.
+ */
+void put_printable(FILE *to, const char *text);
 /** Says it as "caps: …" and returns STATUS_FAILED. */
 __attribute__((format(printf, 1, 2))) int fail(const char *format, ...);
 /** Options of a client, with what the command line says; @users is room that has to stay. */

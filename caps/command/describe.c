@@ -100,6 +100,11 @@ const json_t *find_operation(const json_t *description, const char *word)
 	return found;
 }
 
+static void put(const char *text)
+{
+	put_printable(stdout, text);
+}
+
 static void print_set(const json_t *description, const char *what, const char *name)
 {
 	const json_t *set = find_named(description, "sets", name);
@@ -109,8 +114,11 @@ static void print_set(const json_t *description, const char *what, const char *n
 	if (set == NULL)
 		return;
 	printf("    %s", what);
-	for (bool more = first_member(values, &m); more; more = next_member(values, &m))
-		printf(" %s=%lld", m.key, (long long)json_integer_value(m.value));
+	for (bool more = first_member(values, &m); more; more = next_member(values, &m)) {
+		putchar(' ');
+		put(m.key);
+		printf("=%lld", (long long)json_integer_value(m.value));
+	}
 	putchar('\n');
 }
 
@@ -120,18 +128,26 @@ static void print_item(const json_t *item)
 	const json_t *count = json_object_get(item, "count");
 	const json_t *bits = json_object_get(item, "bits");
 
-	for (size_t i = 0; i < json_array_size(bits); i++)
-		printf(" %s:%llu", text_of(json_array_get(bits, i), "name"),
-		       (unsigned long long)number_of(json_array_get(bits, i), "width"));
+	for (size_t i = 0; i < json_array_size(bits); i++) {
+		putchar(' ');
+		put(text_of(json_array_get(bits, i), "name"));
+		printf(":%llu", (unsigned long long)number_of(json_array_get(bits, i), "width"));
+	}
 	if (text_of(item, "name") == NULL)
 		return;
-	printf(" %s:%s", text_of(item, "name"), of != NULL ? of : type);
+	putchar(' ');
+	put(text_of(item, "name"));
+	putchar(':');
+	put(of != NULL ? of : type);
 	if (json_object_get(item, "bytes") != NULL)
 		printf("%llu", 8 * (unsigned long long)number_of(item, "bytes"));
-	if (json_is_string(count))
-		printf("[%s]", json_string_value(count));
-	else if (count != NULL)
+	if (json_is_string(count)) {
+		putchar('[');
+		put(json_string_value(count));
+		putchar(']');
+	} else if (count != NULL) {
 		printf("[%lld]", (long long)json_integer_value(count));
+	}
 }
 
 static void print_struct(const json_t *description, const char *what, const char *name)
@@ -151,9 +167,11 @@ static void print_operation(const json_t *description, const json_t *operation)
 {
 	const char *doc = text_of(operation, "doc");
 
-	printf("%s (%llu)%s%s\n", text_of(operation, "name"),
-	       (unsigned long long)number_of(operation, "code"), doc != NULL ? ": " : "",
-	       doc != NULL ? doc : "");
+	put(text_of(operation, "name"));
+	printf(" (%llu)%s", (unsigned long long)number_of(operation, "code"),
+	       doc != NULL ? ": " : "");
+	put(doc);
+	putchar('\n');
 	print_struct(description, "request", text_of(operation, "request"));
 	print_struct(description, "reply  ", text_of(operation, "reply"));
 	print_set(description, "errors ", text_of(operation, "errors"));

@@ -43,14 +43,27 @@ static void print_usage(FILE *to)
 	      to);
 }
 
+void put_printable(FILE *to, const char *text)
+{
+	for (; text != NULL && *text != '\0'; text++) {
+		const unsigned char c = (unsigned char)*text, next = (unsigned char)text[1];
+		const bool is_long = c == 0xc2 && next >= 0x80 && next < 0xa0;
+
+		fputc(c < ' ' || c == 127 || is_long ? '?' : c, to);
+		text += is_long;
+	}
+}
+
 int fail(const char *format, ...)
 {
 	va_list arguments;
+	char text[1024];
 
-	fputs("caps: ", stderr);
 	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
+	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
+	fputs("caps: ", stderr);
+	put_printable(stderr, text);
 	fputc('\n', stderr);
 	return STATUS_FAILED;
 }

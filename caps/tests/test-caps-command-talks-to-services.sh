@@ -12,7 +12,9 @@ work=$(mktemp -d)
 export XDG_RUNTIME_DIR=$work
 "$store" org.example.store &
 server=$!
-trap 'kill $server $monitor 2>/dev/null; rm -rf "$work"' EXIT
+"$store" rude.store rude &
+rude=$!
+trap 'kill $server $rude $monitor 2>/dev/null; rm -rf "$work"' EXIT
 monitor=
 
 fail()
@@ -35,6 +37,10 @@ gives()
 name=org.example.store
 gives 0 '(1): Gives the value of a key.' "$caps" describe $name
 gives 0 "$server" "$caps" list
+gives 0 'rude?[31m (1): one?two?2J?' "$caps" describe rude.store
+"$caps" describe rude.store | LC_ALL=C grep -q $'[\x01-\x09\x0b-\x1f\x7f]\|\xc2[\x80-\x9f]' &&
+	fail "a service drives the terminal"
+gives 1 "no operation '?[2J'" "$caps" call rude.store $'\e[2J'
 gives 0 '"name": "org.example.store"' "$caps" list --json
 gives 0 'NO_SUCH_KEY=1' "$caps" describe $name
 gives 0 '"reply_fds": 1' "$caps" describe --json $name
