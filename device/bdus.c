@@ -7,6 +7,7 @@
 #include "manage.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -116,9 +117,28 @@ const struct bdus_version *bdus_get_libbdus_version_0_1_0_(void)
 	return &version;
 }
 
+/** What the kernel shows of the module, such as "0.1.3". */
+#define MODULE_VERSION_PATH "/sys/module/kbdus/version"
+
+static int read_module_version(struct bdus_version *version)
+{
+	FILE *const file = fopen(MODULE_VERSION_PATH, "re");
+	struct bdus_version read;
+	int fields;
+
+	if (file == NULL)
+		return base_error(ENOENT, "the kernel module kbdus is not loaded: "
+					  "/dev/bdus-control does not exist");
+	fields = fscanf(file, "%" SCNu32 ".%" SCNu32 ".%" SCNu32, &read.major, &read.minor,
+			&read.patch);
+	fclose(file);
+	if (fields != 3)
+		return base_error(EPROTO, MODULE_VERSION_PATH " holds no version");
+	*version = read;
+	return 0;
+}
+
 bool bdus_get_kbdus_version_0_1_0_(struct bdus_version *out_kbdus_version)
 {
-	(void)out_kbdus_version;
-	return succeeded(base_error(ENOENT, "the kernel module kbdus is not loaded: "
-					    "/dev/bdus-control does not exist"));
+	return succeeded(read_module_version(out_kbdus_version));
 }

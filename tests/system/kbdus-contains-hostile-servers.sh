@@ -12,7 +12,7 @@ must timeout 60 "$hostile" cases
 seconds=15
 is_slow && seconds=40
 step 'random servers'
-must timeout 120 "$hostile" fuzz "${KBDUS_SEED:-1}" "${KBDUS_FUZZ_SECONDS:-$seconds}"
+must timeout 120 "$hostile" fuzz "${BDUS_SEED:-1}" "${BDUS_FUZZ_SECONDS:-$seconds}"
 step 'unloading'
 must rmmod kbdus
 dmesg | grep -E 'WARNING|BUG|Oops|kbdus.*[Ee]rror' && fail 'the kernel complained'

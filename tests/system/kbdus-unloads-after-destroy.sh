@@ -3,11 +3,11 @@
 # guest: cpus=2 timeout=120
 # `bdus destroy` returns when the module is not in use any more: unloading it then succeeds every time,
 # also with processes that open and close the device, and after a server was killed.
-# KBDUS_UNLOADS says how often; 1,000 and 10,000 were done by hand.
+# BDUS_UNLOADS says how often; 1,000 and 10,000 were done by hand.
 . "$(dirname "$0")/lib.sh"
 need_kbdus
-times=${KBDUS_UNLOADS:-60}
-is_slow && times=${KBDUS_UNLOADS:-15}
+times=${BDUS_UNLOADS:-60}
+is_slow && times=${BDUS_UNLOADS:-15}
 must rmmod kbdus
 
 # Somebody who looks at whatever there is, all the time.
