@@ -1,22 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The zoned driver: an emulated zoned disk (SMR, ZNS) in memory, with any geometry and limits.
+ * The zoned driver: an emulated zoned disk (SMR, ZNS) in memory or in an image, with any geometry
+ * and limits.
  */
+#include "base/bits.h"
+#include "disk.h"
 #include "zoned_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 extern const struct bdus_driver bdus_driver_zoned;
 
 static const struct bdus_option zoned_options[] = {
 	{.key = "size",
 	 .kind = BDUS_OPTION_SIZE,
-	 .required = true,
-	 .help = "size of the disk, a multiple of the zone size",
+	 .help = "size of the disk, a multiple of the zone size; needed in memory and to create",
 	 .minimum = 4096,
 	 .maximum = UINT64_C(64) << 40},
+	{.key = "path",
+	 .kind = BDUS_OPTION_STRING,
+	 .help = "an image that keeps zones and data; in memory if left out"},
+	{.key = "create",
+	 .kind = BDUS_OPTION_BOOL,
+	 .fallback = "no",
+	 .help = "make the image, where there is none"},
 	{.key = "zone-size",
 	 .kind = BDUS_OPTION_SIZE,
 	 .fallback = "256M",
@@ -61,6 +71,12 @@ static const struct bdus_option zoned_options[] = {
 	 .kind = BDUS_OPTION_STRING,
 	 .help = "broken zones that cannot be used at all: numbers, separated by colons"},
 	{.key = NULL},
+};
+
+/** One of them is set. */
+struct zoned {
+	struct memory_disk *memory;
+	struct disk *disk;
 };
 
 static struct bdus_zone_geometry read_geometry(const struct bdus_config *config)
@@ -130,12 +146,120 @@ static void describe(const struct bdus_zone_geometry *geometry, struct bdus_devi
 	attrs->queues = 1;
 }
 
-static int zoned_open(const struct bdus_config *config, struct bdus_device_attrs *attrs,
-		      void **instance)
+/* ---- in an image --------------------------------------------------------------------------- */
+
+/** A complete geometry that a device can have, or a refusal. */
+static int check_geometry(struct bdus_zone_geometry *geometry)
+{
+	struct bdus_zones *zones;
+	int result;
+
+	if (geometry->zone_capacity_bytes == 0)
+		geometry->zone_capacity_bytes = geometry->zone_size_bytes;
+	result = bdus_zones_create(geometry, &zones);
+	if (result < 0)
+		return bdus_config_error(-result, "zoned: %s", bdus_manage_error());
+	bdus_zones_destroy(zones);
+	return 0;
+}
+
+static int check_options(const struct bdus_config *config)
+{
+	static const char *const memory_only[] = {"read-only-zones", "offline-zones"};
+
+	for (unsigned i = 0; i < BASE_ARRAY_LENGTH(memory_only); i++)
+		if (bdus_config_given(config, memory_only[i]))
+			return bdus_config_error(EINVAL,
+						 "zoned: %s= is only for a disk in memory, without "
+						 "path=",
+						 memory_only[i]);
+	if (bdus_config_bool(config, "create") && !bdus_config_given(config, "size"))
+		return bdus_config_error(EINVAL, "zoned: create=yes needs size=");
+	return 0;
+}
+
+static int make_image(struct store *store, const char *path,
+		      const struct bdus_zone_geometry *geometry)
+{
+	uint64_t image_id = 0;
+
+	if (getrandom(&image_id, sizeof(image_id), 0) != sizeof(image_id))
+		return bdus_config_error(EIO, "zoned: no random number for the image's id");
+	return zimage_format(store, path, geometry, image_id);
+}
+
+/** Options that say how the image shall be are for making one; they must not say otherwise. */
+static int check_same(const struct bdus_config *config, const char *path,
+		      const struct bdus_zone_geometry *asked, const struct disk *disk)
+{
+	const struct bdus_zone_geometry *const found = zdisk_geometry(disk);
+
+	if (bdus_config_given(config, "size") && asked->size_bytes != found->size_bytes)
+		return bdus_config_error(EINVAL, "zoned: path=%s is of size %llu, not %llu", path,
+					 (unsigned long long)found->size_bytes,
+					 (unsigned long long)asked->size_bytes);
+	if (bdus_config_given(config, "zone-size") &&
+	    asked->zone_size_bytes != found->zone_size_bytes)
+		return bdus_config_error(EINVAL, "zoned: path=%s has zones of size %llu, not %llu",
+					 path, (unsigned long long)found->zone_size_bytes,
+					 (unsigned long long)asked->zone_size_bytes);
+	return 0;
+}
+
+static int open_disk(const struct bdus_config *config, const char *path, struct disk **disk)
+{
+	struct bdus_zone_geometry geometry = read_geometry(config);
+	const bool create = bdus_config_bool(config, "create");
+	struct store *store;
+	bool created;
+	int result = check_options(config);
+
+	if (result == 0 && create)
+		result = check_geometry(&geometry);
+	if (result == 0)
+		result = zstore_file_open(path, create ? zimage_bytes(&geometry) : 0, &created,
+					  &store);
+	if (result < 0)
+		return result;
+	if (created)
+		result = make_image(store, path, &geometry);
+	if (result < 0) {
+		store->ops->close(store);
+		return result;
+	}
+	result = zdisk_open(store, path, disk);
+	if (result < 0)
+		return result;
+	result = check_same(config, path, &geometry, *disk);
+	if (result < 0)
+		zdisk_close(*disk);
+	return result;
+}
+
+static int open_image(const struct bdus_config *config, const char *path,
+		      struct bdus_device_attrs *attrs, struct zoned *zoned)
+{
+	const int result = open_disk(config, path, &zoned->disk);
+
+	if (result < 0)
+		return result;
+	describe(zdisk_geometry(zoned->disk), attrs);
+	attrs->ops |= BDUS_OP_BIT(BDUS_OP_FLUSH);
+	return 0;
+}
+
+/* ---- in memory ----------------------------------------------------------------------------- */
+
+static int open_memory(const struct bdus_config *config, struct bdus_device_attrs *attrs,
+		       struct zoned *zoned)
 {
 	const struct bdus_zone_geometry geometry = read_geometry(config);
 	struct memory_disk *disk;
-	int result = memory_disk_create(&geometry, &disk);
+	int result;
+
+	if (!bdus_config_given(config, "size"))
+		return bdus_config_error(EINVAL, "zoned: a disk in memory needs size=");
+	result = memory_disk_create(&geometry, &disk);
 
 	if (result < 0)
 		return result;
@@ -150,19 +274,50 @@ static int zoned_open(const struct bdus_config *config, struct bdus_device_attrs
 	}
 	describe(&geometry, attrs);
 	attrs->flags |= BDUS_DEVICE_ANY_PAYLOAD;
-	*instance = disk;
+	zoned->memory = disk;
+	return 0;
+}
+
+static int zoned_open(const struct bdus_config *config, struct bdus_device_attrs *attrs,
+		      void **instance)
+{
+	const char *const path = bdus_config_string(config, "path");
+	struct zoned *const zoned = calloc(1, sizeof(*zoned));
+	int result;
+
+	if (zoned == NULL)
+		return bdus_config_error(ENOMEM, "zoned: out of memory");
+	result = path != NULL ? open_image(config, path, attrs, zoned)
+			      : open_memory(config, attrs, zoned);
+	if (result < 0) {
+		free(zoned);
+		return result;
+	}
+	*instance = zoned;
 	return 0;
 }
 
 static int zoned_close(void *instance)
 {
-	memory_disk_destroy(instance);
-	return 0;
+	struct zoned *const zoned = instance;
+	int result = 0;
+
+	if (zoned->disk != NULL)
+		result = zdisk_close(zoned->disk);
+	else
+		memory_disk_destroy(zoned->memory);
+	free(zoned);
+	return result;
 }
 
 static void zoned_submit(void *instance, struct bdus_request *request)
 {
-	memory_disk_submit(instance, request);
+	const struct zoned *const zoned = instance;
+
+	if (zoned->disk != NULL)
+		zdisk_submit(zoned->disk, request);
+	else
+		memory_disk_submit(zoned->memory, request);
 }
 
 const struct bdus_driver bdus_driver_zoned = {

@@ -4,6 +4,9 @@
  *
  *	zoned.c    the driver: options, attributes, which requests go where
  *	memory.c   the disk in memory
+ *	disk.c     the disk in an image: requests
+ *	image.c    what the image tells of zones
+ *	store_file.c  the file that it is in
  */
 #ifndef ZONED_INTERNAL_H
 #define ZONED_INTERNAL_H
