@@ -221,8 +221,19 @@ static void note_zones(struct disk *disk)
 			note(disk, index);
 }
 
+/** Nothing becomes durable any more. */
+static void refuse_all(struct disk *disk)
+{
+	struct bdus_request *request;
+
+	while ((request = pop(&disk->asking)) != NULL)
+		bdus_complete(request, -EIO);
+}
+
 static void begin_commit(struct disk *disk)
 {
+	if (disk->broken != 0)
+		refuse_all(disk);
 	if (disk->phase != IDLE || disk->asking.first == NULL)
 		return;
 	disk->committing = disk->asking;
@@ -709,7 +720,8 @@ static int allocate(struct disk *disk)
 	return zimage_restore(&disk->image, disk->zones);
 }
 
-int zdisk_open(struct store *store, const char *name, struct disk **result_disk)
+int zdisk_open(struct store *store, const char *name, const struct bdus_zone_geometry *wanted,
+	       struct disk **result_disk)
 {
 	struct disk *const disk = calloc(1, sizeof(*disk));
 	int result;
@@ -718,7 +730,7 @@ int zdisk_open(struct store *store, const char *name, struct disk **result_disk)
 		store->ops->close(store);
 		return bdus_config_error(ENOMEM, "zoned: out of memory");
 	}
-	result = zimage_open(store, name, &disk->image);
+	result = zimage_open(store, name, wanted, &disk->image);
 	if (result == 0) {
 		result = allocate(disk);
 		if (result < 0)

@@ -12,7 +12,8 @@
 struct disk;
 
 /** Opens the image in @store, which is the disk's from then on; closed also when this fails. */
-int zdisk_open(struct store *store, const char *name, struct disk **disk);
+int zdisk_open(struct store *store, const char *name, const struct bdus_zone_geometry *wanted,
+	       struct disk **disk);
 
 const struct bdus_zone_geometry *zdisk_geometry(const struct disk *disk);
 

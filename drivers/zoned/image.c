@@ -172,6 +172,21 @@ static int check_geometry(struct image *image)
 	return 0;
 }
 
+static int check_wanted(const struct image *image, const struct bdus_zone_geometry *wanted)
+{
+	const struct bdus_zone_geometry *const found = &image->geometry;
+
+	if (wanted->size_bytes != 0 && wanted->size_bytes != found->size_bytes)
+		return bdus_config_error(EINVAL, "zoned: path=%s is of size %llu, not %llu",
+					 image->name, (unsigned long long)found->size_bytes,
+					 (unsigned long long)wanted->size_bytes);
+	if (wanted->zone_size_bytes != 0 && wanted->zone_size_bytes != found->zone_size_bytes)
+		return bdus_config_error(EINVAL, "zoned: path=%s has zones of size %llu, not %llu",
+					 image->name, (unsigned long long)found->zone_size_bytes,
+					 (unsigned long long)wanted->zone_size_bytes);
+	return 0;
+}
+
 static bool states_are_valid(const struct image *image, const struct zoned_image_states *states,
 			     uint32_t number)
 {
@@ -261,7 +276,8 @@ static int read_pages(struct image *image)
 	return result;
 }
 
-int zimage_open(struct store *store, const char *name, struct image *image)
+int zimage_open(struct store *store, const char *name, const struct bdus_zone_geometry *wanted,
+		struct image *image)
 {
 	int result;
 
@@ -271,6 +287,8 @@ int zimage_open(struct store *store, const char *name, struct image *image)
 		return result;
 	read_geometry(image);
 	result = check_geometry(image);
+	if (result == 0 && wanted != NULL)
+		result = check_wanted(image, wanted);
 	if (result < 0)
 		return result;
 	image->data_start = data_start(&image->geometry);

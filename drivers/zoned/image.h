@@ -40,7 +40,8 @@ int zimage_format(struct store *store, const char *name, const struct bdus_zone_
  * and marks it as in use. A negative errno after bdus_config_error() that names the image and what
  * is wrong with it; nothing was written then.
  */
-int zimage_open(struct store *store, const char *name, struct image *image);
+int zimage_open(struct store *store, const char *name, const struct bdus_zone_geometry *wanted,
+		struct image *image);
 
 /** Puts zones of the image's geometry into the states that it has. */
 int zimage_restore(const struct image *image, struct bdus_zones *zones);

@@ -188,27 +188,21 @@ static int make_image(struct store *store, const char *path,
 	return zimage_format(store, path, geometry, image_id);
 }
 
-/** Options that say how the image shall be are for making one; they must not say otherwise. */
-static int check_same(const struct bdus_config *config, const char *path,
-		      const struct bdus_zone_geometry *asked, const struct disk *disk)
+/** What options say of an image, which must not be otherwise; 0 for anything. */
+static struct bdus_zone_geometry read_wanted(const struct bdus_config *config)
 {
-	const struct bdus_zone_geometry *const found = zdisk_geometry(disk);
+	const bool zone_size = bdus_config_given(config, "zone-size");
 
-	if (bdus_config_given(config, "size") && asked->size_bytes != found->size_bytes)
-		return bdus_config_error(EINVAL, "zoned: path=%s is of size %llu, not %llu", path,
-					 (unsigned long long)found->size_bytes,
-					 (unsigned long long)asked->size_bytes);
-	if (bdus_config_given(config, "zone-size") &&
-	    asked->zone_size_bytes != found->zone_size_bytes)
-		return bdus_config_error(EINVAL, "zoned: path=%s has zones of size %llu, not %llu",
-					 path, (unsigned long long)found->zone_size_bytes,
-					 (unsigned long long)asked->zone_size_bytes);
-	return 0;
+	return (struct bdus_zone_geometry){
+		.size_bytes = bdus_config_number(config, "size"),
+		.zone_size_bytes = zone_size ? bdus_config_number(config, "zone-size") : 0,
+	};
 }
 
 static int open_disk(const struct bdus_config *config, const char *path, struct disk **disk)
 {
 	struct bdus_zone_geometry geometry = read_geometry(config);
+	const struct bdus_zone_geometry wanted = read_wanted(config);
 	const bool create = bdus_config_bool(config, "create");
 	struct store *store;
 	bool created;
@@ -227,13 +221,7 @@ static int open_disk(const struct bdus_config *config, const char *path, struct 
 		store->ops->close(store);
 		return result;
 	}
-	result = zdisk_open(store, path, disk);
-	if (result < 0)
-		return result;
-	result = check_same(config, path, &geometry, *disk);
-	if (result < 0)
-		zdisk_close(*disk);
-	return result;
+	return zdisk_open(store, path, &wanted, disk);
 }
 
 static int open_image(const struct bdus_config *config, const char *path,
