@@ -38,7 +38,8 @@ int zimage_format(struct store *store, const char *name, const struct bdus_zone_
 /**
  * Reads and checks the image in @store, which stays the caller's, repairs what a power cut tore,
  * and marks it as in use. A negative errno after bdus_config_error() that names the image and what
- * is wrong with it; nothing was written then.
+ * is wrong with it; nothing was written then. Sizes in @wanted that are not 0 must be those of the
+ * image; it may be NULL.
  */
 int zimage_open(struct store *store, const char *name, const struct bdus_zone_geometry *wanted,
 		struct image *image);

@@ -524,7 +524,7 @@ static void adopt(unsigned index)
 
 static void open_disk(const char *when)
 {
-	const int result = zdisk_open(&machine.store, "image", &disk);
+	const int result = zdisk_open(&machine.store, "image", NULL, &disk);
 
 	if (result < 0)
 		fail("cannot be opened %s: %s", when, message);
