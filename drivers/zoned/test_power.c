@@ -111,6 +111,8 @@ struct machine {
 	unsigned call_count;
 	/** One call in so many fails; 0 for none. */
 	unsigned failing;
+	/** The power is gone: what is left of the driver only frees its memory. */
+	bool dead;
 };
 
 static struct machine machine;
@@ -164,6 +166,8 @@ static int carry_out(enum store_kind kind, void *memory, uint64_t offset, uint64
 static int now(struct store *store, enum store_kind kind, void *memory, uint64_t offset,
 	       uint64_t length)
 {
+	if (machine.dead)
+		return -EIO;
 	if (kind != STORE_SYNC && !base_range_within(offset, length, store->size_bytes))
 		return -ENODATA;
 	return carry_out(kind, memory, offset, length, machine.logged);
@@ -215,7 +219,6 @@ static void cut_power(void)
 			tear(machine.calls[i]->offset, machine.calls[i]->memory,
 			     machine.calls[i]->length);
 	machine.logged = 0;
-	machine.call_count = 0;
 	memcpy(machine.cache, machine.durable, machine.store.size_bytes);
 }
 
@@ -320,6 +323,8 @@ void bdus_complete(struct bdus_request *request, int result)
 		fail("%u completed twice", request->op);
 	io->used = false;
 	ios_used--;
+	if (machine.dead)
+		return;
 	if (request->op == BDUS_OP_WRITE || request->op == BDUS_OP_ZONE_APPEND) {
 		write_ended(io, result);
 	} else if (result < 0) {
@@ -553,12 +558,20 @@ static void close_in_order(void)
 	make_durable(machine.logged);
 }
 
-/** What a killed process had is gone, and the test's to free. */
+/** After the cut, the driver is made to free what it has; nothing that it does has an effect. */
 static void leave_disk(void)
 {
 	cut_power();
-	memset(ios, 0, sizeof(ios));
-	ios_used = 0;
+	machine.dead = true;
+	while (machine.call_count != 0) {
+		struct store_call *const call = machine.calls[--machine.call_count];
+
+		call->done(call, -EIO);
+	}
+	zdisk_close(disk);
+	machine.dead = false;
+	if (ios_used != 0)
+		fail("%u requests were never completed", ios_used);
 }
 
 static void run_seed(void)
