@@ -356,22 +356,33 @@ enum uthread_mutex_kind {
 /** Is handed to the one who waited longest. */
 typedef struct uthread_mutex {
 	uintptr_t owner;
-	struct uthread_waiters waiters;
 	uint32_t depth;
+	uint32_t padding;
 	uint32_t kind;
+	uint32_t padding_too;
+	struct uthread_waiters waiters;
 } uthread_mutex_t;
 
-#define UTHREAD_MUTEX_INITIALIZER                        \
-	{                                                \
-		0, {NULL, NULL}, 0, UTHREAD_MUTEX_NORMAL \
+#define UTHREAD_MUTEX_INITIALIZER                 \
+	{                                         \
+		0, 0, 0, UTHREAD_MUTEX_NORMAL, 0, \
+		{                                 \
+			NULL, NULL                \
+		}                                 \
 	}
-#define UTHREAD_RECURSIVE_MUTEX_INITIALIZER                 \
-	{                                                   \
-		0, {NULL, NULL}, 0, UTHREAD_MUTEX_RECURSIVE \
+#define UTHREAD_RECURSIVE_MUTEX_INITIALIZER          \
+	{                                            \
+		0, 0, 0, UTHREAD_MUTEX_RECURSIVE, 0, \
+		{                                    \
+			NULL, NULL                   \
+		}                                    \
 	}
-#define UTHREAD_ERRORCHECK_MUTEX_INITIALIZER                 \
-	{                                                    \
-		0, {NULL, NULL}, 0, UTHREAD_MUTEX_ERRORCHECK \
+#define UTHREAD_ERRORCHECK_MUTEX_INITIALIZER          \
+	{                                             \
+		0, 0, 0, UTHREAD_MUTEX_ERRORCHECK, 0, \
+		{                                     \
+			NULL, NULL                    \
+		}                                     \
 	}
 
 /** @kind of uthread_mutex_kind, else -EINVAL. Any thread. */

@@ -66,7 +66,7 @@ static int lock_again(uthread_mutex_t *mutex, struct uthread *self, uint64_t dea
 {
 	if (mutex->kind == UTHREAD_MUTEX_ERRORCHECK)
 		return base_error(EDEADLK, "thread '%s' has the mutex already", self->name);
-	if (mutex->kind == UTHREAD_MUTEX_NORMAL)
+	if (mutex->kind != UTHREAD_MUTEX_RECURSIVE)
 		return lock_slowly(self, mutex, deadline_ns);
 	if (mutex->depth == UINT32_MAX)
 		return base_error(EAGAIN, "the mutex is locked %u times", mutex->depth);

@@ -37,7 +37,7 @@ MAY_INCLUDE = {
 # Groups whose members are rooms of their own.
 FAMILIES = ("transports", "drivers", "filters")
 # Rooms within a room.
-SUB_ROOMS = ("uthread/adapter",)
+SUB_ROOMS = ("uthread/adapter", "uthread/preload")
 
 
 def room_of(path):

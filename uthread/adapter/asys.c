@@ -261,10 +261,11 @@ int64_t uthread_asys_call(struct asys_message *message)
 	uthread_setcanceltype(UTHREAD_CANCEL_RETURNS, &type);
 	cancelled = await(state, &envelope, message, &parker);
 	uthread_setcanceltype(type, NULL);
-	if (cancelled && type == UTHREAD_CANCEL_DEFERRED) {
+	/* Who did not learn of it by the result has to at the next point of cancellation. */
+	if (cancelled && (type == UTHREAD_CANCEL_DEFERRED || message->result != -ECANCELED))
 		uthread_cancel(uthread_self());
+	if (cancelled && type == UTHREAD_CANCEL_DEFERRED)
 		uthread_testcancel();
-	}
 	return message->result;
 }
 
