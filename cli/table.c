@@ -10,11 +10,7 @@ extern const struct bdus_driver bdus_driver_ram;
 extern const struct bdus_driver bdus_driver_zoned;
 
 const struct bdus_driver *const cli_driver_table[] = {
-	&bdus_driver_file,
-	&bdus_driver_null,
-	&bdus_driver_ram,
-	&bdus_driver_zoned,
-	NULL,
+	&bdus_driver_file, &bdus_driver_null, &bdus_driver_ram, &bdus_driver_zoned, NULL,
 };
 
 extern const struct bdus_filter bdus_filter_delay;

@@ -291,6 +291,22 @@ int bdus_manage_filter_command(const struct bdus_device_info *info, const char *
 	return result;
 }
 
+int bdus_manage_resize(const struct bdus_device_info *info, uint64_t size_bytes,
+		       uint64_t timeout_ms)
+{
+	struct control_size request;
+	const struct question question = {.id = info->id,
+					  .operation = CONTROL_OPERATION_RESIZE,
+					  .what = "resize",
+					  .request = &request,
+					  .request_bytes = sizeof(request),
+					  .deadline_ns = deadline_of(timeout_ms)};
+
+	control_size_init(&request);
+	control_size_set_size_bytes(&request, size_bytes);
+	return tell(&question);
+}
+
 int bdus_stats_open(const struct bdus_device_info *info, uint64_t timeout_ms,
 		    struct bdus_stats **stats)
 {

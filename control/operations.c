@@ -145,6 +145,18 @@ static void handle_set_log_level(void *context, struct caps_port *port,
 		control_set_log_level_reply(port, message);
 }
 
+static void handle_resize(void *context, struct caps_port *port, struct caps_message *message,
+			  const struct control_size *request)
+{
+	const struct bdus_control *const control = context;
+	const int result = bdus_device_resize(control->device, control_size_size_bytes(request));
+
+	if (result < 0)
+		control_refuse(port, message, result);
+	else
+		control_resize_reply(port, message);
+}
+
 struct control_service control_handlers(struct bdus_control *control)
 {
 	return (struct control_service){
@@ -154,6 +166,7 @@ struct control_service control_handlers(struct bdus_control *control)
 		.handle_flush = handle_flush,
 		.handle_stop = handle_stop,
 		.handle_set_log_level = handle_set_log_level,
+		.handle_resize = handle_resize,
 		.handle_filter = control_handle_filter,
 	};
 }

@@ -17,6 +17,13 @@ struct async_driver {
 	void *instance;
 };
 
+static int resize(void *opaque, uint64_t size_bytes)
+{
+	const struct async_driver *const driver = opaque;
+
+	return driver->functions.resize(driver->instance, size_bytes);
+}
+
 static int check(const struct bdus_device_options *options)
 {
 	if (options->size != sizeof(*options))
@@ -60,6 +67,7 @@ static int make(const struct bdus_device_options *options, struct async_driver *
 		.memory = options->memory,
 		.available = available,
 		.stopping = stopping,
+		.resize = driver->functions.resize != NULL ? resize : NULL,
 		.opaque = driver,
 		.free_opaque = free,
 	};

@@ -325,6 +325,66 @@ uint32_t bdus_device_log_level(const struct bdus_device *device)
 	return device->log_level;
 }
 
+static int check_resize(const struct bdus_device *device, uint64_t size_bytes)
+{
+	const struct bdus_device_info *const info = &device->info;
+
+	if (!device->is_available || device->is_stopping)
+		return base_error(ENODEV, "device %llu is not available",
+				  (unsigned long long)info->id);
+	if (device->transport->resize == NULL)
+		return base_error(EOPNOTSUPP, "%s cannot change the size of a device",
+				  info->transport);
+	if (device->config.resize == NULL)
+		return base_error(EOPNOTSUPP, "driver %s cannot change the size of a device",
+				  info->driver);
+	if (device->attrs.zone_size_bytes != 0)
+		return base_error(EOPNOTSUPP, "device %llu has zones, whose number is fixed",
+				  (unsigned long long)info->id);
+	if (size_bytes == 0 || size_bytes > INT64_MAX ||
+	    size_bytes % device->attrs.physical_block_size != 0)
+		return base_error(EINVAL,
+				  "size %llu: must be a positive multiple of the physical block "
+				  "size, %u",
+				  (unsigned long long)size_bytes,
+				  device->attrs.physical_block_size);
+	return 0;
+}
+
+/** Each queue sees it with its next request. */
+static void set_size(struct bdus_device *device, uint64_t size_bytes)
+{
+	device->attrs.size_bytes = size_bytes;
+	for (unsigned i = 0; i < device->attrs.queues; i++)
+		__atomic_store_n(&device->queues[i].queue.top.rules.size_bytes, size_bytes,
+				 __ATOMIC_RELAXED);
+}
+
+/**
+ * The driver first, as it may refuse; then the queues, which let through what clients may ask as
+ * soon as they are told; and these last. A smaller size the other way round would let a client ask
+ * for what is refused, which is an error for it in either order.
+ */
+int bdus_device_resize(struct bdus_device *device, uint64_t size_bytes)
+{
+	const uint64_t old_bytes = device->attrs.size_bytes;
+	int result = check_resize(device, size_bytes);
+
+	if (result == 0)
+		result = device->config.resize(device->config.opaque, size_bytes);
+	if (result < 0)
+		return result;
+	set_size(device, size_bytes);
+	result = device->transport->resize(device->transport_device, size_bytes);
+	if (result < 0) {
+		set_size(device, old_bytes);
+		device->config.resize(device->config.opaque, old_bytes);
+		return result;
+	}
+	device->info.size_bytes = size_bytes;
+	return bdus_registry_write(device->record, &device->info);
+}
+
 _Atomic(uint32_t) *bdus_device_shown_workers(const struct bdus_device *device, uint32_t limit)
 {
 	return bdus_stats_workers(&device->stats, limit);

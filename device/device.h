@@ -30,6 +30,8 @@ struct bdus_device_config {
 	/** How much the driver shall tell; NULL for one that tells nothing. */
 	void (*set_log_level)(void *opaque, uint32_t level);
 	uint32_t log_level;
+	/** Asks the driver whether the device may have another size; NULL for one that cannot. */
+	int (*resize)(void *opaque, uint64_t size_bytes);
 	/** As bdus_stack_command(); NULL without filters. */
 	int (*filter_command)(void *opaque, const char *filter, const char *const *words,
 			      unsigned count, char *answer, size_t answer_bytes);

@@ -274,6 +274,16 @@ static int filter_command(void *opaque, const char *filter, const char *const *w
 	return bdus_stack_command(run->stack, filter, words, count, answer, answer_bytes);
 }
 
+static int resize(void *opaque, uint64_t size_bytes)
+{
+	const struct run *const run = opaque;
+
+	/* Each stage has its own idea of the size, on the queues' threads. */
+	if (run->config->filter_count != 0)
+		return base_error(EOPNOTSUPP, "a device with filters cannot change its size");
+	return run->config->driver->resize(run->instance, size_bytes);
+}
+
 static int lock_memory(void)
 {
 	if (mlockall(MCL_CURRENT) != 0 || mlockall(MCL_FUTURE | MCL_ONFAULT) != 0)
@@ -296,6 +306,7 @@ static int prepare(struct run *run)
 		.available = device_available,
 		.set_log_level = config->set_log_level != NULL ? set_log_level : NULL,
 		.log_level = config->log_level,
+		.resize = config->driver->resize != NULL ? resize : NULL,
 		.opaque = run,
 		.filter_command = config->filter_count != 0 ? filter_command : NULL,
 	};

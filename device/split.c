@@ -287,13 +287,19 @@ static void answer_all_allocated(struct bdus_queue *queue, struct bdus_io *io)
 	bdus_queue_refuse(queue, io, 0);
 }
 
+/** The device may be resized meanwhile, by the thread of queue 0. */
+static inline uint64_t size_of(const struct bdus_rules *rules)
+{
+	return __atomic_load_n(&rules->size_bytes, __ATOMIC_RELAXED);
+}
+
 /** Whether the range of @request is one that the device has. */
 static inline bool range_is_valid(const struct bdus_rules *rules,
 				  const struct bdus_request *request)
 {
 	return request->length_bytes != 0 &&
 	       ((request->offset_bytes | request->length_bytes) & rules->block_mask) == 0 &&
-	       base_range_within(request->offset_bytes, request->length_bytes, rules->size_bytes);
+	       base_range_within(request->offset_bytes, request->length_bytes, size_of(rules));
 }
 
 /** Writing past the end is lack of space, as NBD has it; any other bad range makes no sense. */
@@ -301,7 +307,7 @@ static int bad_range_result(const struct bdus_rules *rules, const struct bdus_re
 {
 	const bool writes = request->op == BDUS_OP_WRITE || request->op == BDUS_OP_WRITE_ZEROS;
 	const bool past_end =
-		!base_range_within(request->offset_bytes, request->length_bytes, rules->size_bytes);
+		!base_range_within(request->offset_bytes, request->length_bytes, size_of(rules));
 
 	return writes && past_end ? -ENOSPC : -EINVAL;
 }

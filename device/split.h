@@ -37,6 +37,7 @@ struct bdus_rule {
 
 struct bdus_rules {
 	struct bdus_rule rule[BDUS_OP_COUNT];
+	/** May change while the queue serves: see bdus_device_resize(). */
 	uint64_t size_bytes;
 	uint64_t block_mask;
 	/** Of zoned devices: the size of a zone less 1, and where the first sequential one starts.

@@ -34,6 +34,8 @@ static bool hold_flushes;
 static unsigned flushes;
 static int flush_result;
 
+static uint64_t agreed_bytes;
+
 /* ---- the device ---------------------------------------------------------------------------- */
 
 static void submit(void *instance, struct bdus_request *request)
@@ -51,10 +53,19 @@ static void submit(void *instance, struct bdus_request *request)
 	bdus_complete(request, 0);
 }
 
+static int resize(void *instance, uint64_t size_bytes)
+{
+	(void)instance;
+	if (size_bytes > 1 << 22)
+		return bdus_config_error(ENOSPC, "no more than four MiB");
+	agreed_bytes = size_bytes;
+	return 0;
+}
+
 static int setup(void **state)
 {
 	static const struct bdus_async_driver driver = {
-		.size = sizeof(driver), .name = "control-test", .submit = submit};
+		.size = sizeof(driver), .name = "control-test", .submit = submit, .resize = resize};
 	char words[128];
 	const struct bdus_device_options options = {
 		.size = sizeof(options),
@@ -233,6 +244,33 @@ static void a_driver_that_tells_nothing_says_so(void **state)
 	assert_int_equal(ask(ask_to_log), 0);
 }
 
+static int ask_for_another_size(const struct bdus_device_info *info)
+{
+	struct bdus_device_info now = *info;
+
+	if (bdus_manage_resize(info, 1 << 21, TIMEOUT_MS) != 0 ||
+	    bdus_manage_refresh(&now, TIMEOUT_MS) != 0 || now.size_bytes != 1 << 21)
+		return 1;
+	if (bdus_manage_find_id(info->id, &now) != 0 || now.size_bytes != 1 << 21)
+		return 2;
+	if (bdus_manage_resize(info, 1 << 23, TIMEOUT_MS) != -ENOSPC ||
+	    strcmp(bdus_manage_error(), "no more than four MiB") != 0)
+		return 3;
+	if (bdus_manage_resize(info, 1000, TIMEOUT_MS) != -EINVAL ||
+	    bdus_manage_resize(info, 0, TIMEOUT_MS) != -EINVAL ||
+	    bdus_manage_resize(info, UINT64_MAX, TIMEOUT_MS) != -EINVAL)
+		return 4;
+	return bdus_manage_refresh(&now, TIMEOUT_MS) == 0 && now.size_bytes == 1 << 21 ? 0 : 5;
+}
+
+static void a_device_has_another_size_if_its_driver_consents(void **state)
+{
+	(void)state;
+	assert_int_equal(ask(ask_for_another_size), 0);
+	assert_int_equal(agreed_bytes, 1 << 21);
+	assert_int_equal(bdus_device_attrs(device)->size_bytes, 1 << 21);
+}
+
 static int ask_as_stranger(const struct bdus_device_info *info)
 {
 	struct bdus_device_info now = *info;
@@ -245,6 +283,7 @@ static int ask_as_stranger(const struct bdus_device_info *info)
 		return 2;
 	if (bdus_stats_open(info, TIMEOUT_MS, &stats) != -EPERM ||
 	    bdus_manage_flush(info, TIMEOUT_MS, NULL, NULL) != -EPERM ||
+	    bdus_manage_resize(info, 1 << 21, TIMEOUT_MS) != -EPERM ||
 	    bdus_manage_destroy(info, TIMEOUT_MS, NULL, NULL) != -EPERM)
 		return 3;
 	return 0;
@@ -403,6 +442,7 @@ int main(void)
 		SERVED(an_asker_that_dies_takes_nothing_with_it),
 		SERVED(statistics_are_read_from_outside),
 		SERVED(a_driver_that_tells_nothing_says_so),
+		SERVED(a_device_has_another_size_if_its_driver_consents),
 		SERVED(another_user_is_refused_by_name),
 		SERVED(who_asks_a_process_that_hangs_gives_up_in_time),
 		SERVED(a_device_that_is_not_there_has_no_service),

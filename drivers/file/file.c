@@ -8,6 +8,9 @@
 
 #include <bdus/driver.h>
 #include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 extern const struct bdus_driver bdus_driver_file;
 
@@ -109,6 +112,42 @@ static int file_close(void *instance)
 	return image_close(instance);
 }
 
+/** Makes an image as long as it has to be; one that is longer stays. */
+static int lengthen(const struct image *image, uint64_t size_bytes)
+{
+	struct stat status;
+
+	if (fstat(image->fd, &status) != 0)
+		return bdus_config_error(errno, "file: cannot look at the image: %s",
+					 strerror(errno));
+	if (S_ISREG(status.st_mode) && (uint64_t)status.st_size < size_bytes &&
+	    ftruncate(image->fd, (off_t)size_bytes) != 0)
+		return bdus_config_error(errno, "file: cannot make the image %llu bytes long: %s",
+					 (unsigned long long)size_bytes, strerror(errno));
+	return 0;
+}
+
+/** Grows only: what a client still has in mind for the end of the image is not to be lost. */
+static int file_resize(void *instance, uint64_t size_bytes)
+{
+	struct image *const image = instance;
+	int result;
+
+	if (image->read_only || image->is_block_device)
+		return bdus_config_error(EOPNOTSUPP, "file: %s keeps its size",
+					 image->read_only ? "a read-only image" : "a block device");
+	if (size_bytes < image_size(image))
+		return bdus_config_error(
+			EINVAL,
+			"file: size %llu: must be at least the %llu bytes that the "
+			"image has",
+			(unsigned long long)size_bytes, (unsigned long long)image_size(image));
+	result = lengthen(image, size_bytes);
+	if (result == 0)
+		__atomic_store_n(&image->size_bytes, size_bytes, __ATOMIC_RELAXED);
+	return result;
+}
+
 typedef void begin_function(struct operation *operation);
 
 static begin_function *const begins[BDUS_OP_COUNT] = {
@@ -148,4 +187,5 @@ const struct bdus_driver bdus_driver_file = {
 	.open = file_open,
 	.close = file_close,
 	.submit = file_submit,
+	.resize = file_resize,
 };

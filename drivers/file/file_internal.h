@@ -44,6 +44,7 @@ struct image {
 	bool zeros_fast;
 	bool rotational;
 
+	/* Grows while requests are served: image_size(). */
 	uint64_t size_bytes;
 	uint32_t logical_block_size;
 	uint32_t physical_block_size;
@@ -70,6 +71,11 @@ struct image {
 	/* The first error (positive) of making data durable; the kernel reports each only once. */
 	atomic_int sync_error;
 };
+
+static inline uint64_t image_size(const struct image *image)
+{
+	return __atomic_load_n(&image->size_bytes, __ATOMIC_RELAXED);
+}
 
 /* ---- image.c ------------------------------------------------------------------------------- */
 

@@ -52,7 +52,7 @@ int io_check_size(struct image *image)
 	/* As far as this machine knows: asking a server would make the queue wait. */
 	if (statx(image->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, &status) < 0)
 		return io_result(errno);
-	if (status.stx_size >= image->size_bytes)
+	if (status.stx_size >= image_size(image))
 		return 0;
 	atomic_store(&image->shrunk, true);
 	return -EIO;

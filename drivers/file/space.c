@@ -182,7 +182,7 @@ void space_write_zeros(struct operation *operation)
 /* Where the next data or hole begins, as lseek(2) told; the end of the image if nowhere. */
 static uint64_t found_at(const struct image *image, int64_t result)
 {
-	return result < 0 ? image->size_bytes : base_min((uint64_t)result, image->size_bytes);
+	return result < 0 ? image_size(image) : base_min((uint64_t)result, image_size(image));
 }
 
 static void send_seek(struct operation *operation, uint64_t offset, int what,
@@ -231,7 +231,7 @@ static void hole_found(struct bdus_call *call)
 		operation_end(operation, io_result((int)-result));
 		return;
 	}
-	hole = base_min(base_align_up(found_at(image, result), block_bytes), image->size_bytes);
+	hole = base_min(base_align_up(found_at(image, result), block_bytes), image_size(image));
 	if (hole <= operation->at)
 		hole = operation->at + block_bytes;
 	if (tell_extent(operation, hole, 0))

@@ -90,6 +90,14 @@ static void null_submit(void *instance, struct bdus_request *request)
 	bdus_complete(request, 0);
 }
 
+/** There is nothing that it would be the size of. */
+static int null_resize(void *instance, uint64_t size_bytes)
+{
+	(void)instance;
+	(void)size_bytes;
+	return 0;
+}
+
 const struct bdus_driver bdus_driver_null = {
 	.abi = BDUS_DRIVER_ABI,
 	.size = sizeof(struct bdus_driver),
@@ -98,4 +106,5 @@ const struct bdus_driver bdus_driver_null = {
 	.options = null_options,
 	.open = null_open,
 	.submit = null_submit,
+	.resize = null_resize,
 };

@@ -184,6 +184,8 @@ struct bdus_async_driver {
 	 * flight are still to be completed. On queue 0's thread. May be NULL.
 	 */
 	void (*stopping)(void *instance, int result);
+	/** As `resize` of struct bdus_driver, on queue 0's thread. May be NULL. */
+	int (*resize)(void *instance, uint64_t size_bytes);
 };
 
 struct bdus_device_options {

@@ -218,6 +218,15 @@ struct bdus_driver {
 	 * and uthread/asys.h. See bdus/thread.h.
 	 */
 	int (*thread)(void *instance, struct bdus_request *request);
+
+	/**
+	 * Consents to another size of the device, a multiple of the physical block size, or refuses
+	 * with a negative errno after bdus_config_error(). Called on the thread that called `open`,
+	 * while requests are served. When it returns 0, requests up to the larger of the two sizes
+	 * may come; after a size that could not be told to clients it is called with the old one.
+	 * NULL: the size cannot change.
+	 */
+	int (*resize)(void *instance, uint64_t size_bytes);
 };
 
 /** The symbol that a loadable driver exports. */

@@ -231,6 +231,16 @@ int bdus_manage_destroy(const struct bdus_device_info *info, uint64_t timeout_ms
  */
 int bdus_manage_refresh(struct bdus_device_info *info, uint64_t timeout_ms);
 
+/**
+ * Gives a device another size while it is in use, where its way in can and its driver consents.
+ * Clients of ublk are told by the kernel; those of NBD see it when they connect anew. What a
+ * smaller size does to data is the driver's affair. Errors as above; -EOPNOTSUPP: way in or driver
+ * cannot, or the device has zones; -EINVAL: not a multiple of the physical block size; and what the
+ * driver refuses with.
+ */
+int bdus_manage_resize(const struct bdus_device_info *info, uint64_t size_bytes,
+		       uint64_t timeout_ms);
+
 /** How much a driver tells of what it does, on the standard error of its process. */
 enum bdus_log_level {
 	BDUS_LOG_NOTHING = 0,

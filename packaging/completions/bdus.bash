@@ -86,7 +86,7 @@ __bdus_complete()
 		case $name in
 		run) __bdus_driver_word ;;
 		drivers) [[ -z $driver ]] && __bdus_driver_word ;;
-		info | destroy | flush | stats) __bdus_words devices ;;
+		info | destroy | flush | resize | stats) __bdus_words devices ;;
 		filters) [[ -z $driver ]] && __bdus_words filters ;;
 		check) __bdus_words transports ;;
 		help) __bdus_words commands ;;

@@ -97,13 +97,13 @@ complete -c bdus -n '__bdus_uses run' -s t -l transport -x -a '(__bdus_transport
 complete -c bdus -n '__bdus_uses run' -l filter -x -a '(__bdus_command filters)'
 complete -c bdus -n '__bdus_uses run' -l queues -x
 complete -c bdus -n '__bdus_uses run' -l depth -x
-complete -c bdus -n '__bdus_uses destroy flush stats' -l timeout -x
+complete -c bdus -n '__bdus_uses destroy flush resize stats' -l timeout -x
 complete -c bdus -n '__bdus_uses stats' -l metrics -rF
 complete -c bdus -n '__bdus_uses top' -l interval -x
 complete -c bdus -n '__bdus_uses top' -l count -x
 complete -c bdus -n '__bdus_uses run' -a '(__bdus_driver_words)'
 complete -c bdus -n '__bdus_uses drivers' -a '(__bdus_command drivers)'
 complete -c bdus -n '__bdus_uses filters' -a '(__bdus_command filters)'
-complete -c bdus -n '__bdus_uses info destroy flush stats' -a '(__bdus_command devices)'
+complete -c bdus -n '__bdus_uses info destroy flush resize stats' -a '(__bdus_command devices)'
 complete -c bdus -n '__bdus_uses check' -a '(__bdus_command transports)'
 complete -c bdus -n '__bdus_uses help' -a '(__bdus_command commands)'

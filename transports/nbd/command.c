@@ -116,7 +116,7 @@ static bool check_range(const struct nbd_export *export, const struct nbd_sessio
 	} else if (command->length_bytes == 0) {
 		nbd_command_refuse(command, NBD_ERROR_EINVAL, "the length is zero");
 	} else if (!base_range_within(command->offset_bytes, command->length_bytes,
-				      export->size_bytes)) {
+				      nbd_export_size(export))) {
 		nbd_command_refuse(command, kind->range_error,
 				   "the range lies beyond the end of the export");
 	} else if (((command->offset_bytes | command->length_bytes) & mask) != 0) {

@@ -29,6 +29,12 @@ struct nbd_export {
 	uint32_t maximum_payload_bytes;
 };
 
+/** The device may be resized while connections are served. */
+static inline uint64_t nbd_export_size(const struct nbd_export *export)
+{
+	return __atomic_load_n(&export->size_bytes, __ATOMIC_RELAXED);
+}
+
 /** What one client has negotiated, as far as it changes the meaning of requests. */
 struct nbd_session {
 	/** Replies to reads and to block status are chunks. */

@@ -141,7 +141,7 @@ static void put_info_export(struct nbd_handshake *handshake)
 	struct nbd_info_export info;
 
 	base_store_be16(&info.type, NBD_INFO_EXPORT);
-	base_store_be64(&info.size, handshake->export->size_bytes);
+	base_store_be64(&info.size, nbd_export_size(handshake->export));
 	base_store_be16(&info.flags, export_flags(handshake));
 	put_reply(handshake, NBD_REP_INFO, &info, sizeof(info));
 }
@@ -180,7 +180,7 @@ static void answer_export_name(struct nbd_handshake *handshake, struct cursor *d
 	handshake->state = NBD_HANDSHAKE_CLOSE;
 	if (!names_export(handshake, &name))
 		return;
-	base_store_be64(&reply.size, handshake->export->size_bytes);
+	base_store_be64(&reply.size, nbd_export_size(handshake->export));
 	base_store_be16(&reply.flags, export_flags(handshake));
 	if (handshake->no_zeroes)
 		length = offsetof(struct nbd_export_name_reply, zeroes);

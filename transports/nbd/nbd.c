@@ -328,6 +328,13 @@ static int nbd_stop(struct bdus_transport_device *device)
 
 extern const struct bdus_transport bdus_transport_nbd;
 
+/** Clients that come from now on are told; for those that are there, NBD has no words. */
+static int nbd_resize(struct bdus_transport_device *device, uint64_t size_bytes)
+{
+	__atomic_store_n(&device->export.size_bytes, size_bytes, __ATOMIC_RELAXED);
+	return 0;
+}
+
 const struct bdus_transport bdus_transport_nbd = {
 	.name = "nbd",
 	.summary = "network block device server, over a Unix socket or TCP",
@@ -341,6 +348,7 @@ const struct bdus_transport bdus_transport_nbd = {
 	.fetch = nbd_queue_fetch,
 	.commit = nbd_queue_commit,
 	.stop = nbd_stop,
+	.resize = nbd_resize,
 	.close_queue = nbd_queue_close,
 	.destroy = nbd_destroy,
 };

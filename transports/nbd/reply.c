@@ -165,7 +165,7 @@ bool nbd_reply_status(struct nbd_reply *reply, const struct nbd_export *export,
 	struct status_writer writer = {
 		.out = (void *)extents,
 		.wanted = command->length_bytes,
-		.left = export->size_bytes - command->offset_bytes,
+		.left = nbd_export_size(export) - command->offset_bytes,
 	};
 
 	if (command->flags & NBD_CMD_FLAG_REQ_ONE) {

@@ -214,7 +214,8 @@ int ublk_decode_request(const struct ublk_abi_io_desc *descriptor, const struct 
 		return 0;
 	}
 	if (length == 0 || length > most_bytes || sector > UINT64_MAX >> UBLK_ABI_SECTOR_SHIFT ||
-	    !base_range_within(sector << UBLK_ABI_SECTOR_SHIFT, length, limits->size_bytes))
+	    !base_range_within(sector << UBLK_ABI_SECTOR_SHIFT, length,
+			       __atomic_load_n(&limits->size_bytes, __ATOMIC_RELAXED)))
 		return -EIO;
 	bdus_io_prepare(io, op, decode_flags(op_flags, op), sector << UBLK_ABI_SECTOR_SHIFT, length,
 			op == BDUS_OP_READ || op == BDUS_OP_WRITE ? payload : NULL);

@@ -516,6 +516,31 @@ static int ublk_destroy(struct bdus_transport_device *device)
 
 extern const struct bdus_transport bdus_transport_ublk;
 
+/** The kernel only notes the number and tells those who watch the disk. */
+static int ublk_resize(struct bdus_transport_device *device, uint64_t size_bytes)
+{
+	const uint64_t old_bytes = device->limits.size_bytes;
+	const struct ublk_command command = {
+		.number = UBLK_ABI_CTRL_UPDATE_SIZE,
+		.device = device->number,
+		.data = size_bytes >> UBLK_ABI_SECTOR_SHIFT,
+		.with_path = device->unprivileged,
+	};
+	int result;
+
+	if (!(ublk_control_features(device->control) & UBLK_ABI_F_UPDATE_SIZE))
+		return base_error(EOPNOTSUPP,
+				  "ublk: this kernel cannot change the size of a device; Linux "
+				  "6.16 can");
+	/* Requests for what is new may come before the command has ended. */
+	__atomic_store_n(&device->limits.size_bytes, base_max(old_bytes, size_bytes),
+			 __ATOMIC_RELAXED);
+	result = ublk_control_run(device->control, &command);
+	__atomic_store_n(&device->limits.size_bytes, result < 0 ? old_bytes : size_bytes,
+			 __ATOMIC_RELAXED);
+	return result < 0 ? result : 0;
+}
+
 const struct bdus_transport bdus_transport_ublk = {
 	.name = "ublk",
 	.summary = "block devices on this machine, by the kernel's ublk driver",
@@ -531,6 +556,7 @@ const struct bdus_transport bdus_transport_ublk = {
 	.commit = ublk_queue_commit,
 	.copy_payload = ublk_queue_copy_payload,
 	.stop = ublk_stop,
+	.resize = ublk_resize,
 	.close_queue = ublk_queue_close,
 	.destroy = ublk_destroy,
 	.scan = ublk_scan,

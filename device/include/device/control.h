@@ -70,6 +70,12 @@ int bdus_device_filter_command(struct bdus_device *device, const char *filter,
 			       const char *const *words, unsigned count, char *answer,
 			       size_t answer_bytes);
 
+/**
+ * Another size, if driver and way in can. -EOPNOTSUPP, -EINVAL, -ENODEV, and what the driver
+ * refuses with.
+ */
+int bdus_device_resize(struct bdus_device *device, uint64_t size_bytes);
+
 /** -EOPNOTSUPP: the driver tells nothing. */
 int bdus_device_set_log_level(struct bdus_device *device, uint32_t level);
 uint32_t bdus_device_log_level(const struct bdus_device *device);

@@ -40,7 +40,8 @@ struct bdus_io {
 	};
 	/** The filter that holds it; not set while the driver does. */
 	const struct bdus_stage *stage;
-	/** Of a request whose children complete it: how many are not back. `result` is theirs so far. */
+	/** Of a request whose children complete it: how many are not back. `result` is theirs so
+	 * far. */
 	uint32_t children;
 	/** When it was fetched, if it is timed (device/stats.h); else 0. */
 	uint64_t fetched_ns;

@@ -130,6 +130,13 @@ struct bdus_transport {
 	 */
 	int (*stop)(struct bdus_transport_device *device);
 
+	/**
+	 * Tells clients of another size, which is valid for the device and its driver has agreed
+	 * to; main, while the device is available and its queues serve. Must not wait for
+	 * requests. -EOPNOTSUPP, by name, where this system cannot. NULL: devices keep their size.
+	 */
+	int (*resize)(struct bdus_transport_device *device, uint64_t size_bytes);
+
 	/** Required; takes NULL. */
 	void (*close_queue)(struct bdus_transport_queue *queue);
 
