@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/blkzoned.h>
 #include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -219,6 +220,20 @@ static uint32_t block_size_near(uint64_t wished, uint32_t fallback, uint64_t siz
 	return (uint32_t)wished;
 }
 
+/* Zones are written in an order that this driver's clients know nothing of. */
+static int check_not_zoned(const struct opening *opening)
+{
+	uint32_t zone_sectors = 0;
+
+	if (opening->image->read_only ||
+	    ioctl(opening->image->fd, BLKGETZONESZ, &zone_sectors) < 0 || zone_sectors == 0)
+		return 0;
+	return bdus_config_error(EOPNOTSUPP,
+				 "file: path=%s is a zoned block device, whose zones are not "
+				 "carried on; read-only=yes reads it",
+				 opening->path);
+}
+
 static int measure_device(struct opening *opening)
 {
 	struct image *const image = opening->image;
@@ -231,6 +246,8 @@ static int measure_device(struct opening *opening)
 	    ioctl(image->fd, BLKPBSZGET, &physical) < 0)
 		return bdus_config_error(errno, "file: size of path=%s cannot be read: %s",
 					 opening->path, strerror(errno));
+	if (check_not_zoned(opening) < 0)
+		return -EOPNOTSUPP;
 	image->zero_alignment = (uint32_t)logical;
 	if (image->logical_block_size == 0)
 		image->logical_block_size = (uint32_t)base_min((uint64_t)logical, page);
