@@ -122,12 +122,14 @@ static void close_parts(struct asys *asys)
 	const bool forked = asys->alive != NULL && !is_ours(asys);
 
 	asys_pool_destroy(asys->pool, forked);
+	asys_groups_finish(asys, forked);
 	if (!forked)
 		asys_ring_finish(asys);
 	else if (asys_has_ring(asys))
 		close(asys->ring.ring_fd);
 	asys_wait_finish(asys);
 	asys_files_finish(asys);
+	free(asys->repeats);
 	if (asys->wake_fd >= 0)
 		close(asys->wake_fd);
 	if (asys->alive != NULL)

@@ -27,7 +27,14 @@
 #include <stdbool.h>
 #include <string.h>
 
-static_assert(ASYS_FIXED_FILE == IOSQE_FIXED_FILE, "flags of messages serve as the ring's");
+static_assert(ASYS_FIXED_FILE == IOSQE_FIXED_FILE && ASYS_PICK_BUFFER == IOSQE_BUFFER_SELECT,
+	      "flags of messages serve as the ring's");
+
+/** Flags that name things which the handle may not have. */
+#define ASYS_REFERENCES (ASYS_FIXED_FILE | ASYS_FIXED_BUFFER | ASYS_PICK_BUFFER | ASYS_REPEAT)
+
+/** Of newer kernels than liburing's header may know. */
+#define ASYS_RING_COMMAND_REPEATS (1U << 1)
 
 #define ASYS_LINKS (ASYS_LINK_AFTER | ASYS_LINK_SUCCESS | ASYS_LINK_HARD)
 
@@ -104,6 +111,23 @@ struct asys_waiters {
 	bool registered;
 };
 
+/** Memory for the kernel to pick from. */
+struct asys_group {
+	struct io_uring_buf_ring *ring;
+	uint8_t *memory;
+	uint32_t length_bytes;
+	unsigned count;
+};
+
+#define ASYS_GROUPS 16
+
+/** A result of a message that repeats, until it can be handed out. */
+struct asys_repeat {
+	struct asys_message *message;
+	int32_t result;
+	uint32_t flags;
+};
+
 struct asys_pool;
 
 struct asys {
@@ -166,6 +190,13 @@ struct asys {
 	/** Whether a registered buffer is the kernel's rather than memory, by index. */
 	bool *kernel_buffers;
 	unsigned buffer_count;
+	struct asys_group groups[ASYS_GROUPS];
+	unsigned group_count;
+	/** Of this asys_wait() or asys_reap(): a message is handed out once in each. */
+	uint32_t wait_number;
+	struct asys_repeat *repeats;
+	unsigned repeat_count;
+	unsigned repeat_room;
 
 	struct asys_pool *pool;
 
@@ -357,10 +388,9 @@ static inline uint32_t asys_ring_cut_length(uint64_t length_bytes)
 static inline void asys_ring_clear(struct io_uring_sqe *sqe, const struct asys_message *message,
 				   uint8_t opcode)
 {
-	/* ASYS_FIXED_FILE is the ring's flag of that meaning. */
 	*sqe = (struct io_uring_sqe){
 		.opcode = opcode,
-		.flags = message->flags & ASYS_FIXED_FILE,
+		.flags = message->flags & (ASYS_FIXED_FILE | ASYS_PICK_BUFFER),
 		.fd = (int32_t)message->arguments[0],
 		.user_data = asys_pointer(message),
 	};
@@ -395,7 +425,8 @@ static inline void asys_ring_encode_command(const struct asys_message *message,
 	sqe->cmd_op = (uint32_t)message->arguments[1];
 	sqe->addr = message->arguments[4];
 	sqe->buf_index = message->buffer_index;
-	sqe->uring_cmd_flags = (message->flags & ASYS_FIXED_BUFFER) ? 1U : 0;
+	sqe->uring_cmd_flags = ((message->flags & ASYS_FIXED_BUFFER) ? 1U : 0) |
+			       ((message->flags & ASYS_REPEAT) ? ASYS_RING_COMMAND_REPEATS : 0);
 	memcpy(sqe->cmd, (const void *)(uintptr_t)message->arguments[2], body_bytes);
 }
 
@@ -443,8 +474,11 @@ uint64_t asys_file_of(const struct asys *asys, const struct asys_message *messag
 void asys_files_forget(struct asys *asys, int file);
 void asys_files_finish(struct asys *asys);
 
-/** 0, or the error of a message whose indexes name nothing. */
-int asys_check_indexes(const struct asys *asys, const struct asys_message *message);
+/** Takes the groups of memory away; of a copy in a forked child, only their memory. */
+void asys_groups_finish(struct asys *asys, bool forked);
+
+/** 0, or the error of a message whose indexes name nothing, or that cannot have such flags. */
+int asys_check_references(const struct asys *asys, struct asys_message *message);
 
 /** Whether the message uses memory that only the kernel can reach. */
 bool asys_needs_kernel_buffer(const struct asys *asys, const struct asys_message *message);

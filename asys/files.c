@@ -160,7 +160,7 @@ static bool may_use_buffer(const struct asys_message *message)
 	}
 }
 
-int asys_check_indexes(const struct asys *asys, const struct asys_message *message)
+int asys_check_references(const struct asys *asys, struct asys_message *message)
 {
 	const uint64_t file = message->arguments[0];
 
@@ -169,6 +169,16 @@ int asys_check_indexes(const struct asys *asys, const struct asys_message *messa
 			return -EINVAL;
 		if (file >= asys->fixed_count || asys->fixed[file].file < 0)
 			return -EBADF;
+	}
+	if (base_unlikely(message->flags & (ASYS_PICK_BUFFER | ASYS_REPEAT))) {
+		message->shown = asys->wait_number - 1;
+		if (message->number != ASYS_URING_CMD || message->deadline_ns != 0 ||
+		    (message->flags & ASYS_LINKS) != 0 || message->marks != 0)
+			return -EINVAL;
+		if ((message->flags & ASYS_PICK_BUFFER) &&
+		    (message->buffer_index >= ASYS_GROUPS ||
+		     asys->groups[message->buffer_index].ring == NULL))
+			return -ENOBUFS;
 	}
 	if (message->flags & ASYS_FIXED_BUFFER) {
 		if (message->buffer_index >= asys->buffer_count)
@@ -335,6 +345,90 @@ int asys_register_buffers(struct asys *asys, const struct iovec buffers[], unsig
 	asys->kernel_buffers = kernels;
 	asys->buffer_count = count;
 	return result;
+}
+
+/* ---- memory to pick from ------------------------------------------------------------------- */
+
+static void add_piece(struct asys_group *group, unsigned index, int place)
+{
+	io_uring_buf_ring_add(group->ring, group->memory + (size_t)index * group->length_bytes,
+			      group->length_bytes, (unsigned short)index,
+			      io_uring_buf_ring_mask(group->count), place);
+}
+
+static void remove_group(struct asys *asys, unsigned number, bool forked)
+{
+	struct asys_group *const group = &asys->groups[number];
+
+	if (group->ring == NULL)
+		return;
+	if (!forked)
+		io_uring_unregister_buf_ring(&asys->ring, (int)number);
+	free(group->ring);
+	*group = (struct asys_group){0};
+	asys->group_count--;
+}
+
+static int make_group(struct asys *asys, unsigned number, struct asys_group *group)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	const size_t bytes = base_align_up(group->count * sizeof(struct io_uring_buf), page);
+	struct io_uring_buf_reg how = {.ring_entries = group->count, .bgid = (uint16_t)number};
+	int result;
+
+	group->ring = aligned_alloc(page, bytes);
+	if (group->ring == NULL)
+		return base_error(ENOMEM, "no memory for %u pieces of memory", group->count);
+	how.ring_addr = asys_pointer(group->ring);
+	io_uring_buf_ring_init(group->ring);
+	result = io_uring_register_buf_ring(&asys->ring, &how, 0);
+	if (result < 0) {
+		free(group->ring);
+		return base_error_errno(-result, "cannot provide io_uring with %u pieces of memory",
+					group->count);
+	}
+	for (unsigned i = 0; i < group->count; i++)
+		add_piece(group, i, (int)i);
+	io_uring_buf_ring_advance(group->ring, (int)group->count);
+	asys->groups[number] = *group;
+	asys->group_count++;
+	return 0;
+}
+
+int asys_provide_buffers(struct asys *asys, unsigned group, void *memory, uint32_t length_bytes,
+			 unsigned count)
+{
+	struct asys_group made = {.memory = memory, .length_bytes = length_bytes, .count = count};
+	const int result = asys_check(asys);
+
+	if (result != 0)
+		return result;
+	if (group >= ASYS_GROUPS)
+		return base_error(EINVAL, "group %u: 0 to %d are possible", group, ASYS_GROUPS - 1);
+	if ((count & (count - 1)) != 0 || count > FILES_MOST)
+		return base_error(EINVAL,
+				  "%u pieces of memory: powers of two up to %d are possible", count,
+				  FILES_MOST);
+	if (!asys_has_ring(asys))
+		return base_error(EOPNOTSUPP, "memory to pick from needs io_uring");
+	remove_group(asys, group, false);
+	return count == 0 ? 0 : make_group(asys, group, &made);
+}
+
+void asys_return_buffer(struct asys *asys, unsigned group, int32_t picked_buffer)
+{
+	struct asys_group *const from = &asys->groups[group];
+
+	if (picked_buffer < 0)
+		return;
+	add_piece(from, (unsigned)picked_buffer, 0);
+	io_uring_buf_ring_advance(from->ring, 1);
+}
+
+void asys_groups_finish(struct asys *asys, bool forked)
+{
+	for (unsigned i = 0; i < ASYS_GROUPS; i++)
+		remove_group(asys, i, forked);
 }
 
 void asys_files_finish(struct asys *asys)

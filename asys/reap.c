@@ -92,7 +92,7 @@ static bool was_woken(struct asys *asys)
 /** How long to sleep: not at all when there is something to give out. */
 static uint64_t limit_sleep(struct asys *asys, uint64_t timeout_ns)
 {
-	if (timeout_ns == 0 || asys->ready.first != NULL ||
+	if (timeout_ns == 0 || asys->ready.first != NULL || asys->repeat_count != 0 ||
 	    (asys_has_ring(asys) && io_uring_cq_ready(&asys->ring) != 0))
 		return 0;
 	if (asys->stalled)
@@ -138,6 +138,7 @@ int asys_wait(struct asys *asys, struct asys_message *completed[], unsigned capa
 
 	if (base_unlikely(error != 0))
 		return error;
+	asys->wait_number++;
 	while (count == 0 && again && capacity > 0) {
 		uint64_t timeout_ns = timeout_ms < 0 ? UINT64_MAX : 0;
 
@@ -164,7 +165,7 @@ int asys_ready(const struct asys *asys)
 
 	if (error != 0)
 		return error;
-	return (int)(asys->ready_count +
+	return (int)(asys->ready_count + asys->repeat_count +
 		     (asys_has_ring(asys) ? io_uring_cq_ready(&asys->ring) : 0));
 }
 
@@ -190,7 +191,8 @@ static void make_descriptor_tell(struct asys *asys)
 	} else {
 		asys_wait_arm(asys);
 	}
-	if (!may_sleep(asys) || asys->ready.first != NULL || asys->due.first != NULL)
+	if (!may_sleep(asys) || asys->ready.first != NULL || asys->due.first != NULL ||
+	    asys->repeat_count != 0)
 		wake_self(asys);
 }
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -127,7 +128,8 @@ int asys_ring_make_pollable(struct asys *asys)
 {
 	if ((asys->ring_setup & IORING_SETUP_DEFER_TASKRUN) == 0)
 		return 0;
-	if (asys->in_flight != 0 || asys->fixed_count != 0 || asys->buffer_count != 0)
+	if (asys->in_flight != 0 || asys->fixed_count != 0 || asys->buffer_count != 0 ||
+	    asys->group_count != 0)
 		return base_error(EBUSY, "the descriptor has to be asked for before messages are "
 					 "sent, and files or buffers registered");
 	/* The old ring must not take an event that is meant for the new one. */
@@ -250,32 +252,120 @@ static void take_event(struct asys *asys, uint64_t event, int result)
 	}
 }
 
+/* ---- messages that repeat ------------------------------------------------------------------ */
+
+/*
+ * A message has room for one result, which the program must have seen before the next takes its
+ * place: one result a wait. Those that come earlier are put off, in their order.
+ */
+
+static void show(struct asys *asys, const struct asys_repeat *repeat)
+{
+	struct asys_message *const message = repeat->message;
+
+	message->shown = asys->wait_number;
+	message->result = repeat->result;
+	message->more = (repeat->flags & IORING_CQE_F_MORE) != 0;
+	message->picked_buffer = (repeat->flags & IORING_CQE_F_BUFFER)
+					 ? (int32_t)(repeat->flags >> IORING_CQE_BUFFER_SHIFT)
+					 : -1;
+	if (message->more)
+		return;
+	message->state = ASYS_STATE_IDLE;
+	asys->commands--;
+	asys->in_flight--;
+}
+
+/** False when there is no memory for it; it can be tried again. */
+static bool put_off(struct asys *asys, const struct asys_repeat *repeat)
+{
+	if (asys->repeat_count == asys->repeat_room) {
+		const unsigned room = asys->repeat_room * 2 + 64;
+		struct asys_repeat *const repeats = realloc(asys->repeats, room * sizeof(*repeats));
+
+		if (repeats == NULL)
+			return false;
+		asys->repeats = repeats;
+		asys->repeat_room = room;
+	}
+	asys->repeats[asys->repeat_count++] = *repeat;
+	return true;
+}
+
+static unsigned show_what_was_put_off(struct asys *asys, struct asys_message *completed[],
+				      unsigned capacity)
+{
+	unsigned left = 0, count = 0;
+
+	for (unsigned i = 0; i < asys->repeat_count; i++) {
+		const struct asys_repeat repeat = asys->repeats[i];
+
+		if (repeat.message->shown == asys->wait_number || count == capacity) {
+			asys->repeats[left++] = repeat;
+			continue;
+		}
+		show(asys, &repeat);
+		completed[count++] = repeat.message;
+	}
+	asys->repeat_count = left;
+	return count;
+}
+
+/** Whether the event is done with. */
+static bool take_repeat(struct asys *asys, const struct io_uring_cqe *cqe,
+			struct asys_message *completed[], unsigned *count, unsigned capacity)
+{
+	const struct asys_repeat repeat = {
+		.message = (void *)(uintptr_t)cqe->user_data,
+		.result = cqe->res,
+		.flags = cqe->flags,
+	};
+
+	if (repeat.message->shown == asys->wait_number || *count >= capacity)
+		return put_off(asys, &repeat);
+	show(asys, &repeat);
+	completed[(*count)++] = repeat.message;
+	return true;
+}
+
+/* ---- what came back ------------------------------------------------------------------------ */
+
+static bool take_message(struct asys *asys, const struct io_uring_cqe *cqe,
+			 struct asys_message *completed[], unsigned *count, unsigned capacity)
+{
+	struct asys_message *const message = (void *)(uintptr_t)cqe->user_data;
+
+	if (base_unlikely(message->flags & ASYS_REPEAT))
+		return take_repeat(asys, cqe, completed, count, capacity);
+	asys->commands -= message->number == ASYS_URING_CMD;
+	if (base_likely(message->marks == 0 && *count < capacity && !asys->cancelling)) {
+		message->result = cqe->res;
+		message->state = ASYS_STATE_IDLE;
+		completed[(*count)++] = message;
+		asys->in_flight--;
+	} else {
+		asys_complete(asys, message, cqe->res);
+	}
+	return true;
+}
+
 unsigned asys_ring_take(struct asys *asys, struct asys_message *completed[], unsigned capacity)
 {
 	struct io_uring_cqe *cqe;
 	unsigned head, seen = 0, count = 0;
 
+	if (base_unlikely(asys->repeat_count != 0))
+		count = show_what_was_put_off(asys, completed, capacity);
 	io_uring_for_each_cqe(&asys->ring, head, cqe)
 	{
-		struct asys_message *const message = (void *)(uintptr_t)cqe->user_data;
-
-		seen++;
 		if (base_unlikely(cqe->user_data < ASYS_EVENT_COUNT ||
-				  cqe->user_data == LIBURING_UDATA_TIMEOUT)) {
+				  cqe->user_data == LIBURING_UDATA_TIMEOUT))
 			take_event(asys, cqe->user_data, cqe->res);
-			continue;
-		}
-		asys->commands -= message->number == ASYS_URING_CMD;
-		if (base_likely(message->marks == 0 && count < capacity && !asys->cancelling)) {
-			message->result = cqe->res;
-			message->state = ASYS_STATE_IDLE;
-			completed[count++] = message;
-		} else {
-			asys_complete(asys, message, cqe->res);
-		}
+		else if (base_unlikely(!take_message(asys, cqe, completed, &count, capacity)))
+			break;
+		seen++;
 	}
 	io_uring_cq_advance(&asys->ring, seen);
-	asys->in_flight -= count;
 	return count;
 }
 

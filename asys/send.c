@@ -375,8 +375,8 @@ static inline void start(struct asys *asys, struct asys_message *message)
 
 	if (base_unlikely(message->marks != 0 || message->deadline_ns != 0 || asys->cancelling))
 		error = obstacle(asys, message);
-	if (base_unlikely(error == 0 && (message->flags & (ASYS_FIXED_FILE | ASYS_FIXED_BUFFER))))
-		error = asys_check_indexes(asys, message);
+	if (base_unlikely(error == 0 && (message->flags & ASYS_REFERENCES)))
+		error = asys_check_references(asys, message);
 	if (base_unlikely(error != 0)) {
 		asys_complete(asys, message, error);
 		return;

@@ -28,6 +28,8 @@
 /** Entries of the ring's tables; the kernel may allow fewer files. */
 #define FILES_MOST   1024
 #define BUFFERS_MOST 16384
+/** Pieces of memory for the kernel to pick from: as many batches may be on their way. */
+#define PIECES 64
 /** How long the end of a loop waits before it tries once more to cancel what is left. */
 #define END_PAUSE_MS 100
 
@@ -163,6 +165,7 @@ void bdus_loop_destroy(struct bdus_loop *loop)
 			base_list_entry(loop->queues.next, struct bdus_queue, link));
 	free(loop->file_used);
 	free(loop->buffer_used);
+	free(loop->pieces);
 	free(loop);
 }
 
@@ -380,6 +383,44 @@ int bdus_loop_add_buffers(struct bdus_loop *loop, unsigned count)
 void bdus_loop_remove_buffers(struct bdus_loop *loop, unsigned first, unsigned count)
 {
 	memset(loop->buffer_used + first, false, count);
+}
+
+bool bdus_loop_has_files(const struct bdus_loop *loop)
+{
+	for (unsigned i = 0; i < loop->files; i++)
+		if (loop->file_used[i])
+			return true;
+	return false;
+}
+
+int bdus_loop_provide_memory(struct bdus_loop *loop)
+{
+	int result;
+
+	if (loop->pieces != NULL)
+		return 0;
+	loop->pieces = malloc((size_t)PIECES * BDUS_LOOP_PICKED_BYTES);
+	if (loop->pieces == NULL)
+		return base_error(ENOMEM, "no memory for a loop");
+	result = asys_provide_buffers(loop->asys, BDUS_LOOP_GROUP, loop->pieces,
+				      BDUS_LOOP_PICKED_BYTES, PIECES);
+	if (result == 0)
+		return 0;
+	free(loop->pieces);
+	loop->pieces = NULL;
+	return asys_failed(result, "let the kernel pick memory");
+}
+
+void *bdus_loop_picked(struct bdus_loop *loop, const struct bdus_call *call)
+{
+	const int32_t piece = call->message.picked_buffer;
+
+	return piece < 0 ? NULL : loop->pieces + piece * BDUS_LOOP_PICKED_BYTES;
+}
+
+void bdus_loop_return_picked(struct bdus_loop *loop, const struct bdus_call *call)
+{
+	asys_return_buffer(loop->asys, BDUS_LOOP_GROUP, call->message.picked_buffer);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------- */

@@ -53,6 +53,8 @@ struct bdus_loop {
 	bool *file_used;
 	unsigned buffers;
 	bool *buffer_used;
+	/** Memory for the kernel to pick from; NULL until wanted. */
+	uint8_t *pieces;
 
 	/** Completions from other threads, last first. */
 	_Alignas(64) _Atomic(struct bdus_io *) remote;

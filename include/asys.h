@@ -78,7 +78,20 @@ enum asys_message_flag {
 	/** … only if this one succeeded: no error and, for reads, writes and splices, not short. */
 	ASYS_LINK_SUCCESS = 1 << 3,
 	/** … whatever became of this one. */
-	ASYS_LINK_HARD = 1 << 4
+	ASYS_LINK_HARD = 1 << 4,
+
+	/*
+	 * Of ASYS_URING_CMD, for drivers that know them; -EINVAL for other messages, and with links
+	 * or a deadline.
+	 */
+
+	/** The kernel picks memory out of the group buffer_index; see asys_provide_buffers(). */
+	ASYS_PICK_BUFFER = 1 << 5,
+	/**
+	 * The message may be handed out many times. With `more` set it is still in flight, and its
+	 * result lasts until the next asys_reap() or asys_wait().
+	 */
+	ASYS_REPEAT = 1 << 6
 };
 
 /** One system call to be. Filled in by asys_prep() or one of its kin. */
@@ -87,7 +100,7 @@ struct asys_message {
 	uint16_t number;
 	/** asys_message_flag. */
 	uint16_t flags;
-	/** With ASYS_FIXED_BUFFER. */
+	/** With ASYS_FIXED_BUFFER; the group with ASYS_PICK_BUFFER. */
 	uint16_t buffer_index;
 	/* asys' own. */
 	uint8_t state;
@@ -114,7 +127,14 @@ struct asys_message {
 	struct asys_message *heap_previous;
 	int32_t file;
 	uint8_t queued;
-	uint8_t reserved[11];
+
+	/** With ASYS_REPEAT: this was not the last result. */
+	uint8_t more;
+	uint8_t reserved[2];
+	/** With ASYS_PICK_BUFFER: the one that the result is in; -1 for none. */
+	int32_t picked_buffer;
+	/* asys' own. */
+	uint32_t shown;
 };
 
 /* ---- handles ------------------------------------------------------------------------------- */
@@ -294,6 +314,19 @@ int asys_update_file(struct asys *asys, unsigned index, int file);
  * (see RLIMIT_MEMLOCK).
  */
 int asys_register_buffers(struct asys *asys, const struct iovec buffers[], unsigned count);
+
+/**
+ * Provides @count pieces of @length_bytes each at @memory, for messages with ASYS_PICK_BUFFER and
+ * the number @group, up to 15. The memory is the program's, and must last until the group is
+ * provided anew, or removed by a @count of 0; no message may use the group then. @count is a power
+ * of two up to 32768. A message that finds no piece left completes with -ENOBUFS. Errors: -EINVAL;
+ * -ENOMEM; -EOPNOTSUPP without io_uring; what the kernel says (before Linux 5.19, -EINVAL).
+ */
+int asys_provide_buffers(struct asys *asys, unsigned group, void *memory, uint32_t length_bytes,
+			 unsigned count);
+
+/** Gives the piece picked_buffer of @group back, to be picked again. */
+void asys_return_buffer(struct asys *asys, unsigned group, int32_t picked_buffer);
 
 /**
  * Says that @file is another one than before. asys remembers what kind of file a descriptor is,

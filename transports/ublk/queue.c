@@ -1,25 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The way of requests.
- *
- * Each tag of the queue always has one command: with the kernel, waiting for a request, or back
- * from it, while the engine has the request. The result of a request and the wait for the tag's
- * next one are one command; results are prepared by commit() and go to the kernel in the system
- * call in which the loop waits.
- *
- *	      open                request             commit
- *	(none) ──▶ with the kernel ──▶ with the engine ──▶ with the kernel …
- *	                  │ device stopped
- *	                  ▼
- *	               retired; once all are, fetch() returns -ENODEV
+ * The way of requests, whichever way the kernel exchanges them for results: see queue.h.
  *
  * Owner: the thread of the loop that the queue was opened in. The kernel insists on it, too.
  */
+#include "queue.h"
 #include "base/bits.h"
 #include "base/checked.h"
 #include "base/clock.h"
 #include "base/error.h"
-#include "ublk_internal.h"
 
 #include <bdus/zoned.h>
 #include <errno.h>
@@ -33,57 +22,7 @@
 /* After this long without any request, payload memory goes back to the system. */
 #define IDLE_MS 10000
 
-/* Commands that one system call takes along when a queue is opened. */
-#define COMMANDS_AT_ONCE 128
-
-struct ublk_slot {
-	struct bdus_io io;
-	/* The tag's command, and its body, which is read when the command is sent. */
-	struct bdus_call call;
-	struct ublk_abi_io_cmd body;
-	struct bdus_transport_queue *queue;
-};
-
-struct bdus_transport_queue {
-	struct bdus_queue *host;
-	struct bdus_loop *loop;
-	struct bdus_transport_device *device;
-	unsigned index;
-	unsigned depth;
-	uint32_t commit_number;
-	/* Index of the character device in the ring's table of files. */
-	int file;
-	/* The kernel's requests, by tag; read-only. */
-	const struct ublk_abi_io_desc *descriptors;
-	size_t descriptors_bytes;
-	/* First of the ring's buffers that hold payloads, by tag; -1 where those are memory. */
-	int first_buffer;
-	/* Payloads, by tag. Never touched memory takes no room. */
-	uint8_t *payloads;
-	size_t payload_stride;
-	struct ublk_slot *slots;
-
-	/* Requests that have come and were not fetched yet. */
-	struct bdus_io **arrived;
-	unsigned arrived_count;
-	/* Tags that came back without a request, and requests that the engine has. */
-	unsigned retired;
-	unsigned held;
-
-	struct bdus_call idle_call;
-	bool idle_check_armed;
-	/* Requests came since the last idle check. */
-	bool busy;
-	/* Payload memory may be in use by nobody, and has been for long. */
-	bool trim_due;
-};
-
 /* ---- opening and closing ------------------------------------------------------------------- */
-
-static void *payload_of(const struct bdus_transport_queue *queue, unsigned tag)
-{
-	return queue->payloads + tag * queue->payload_stride;
-}
 
 static int map_descriptors(struct bdus_transport_queue *queue)
 {
@@ -125,59 +64,10 @@ static int map_payloads(struct bdus_transport_queue *queue)
 	return 0;
 }
 
-static void on_command(struct bdus_call *call);
-
-/* Where the kernel shall put the pages of the tag's next request: see ublk_auto_buf_reg. */
-static uint64_t buffer_of(const struct bdus_transport_queue *queue, unsigned tag)
-{
-	return queue->first_buffer < 0 ? 0 : (unsigned)queue->first_buffer + tag;
-}
-
-/* Sends the tag's command; what the loop does not take comes back never. */
-static void send_command(struct bdus_transport_queue *queue, uint32_t number, unsigned tag,
-			 int32_t result)
-{
-	struct ublk_slot *const slot = &queue->slots[tag];
-
-	ublk_abi_io_cmd_set_result(&slot->body, result);
-	asys_prep_uring_cmd(&slot->call.message, queue->file, number, &slot->body,
-			    sizeof(slot->body), buffer_of(queue, tag));
-	slot->call.message.flags = ASYS_FIXED_FILE;
-	if (base_unlikely(bdus_loop_send(queue->loop, &slot->call) < 0))
-		queue->retired++;
-}
-
 static void init_slots(struct bdus_transport_queue *queue)
 {
-	for (unsigned tag = 0; tag < queue->depth; tag++) {
-		struct ublk_slot *const slot = &queue->slots[tag];
-
-		bdus_io_init(&slot->io);
-		slot->queue = queue;
-		slot->call.completed = on_command;
-		ublk_abi_io_cmd_set_queue_id(&slot->body, (uint16_t)queue->index);
-		ublk_abi_io_cmd_set_tag(&slot->body, (uint16_t)tag);
-		if (queue->payloads && !queue->device->user_copy)
-			ublk_abi_io_cmd_set_addr(&slot->body, (uintptr_t)payload_of(queue, tag));
-	}
-}
-
-static int send_fetches(struct bdus_transport_queue *queue)
-{
-	const uint32_t number = ublk_control_is_encoded(queue->device->control)
-					? (uint32_t)UBLK_ENCODE_IO(UBLK_ABI_IO_FETCH)
-					: UBLK_ABI_IO_FETCH;
-
-	for (unsigned tag = 0; tag < queue->depth; tag++) {
-		send_command(queue, number, tag, 0);
-		if (tag % COMMANDS_AT_ONCE == COMMANDS_AT_ONCE - 1)
-			bdus_loop_flush(queue->loop);
-	}
-	bdus_loop_flush(queue->loop);
-	return queue->retired == 0
-		       ? 0
-		       : base_error(EIO, "ublk: the ring of queue %u takes no more commands",
-				    queue->index);
+	for (unsigned tag = 0; tag < queue->depth; tag++)
+		bdus_io_init(&queue->slots[tag].io);
 }
 
 /*
@@ -189,12 +79,12 @@ static int fetch_all(struct bdus_transport_queue *queue)
 	int result;
 
 	if (!queue->device->hide_privilege)
-		return send_fetches(queue);
+		return queue->exchange->start(queue);
 	result = ublk_hide_privilege();
 	if (result < 0)
 		return base_error_errno(-result, "ublk: cannot lay down CAP_SYS_ADMIN for a moment "
 						 "to keep the kernel from looking for partitions");
-	result = send_fetches(queue);
+	result = queue->exchange->start(queue);
 	ublk_restore_privilege();
 	return result;
 }
@@ -210,6 +100,26 @@ static int provide_payloads(struct bdus_transport_queue *queue)
 	if (queue->device->zero_copy)
 		return reserve_buffers(queue);
 	return queue->device->memory ? 0 : map_payloads(queue);
+}
+
+/*
+ * Kernels before 6.13 let go of a registered file only when every older request on registered files
+ * has ended: commands of one device would hold the file, and so the end, of another. So only one of
+ * a loop's files is registered.
+ */
+static int choose_file(struct bdus_transport_queue *queue)
+{
+	int index;
+
+	queue->file = queue->device->char_fd;
+	if (bdus_loop_has_files(queue->loop))
+		return 0;
+	index = bdus_loop_add_file(queue->loop, queue->device->char_fd);
+	if (index < 0)
+		return index;
+	queue->file = index;
+	queue->file_flag = ASYS_FIXED_FILE;
+	return 0;
 }
 
 static int check_ring(struct bdus_transport_queue *queue)
@@ -234,10 +144,9 @@ static int open_queue(struct bdus_transport_queue *queue)
 	queue->arrived = calloc(queue->depth, sizeof(struct bdus_io *));
 	if (!queue->slots || !queue->arrived)
 		return base_error(ENOMEM, "out of memory for %u requests", queue->depth);
-	queue->file = bdus_loop_add_file(queue->loop, queue->device->char_fd);
-	if (queue->file < 0)
-		return queue->file;
-	result = map_descriptors(queue);
+	result = choose_file(queue);
+	if (result == 0)
+		result = map_descriptors(queue);
 	if (result == 0)
 		result = provide_payloads(queue);
 	if (result < 0)
@@ -262,12 +171,9 @@ int ublk_queue_open(struct bdus_transport_device *device, unsigned index, struct
 	queue->depth = device->depth;
 	queue->host = host;
 	queue->loop = bdus_host_loop(host);
-	queue->file = -1;
 	queue->first_buffer = -1;
+	queue->exchange = device->batches ? &ublk_exchange_batches : &ublk_exchange_singly;
 	queue->idle_call.completed = on_idle_check;
-	queue->commit_number = ublk_control_is_encoded(device->control)
-				       ? (uint32_t)UBLK_ENCODE_IO(UBLK_ABI_IO_COMMIT_AND_FETCH)
-				       : UBLK_ABI_IO_COMMIT_AND_FETCH;
 	result = open_queue(queue);
 	if (result < 0) {
 		ublk_queue_close(queue);
@@ -286,7 +192,9 @@ void ublk_queue_close(struct bdus_transport_queue *queue)
 	if (queue->device->main_queue == queue)
 		ublk_device_leave_loop(queue->device);
 	bdus_loop_end_call(queue->loop, &queue->idle_call);
-	bdus_loop_remove_file(queue->loop, queue->file);
+	queue->exchange->finish(queue);
+	if (queue->file_flag)
+		bdus_loop_remove_file(queue->loop, queue->file);
 	if (queue->first_buffer >= 0)
 		bdus_loop_remove_buffers(queue->loop, (unsigned)queue->first_buffer, queue->depth);
 	if (queue->descriptors)
@@ -308,6 +216,11 @@ static void tell(struct bdus_transport_queue *queue)
 	bdus_host_make_ready(queue->host);
 }
 
+void ublk_queue_ended(struct bdus_transport_queue *queue)
+{
+	tell(queue);
+}
+
 struct bdus_loop *ublk_queue_loop(struct bdus_transport_queue *queue)
 {
 	return queue->loop;
@@ -318,37 +231,11 @@ void ublk_queue_fail(struct bdus_transport_queue *queue, int result)
 	bdus_host_fail(queue->host, result);
 }
 
-static void retire(struct bdus_transport_queue *queue, unsigned tag, int result)
-{
-	queue->retired++;
-	if (result == -ENODEV)
-		tell(queue);
-	else
-		ublk_queue_fail(queue,
-				base_error_errno(result < 0 ? -result : EPROTO,
-						 "ublk: the kernel failed a command of tag %u of "
-						 "queue %u with %d",
-						 tag, queue->index, result));
-}
-
 static void arm_idle_check(struct bdus_transport_queue *queue)
 {
 	asys_prep_timeout(&queue->idle_call.message, base_deadline_ns(IDLE_MS));
 	queue->idle_check_armed = bdus_loop_send(queue->loop, &queue->idle_call) == 0;
 	queue->busy = false;
-}
-
-static void commit_result(struct bdus_transport_queue *queue, unsigned tag, int32_t result)
-{
-	const struct bdus_request *const request = &queue->slots[tag].io.request;
-
-	if (base_unlikely(queue->device->limits.zone_size_bytes != 0))
-		ublk_abi_io_cmd_set_addr(&queue->slots[tag].body,
-					 request->op == BDUS_OP_ZONE_APPEND && result >= 0
-						 ? request->append_offset_bytes >>
-							   UBLK_ABI_SECTOR_SHIFT
-						 : 0);
-	send_command(queue, queue->commit_number, tag, result);
 }
 
 static bool has_payload(const struct bdus_request *request)
@@ -368,26 +255,19 @@ static void refer_to_buffer(struct bdus_transport_queue *queue, unsigned tag,
 	request->payload_offset_bytes = 0;
 }
 
-/* A tag's command is back: with a request, or because there will be none. */
-static void on_command(struct bdus_call *call)
+void ublk_queue_arrive(struct bdus_transport_queue *queue, unsigned tag)
 {
-	struct ublk_slot *const slot = base_container_of(call, struct ublk_slot, call);
-	struct bdus_transport_queue *const queue = slot->queue;
-	const unsigned tag = (unsigned)(slot - queue->slots);
+	struct ublk_slot *const slot = &queue->slots[tag];
 
-	if (base_unlikely(call->message.result != UBLK_ABI_IO_RESULT_REQUEST)) {
-		retire(queue, tag, (int)call->message.result);
-		return;
-	}
 	if (base_unlikely(ublk_decode_request(&queue->descriptors[tag], &queue->device->limits,
-					      payload_of(queue, tag), &slot->io) != 0)) {
+					      ublk_queue_payload(queue, tag), &slot->io) != 0)) {
 		slot->io.request.op = BDUS_OP_COUNT;
-		commit_result(queue, tag, -EIO);
+		queue->exchange->give(queue, tag, -EIO);
 		return;
 	}
 	if (base_unlikely(slot->io.request.op == BDUS_OP_ZONE_REPORT) &&
 	    ublk_zoned_make_room(&slot->io.request) < 0) {
-		commit_result(queue, tag, -ENOMEM);
+		queue->exchange->give(queue, tag, -ENOMEM);
 		return;
 	}
 	if (queue->first_buffer >= 0)
@@ -560,9 +440,10 @@ static unsigned take_with_payloads(struct bdus_transport_queue *queue, struct bd
 		if (result == 0)
 			ios[count++] = io;
 		else
-			commit_result(queue, tag_of(queue, io), result);
+			queue->exchange->give(queue, tag_of(queue, io), result);
 	}
 	drop_arrived(queue, taken);
+	queue->exchange->flush(queue);
 	queue->held += count;
 	if (queue->arrived_count != 0 && result != -EAGAIN)
 		tell(queue);
@@ -571,8 +452,8 @@ static unsigned take_with_payloads(struct bdus_transport_queue *queue, struct bd
 
 int ublk_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity)
 {
-	if (base_unlikely(queue->retired == queue->depth && queue->held == 0 &&
-			  queue->arrived_count == 0))
+	if (base_unlikely(queue->held == 0 && queue->arrived_count == 0 &&
+			  queue->exchange->has_ended(queue)))
 		return base_error(ENODEV, "ublk: the device has ended");
 	if (base_unlikely(queue->trim_due))
 		trim(queue);
@@ -594,9 +475,10 @@ void ublk_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *const
 			take_payload(queue, ios[i]);
 		if (base_unlikely(ios[i]->request.op == BDUS_OP_ZONE_REPORT))
 			take_report(queue, ios[i]);
-		commit_result(queue, tag_of(queue, ios[i]), ublk_encode_result(ios[i]));
+		queue->exchange->give(queue, tag_of(queue, ios[i]), ublk_encode_result(ios[i]));
 	}
+	queue->exchange->flush(queue);
 	queue->held -= count;
-	if (base_unlikely(queue->retired != 0))
+	if (base_unlikely(queue->exchange->has_ended(queue)))
 		tell(queue);
 }

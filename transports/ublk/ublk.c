@@ -52,6 +52,12 @@ static const struct bdus_option ublk_options[] = {
 		.help = "let drivers that can do so move data without copying it, where the kernel "
 			"can (Linux 6.16)",
 	},
+	{
+		.key = "batch",
+		.kind = BDUS_OPTION_BOOL,
+		.fallback = "no",
+		.help = "exchange many requests and results by one command (Linux 7.0)",
+	},
 	{.key = NULL},
 };
 
@@ -103,6 +109,16 @@ static int check_memory(const struct bdus_transport_setup *setup,
 	return 0;
 }
 
+static int check_batch(const struct bdus_transport_setup *setup,
+		       const struct bdus_transport_device *device)
+{
+	if (bdus_config_bool(setup->options, "batch") &&
+	    !(ublk_control_features(device->control) & UBLK_ABI_F_BATCH_IO))
+		return base_error(EOPNOTSUPP, "ublk: batch=yes needs commands that this kernel "
+					      "does not have (since Linux 7.0)");
+	return 0;
+}
+
 /*
  * Since UBLK_F_NO_AUTO_PART_SCAN the kernel can be told not to look for partitions. Before, it
  * looks exactly when all queues were fetched by threads with CAP_SYS_ADMIN, to protect itself from
@@ -126,6 +142,8 @@ static uint64_t wanted_flags(const struct bdus_transport_setup *setup,
 		flags |= UBLK_ABI_F_USER_COPY;
 	if (zoned)
 		flags |= UBLK_ABI_F_ZONED;
+	if (bdus_config_bool(setup->options, "batch"))
+		flags |= UBLK_ABI_F_BATCH_IO;
 	device->hide_privilege =
 		no_scan && !device->unprivileged && !(flags & UBLK_ABI_F_NO_PARTITION_SCAN);
 	return flags;
@@ -166,7 +184,7 @@ static int check_echo(const struct bdus_transport_device *device, uint64_t asked
 {
 	const uint64_t missing = asked & ~ublk_abi_dev_info_flags(info) &
 				 (UBLK_ABI_F_UNPRIVILEGED | UBLK_ABI_F_NO_PARTITION_SCAN |
-				  UBLK_ZERO_COPY_FLAGS | UBLK_ABI_F_ZONED);
+				  UBLK_ZERO_COPY_FLAGS | UBLK_ABI_F_ZONED | UBLK_ABI_F_BATCH_IO);
 
 	if (missing != 0)
 		return base_error(EOPNOTSUPP,
@@ -206,6 +224,7 @@ static int add(const struct bdus_transport_setup *setup, struct bdus_transport_d
 	result = check_echo(device, flags, &info);
 	if (result < 0)
 		return result;
+	device->batches = (flags & UBLK_ABI_F_BATCH_IO) != 0;
 	device->zero_copy = (flags & UBLK_ABI_F_AUTO_BUFFER) != 0;
 	device->user_copy = !device->zero_copy && (flags & UBLK_ABI_F_USER_COPY) != 0;
 	device->memory = device->zero_copy ? NULL : setup->memory;
@@ -300,6 +319,8 @@ static int create(const struct bdus_transport_setup *setup, struct bdus_transpor
 	if (result == 0 && setup->attrs->zone_size_bytes != 0)
 		result = ublk_zoned_check(setup->attrs, ublk_control_features(device->control),
 					  device->unprivileged);
+	if (result == 0)
+		result = check_batch(setup, device);
 	if (result == 0)
 		result = add(setup, device);
 	if (result == 0)

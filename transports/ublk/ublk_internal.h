@@ -6,6 +6,8 @@
  *	control.c    commands on /dev/ublk-control, each with a time limit
  *	errand.c     those that wait for requests, in a child
  *	queue.c      the way of requests
+ *	single.c     … by a command each
+ *	batch.c      … by commands for many
  *	translate.c  kernel structures to ours and back; pure functions
  *	zoned.c      the same for zoned devices, and reports of zones
  *	probe.c      what this machine and this user can do
@@ -202,6 +204,8 @@ struct bdus_transport_device {
 	bool unprivileged;
 	/** Queues must fetch without CAP_SYS_ADMIN, which keeps older kernels from scanning. */
 	bool hide_privilege;
+	/** Requests and results are exchanged in batches. */
+	bool batches;
 	/** Payloads are buffers of the ring rather than memory. */
 	bool zero_copy;
 	/** Payloads are copied one by one, rather than by the kernel. */

@@ -59,6 +59,8 @@ int bdus_loop_ring_error(struct bdus_loop *loop);
  * made when it is first wanted. -ENOSPC when it is full.
  */
 int bdus_loop_add_file(struct bdus_loop *loop, int file);
+/** Whether the table has a file. */
+bool bdus_loop_has_files(const struct bdus_loop *loop);
 void bdus_loop_remove_file(struct bdus_loop *loop, int index);
 
 /**
@@ -67,6 +69,20 @@ void bdus_loop_remove_file(struct bdus_loop *loop, int index);
  */
 int bdus_loop_add_buffers(struct bdus_loop *loop, unsigned count);
 void bdus_loop_remove_buffers(struct bdus_loop *loop, unsigned first, unsigned count);
+
+/** The group of a call with ASYS_PICK_BUFFER; its pieces are of the bytes that follow. */
+#define BDUS_LOOP_GROUP        0
+#define BDUS_LOOP_PICKED_BYTES 256
+
+/**
+ * Has memory for such calls, from now on until the loop's end. -ENOMEM; without io_uring,
+ * -EOPNOTSUPP.
+ */
+int bdus_loop_provide_memory(struct bdus_loop *loop);
+/** What was picked for the result of @call; NULL for nothing. */
+void *bdus_loop_picked(struct bdus_loop *loop, const struct bdus_call *call);
+/** Gives it back, if there is something. */
+void bdus_loop_return_picked(struct bdus_loop *loop, const struct bdus_call *call);
 
 /** How long the loop may look for events before it sleeps, while that pays off; the most counts. */
 void bdus_loop_allow_polling(struct bdus_loop *loop, uint64_t most_ns);
