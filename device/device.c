@@ -82,6 +82,8 @@ struct bdus_device {
 	struct bdus_loop *loop;
 	/** Looks after each turn, while the start or a stop is under way. */
 	struct bdus_loop_hook hook;
+	/** While queue 0 is in no loop: `hook` is to be in the next one. */
+	bool was_hooked;
 	/** Waits for `wake_fd`. */
 	struct bdus_call wake_call;
 	bool uses_memory;
@@ -561,13 +563,25 @@ struct bdus_loop *bdus_queue_loop(struct bdus_queue *queue)
 	return queue->loop;
 }
 
+static int refuse_without_loop(const struct bdus_queue *queue)
+{
+	const struct device_queue *const detached = of_queue((struct bdus_queue *)(uintptr_t)queue);
+
+	return base_error(EINVAL, "queue %u of device %llu was detached and is in no loop",
+			  index_of(detached), (unsigned long long)detached->device->info.id);
+}
+
 int bdus_queue_fd(struct bdus_queue *queue)
 {
+	if (queue->loop == NULL)
+		return refuse_without_loop(queue);
 	return bdus_loop_fd(queue->loop);
 }
 
 int bdus_queue_process(struct bdus_queue *queue, int timeout_ms)
 {
+	if (queue->loop == NULL)
+		return refuse_without_loop(queue);
 	return bdus_loop_process(queue->loop, timeout_ms);
 }
 
@@ -590,6 +604,11 @@ int bdus_queue_close(struct bdus_queue *queue)
 
 	if (closed == NULL || !closed->open)
 		return 0;
+	if (queue->loop == NULL)
+		return base_error(EBUSY,
+				  "queue %u of device %llu is in no loop: attach it before it "
+				  "is closed",
+				  index_of(closed), (unsigned long long)closed->device->info.id);
 	if (queue->loop->in_turn)
 		return base_error(EBUSY, "a queue cannot be closed from within its loop");
 	if (closed->owns_loop) {
@@ -601,6 +620,95 @@ int bdus_queue_close(struct bdus_queue *queue)
 	bdus_queue_end(queue);
 	note_closed(closed);
 	queue->loop = NULL;
+	return 0;
+}
+
+/* ---- from loop to loop --------------------------------------------------------------------- */
+
+static int wait_for_wake(struct bdus_device *device);
+
+/** Queue 0 takes the device's own work along. */
+static void suspend(struct bdus_device *device)
+{
+	bdus_control_detach(device->control);
+	bdus_loop_end_call(device->loop, &device->wake_call);
+	device->was_hooked = !base_list_is_empty(&device->hook.link);
+	bdus_loop_remove_hook(&device->hook);
+	device->loop = NULL;
+}
+
+static int resume(struct bdus_device *device, struct bdus_loop *loop)
+{
+	int result;
+
+	device->loop = loop;
+	if (device->was_hooked)
+		bdus_loop_add_hook(loop, &device->hook);
+	if (!device->is_started)
+		return 0;
+	result = wait_for_wake(device);
+	return result == 0 ? bdus_control_attach(device->control, loop) : result;
+}
+
+static int may_detach(const struct device_queue *queue)
+{
+	const struct bdus_device *const device = queue->device;
+	const unsigned long long id = device->info.id;
+	const unsigned index = index_of(queue);
+
+	if (queue->queue.loop == NULL)
+		return refuse_without_loop(&queue->queue);
+	if (device->transport->detach_queue == NULL || device->transport->attach_queue == NULL)
+		return base_error(EOPNOTSUPP,
+				  "queue %u of device %llu cannot be detached: over %s, a queue "
+				  "stays with the thread that opened it",
+				  index, id, device->transport->name);
+	if (queue->owns_loop)
+		return base_error(EINVAL,
+				  "queue %u of device %llu cannot be detached from a loop of its "
+				  "own",
+				  index, id);
+	if (queue->queue.loop->in_turn)
+		return base_error(EBUSY, "a queue cannot be detached from within its loop");
+	if (queue->queue.in_flight != 0)
+		return base_error(EBUSY,
+				  "queue %u of device %llu cannot be detached: %u requests are in "
+				  "flight",
+				  index, id, queue->queue.in_flight);
+	return 0;
+}
+
+int bdus_queue_detach(struct bdus_queue *queue)
+{
+	struct device_queue *const detached = of_queue(queue);
+	const int result = may_detach(detached);
+
+	if (result < 0)
+		return result;
+	bdus_queue_leave_loop(queue);
+	if (index_of(detached) == 0)
+		suspend(detached->device);
+	return 0;
+}
+
+int bdus_queue_attach(struct bdus_queue *queue, struct bdus_loop *loop)
+{
+	struct device_queue *const attached = of_queue(queue);
+	int result = 0;
+
+	if (queue->loop != NULL)
+		return base_error(EBUSY, "queue %u of device %llu is in a loop: detach it first",
+				  index_of(attached),
+				  (unsigned long long)attached->device->info.id);
+	if (loop->in_turn)
+		return base_error(EBUSY, "a queue cannot be attached from within a loop");
+	if (index_of(attached) == 0)
+		result = resume(attached->device, loop);
+	if (result < 0) {
+		suspend(attached->device);
+		return result;
+	}
+	bdus_queue_enter_loop(queue, loop);
 	return 0;
 }
 

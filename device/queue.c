@@ -48,6 +48,31 @@ int bdus_queue_start(struct bdus_queue *queue, struct bdus_loop *loop,
 	return result;
 }
 
+void bdus_queue_leave_loop(struct bdus_queue *queue)
+{
+	if (queue->done_count != 0)
+		bdus_queue_commit(queue);
+	if (queue->memory != NULL)
+		bdus_memory_forget(queue->memory, queue);
+	queue->transport->detach_queue(queue->transport_queue);
+	base_list_remove(&queue->ready_link);
+	base_list_remove(&queue->dirty_link);
+	base_list_remove(&queue->link);
+	base_list_init(&queue->ready_link);
+	base_list_init(&queue->dirty_link);
+	queue->loop = NULL;
+}
+
+void bdus_queue_enter_loop(struct bdus_queue *queue, struct bdus_loop *loop)
+{
+	queue->loop = loop;
+	base_list_push_back(&loop->queues, &queue->link);
+	queue->transport->attach_queue(queue->transport_queue);
+	/* What came meanwhile may wait for nothing else. */
+	bdus_host_make_ready(queue);
+	bdus_loop_wake(loop);
+}
+
 /** Says which request broke the rule and ends the process: the driver is wrong. */
 static void die_of_driver_bug(const struct bdus_io *io, const char *what)
 {

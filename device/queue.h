@@ -87,6 +87,10 @@ struct bdus_queue_setup {
 	void (*forced)(struct bdus_queue *queue);
 };
 
+/** Takes a queue with nothing in flight out of its loop, or puts it into another. */
+void bdus_queue_leave_loop(struct bdus_queue *queue);
+void bdus_queue_enter_loop(struct bdus_queue *queue, struct bdus_loop *loop);
+
 /** Opens a queue in @loop, by the loop's thread. On failure there is nothing to close. */
 int bdus_queue_start(struct bdus_queue *queue, struct bdus_loop *loop,
 		     const struct bdus_queue_setup *setup);

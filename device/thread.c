@@ -230,7 +230,7 @@ void bdus_thread_submit(void *opaque, struct bdus_request *request)
 		.detached = UTHREAD_CREATE_DETACHED,
 		.name = "request",
 	};
-	struct bdus_threads *threads;
+	struct bdus_threads *threads = NULL;
 	int error = get_threads(io->queue->loop, &threads);
 
 	if (base_likely(error == 0)) {
@@ -248,7 +248,7 @@ void bdus_thread_submit(void *opaque, struct bdus_request *request)
 int bdus_thread_create(struct bdus_loop *loop, uthread_t *thread, const uthread_attr_t *attr,
 		       void *(*start)(void *), void *argument)
 {
-	struct bdus_threads *threads;
+	struct bdus_threads *threads = NULL;
 	int error = get_threads(loop, &threads);
 
 	if (error != 0)

@@ -232,6 +232,49 @@ static void test_fixed_files_and_buffers_work_after_close(void **state)
 	assert_non_null(strstr(asys_error(), "9999"));
 }
 
+/* What a driver makes of the flags is seen where there is one: the tests of ublk. */
+static void test_only_commands_repeat_and_pick_memory(void **state)
+{
+	static uint8_t memory[4][64];
+	const int file = test_file("/dev/shm", 64);
+	struct asys_message message;
+	struct asys_info info;
+
+	assert_int_equal(asys_describe(*state, &info), 0);
+	asys_prep_nop(&message);
+	message.flags = ASYS_REPEAT;
+	assert_int_equal(test_result(*state, &message), -EINVAL);
+	asys_prep_read(&message, 0, memory, 64, 0);
+	message.flags = ASYS_PICK_BUFFER;
+	assert_int_equal(test_result(*state, &message), -EINVAL);
+	asys_prep_uring_cmd(&message, file, 1, memory, 16, 0);
+	message.flags = ASYS_PICK_BUFFER;
+	message.buffer_index = 3;
+	assert_int_equal(test_result(*state, &message), -ENOBUFS);
+	asys_prep_uring_cmd(&message, file, 1, memory, 16, 0);
+	message.flags = ASYS_REPEAT;
+	message.deadline_ns = asys_deadline(1000);
+	assert_int_equal(test_result(*state, &message), -EINVAL);
+	assert_int_equal(asys_provide_buffers(*state, 16, memory, 64, 4), -EINVAL);
+	assert_int_equal(asys_provide_buffers(*state, 0, memory, 64, 3), -EINVAL);
+	if (info.ring_error != 0) {
+		assert_int_equal(asys_provide_buffers(*state, 3, memory, 64, 4), -EOPNOTSUPP);
+		close(file);
+		return;
+	}
+	assert_int_equal(asys_provide_buffers(*state, 3, memory, 64, 4), 0);
+	assert_int_equal(asys_provide_buffers(*state, 3, memory, 64, 2), 0);
+	/* A file without commands: the memory stays where it is. */
+	asys_prep_uring_cmd(&message, file, 1, memory, 16, 0);
+	message.flags = ASYS_PICK_BUFFER | ASYS_REPEAT;
+	message.buffer_index = 3;
+	assert_true(test_result(*state, &message) < 0);
+	assert_false(message.more);
+	assert_int_equal(message.picked_buffer, -1);
+	assert_int_equal(asys_provide_buffers(*state, 3, NULL, 0, 0), 0);
+	close(file);
+}
+
 static void test_a_fixed_file_can_be_replaced(void **state)
 {
 	const int first = test_file("/var/tmp", 4096);
@@ -1443,6 +1486,7 @@ int main(int count, char **arguments)
 		CASE(test_position_moves_as_with_read_and_write),
 		CASE(test_an_offset_on_a_pipe_is_refused),
 		CASE(test_fixed_files_and_buffers_work_after_close),
+		CASE(test_only_commands_repeat_and_pick_memory),
 		CASE(test_a_fixed_file_can_be_replaced),
 		CASE(test_files_are_opened_extended_synced_and_closed),
 		CASE(test_a_descriptor_used_again_is_another_file),

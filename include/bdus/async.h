@@ -259,7 +259,20 @@ int bdus_queue_result(const struct bdus_queue *queue);
  */
 int bdus_queue_close(struct bdus_queue *queue);
 
+/** The queue's loop; NULL while it is detached. */
 struct bdus_loop *bdus_queue_loop(struct bdus_queue *queue);
+
+/**
+ * Takes a queue out of its loop, for another thread to serve. By the loop's thread, outside of
+ * callbacks, and with no request of the queue in flight (-EBUSY). Clients wait meanwhile. Then
+ * nothing may be done with the queue but to attach it, and with queue 0 goes all that is for its
+ * thread. -EOPNOTSUPP where the kernel ties queues to threads (ublk); -EINVAL for a queue with a
+ * loop of its own.
+ */
+int bdus_queue_detach(struct bdus_queue *queue);
+
+/** Puts a detached queue into @loop, by that loop's thread and outside of callbacks. */
+int bdus_queue_attach(struct bdus_queue *queue, struct bdus_loop *loop);
 
 /** The queue that a request came from, on whose thread it may be completed. Any thread, until the
  * request is completed. */

@@ -157,6 +157,8 @@ static int start_disk(struct disk *disk, const struct wishes *wishes, const char
 		return fail("device");
 	if (bdus_queue_open(disk->device, 0, loop, &disk->queue) < 0)
 		return fail("queue");
+	if (bdus_queue_detach(disk->queue) != -EOPNOTSUPP)
+		return fail("a queue of ublk could be detached");
 	return bdus_device_start(disk->device) < 0 ? fail("start") : EXIT_SUCCESS;
 }
 

@@ -457,8 +457,8 @@ void nbd_connection_make_ready(struct nbd_connection *connection)
 
 /* ---- what the loop brings ------------------------------------------------------------------ */
 
-/** Goes on after @got more bytes, the end of input (0), or an error. */
-static void go_on(struct nbd_connection *connection, int64_t got)
+/** Takes @got more bytes, the end of input (0), or an error. */
+static void take_input(struct nbd_connection *connection, int64_t got)
 {
 	if (got > 0)
 		account(connection, (size_t)got);
@@ -466,6 +466,11 @@ static void go_on(struct nbd_connection *connection, int64_t got)
 		nbd_connection_drain(connection);
 	else if (got != -EAGAIN && got != -EINTR)
 		nbd_connection_kill(connection);
+}
+
+/** Goes on after input. */
+static void go_on(struct nbd_connection *connection)
+{
 	if (connection->state == NBD_CONNECTION_HANDSHAKE)
 		continue_handshake(connection);
 	else
@@ -481,8 +486,10 @@ static void on_input(struct bdus_call *call)
 	bdus_host_make_ready(connection->queue->host);
 	if (connection->state == NBD_CONNECTION_DRAINING)
 		end_input(connection);
-	else if (connection->state != NBD_CONNECTION_DEAD)
-		go_on(connection, call->message.result);
+	else if (connection->state != NBD_CONNECTION_DEAD) {
+		take_input(connection, call->message.result);
+		go_on(connection);
+	}
 }
 
 static void on_output(struct bdus_call *call)
@@ -501,4 +508,39 @@ static void on_output(struct bdus_call *call)
 		continue_handshake(connection);
 	else if (base_list_is_empty(&connection->unsent_link))
 		base_list_push_back(&connection->queue->unsent, &connection->unsent_link);
+}
+
+/* ---- from loop to loop --------------------------------------------------------------------- */
+
+static void detach_input(struct nbd_connection *connection)
+{
+	const struct asys_message *const message = &connection->input.call.message;
+
+	bdus_loop_end_call(connection->queue->loop, &connection->input.call);
+	connection->input.armed = false;
+	if (connection->state == NBD_CONNECTION_DRAINING)
+		end_input(connection);
+	else if (connection->state != NBD_CONNECTION_DEAD && message->result != -ECANCELED)
+		take_input(connection, message->result);
+}
+
+void nbd_connection_detach(struct nbd_connection *connection)
+{
+	if (connection->input.armed)
+		detach_input(connection);
+	if (connection->output.armed) {
+		bdus_loop_end_call(connection->queue->loop, &connection->output.call);
+		connection->output.armed = false;
+	}
+}
+
+void nbd_connection_attach(struct nbd_connection *connection)
+{
+	if (connection->send_blocked) {
+		connection->send_blocked = false;
+		if (connection->state != NBD_CONNECTION_HANDSHAKE &&
+		    base_list_is_empty(&connection->unsent_link))
+			base_list_push_back(&connection->queue->unsent, &connection->unsent_link);
+	}
+	go_on(connection);
 }

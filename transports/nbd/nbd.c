@@ -350,5 +350,7 @@ const struct bdus_transport bdus_transport_nbd = {
 	.stop = nbd_stop,
 	.resize = nbd_resize,
 	.close_queue = nbd_queue_close,
+	.detach_queue = nbd_queue_detach,
+	.attach_queue = nbd_queue_attach,
 	.destroy = nbd_destroy,
 };

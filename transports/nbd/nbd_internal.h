@@ -232,6 +232,10 @@ void nbd_connection_reap(struct nbd_connection *connection);
 void nbd_connection_receive(struct nbd_connection *connection, struct nbd_batch *batch);
 /** Puts it in line for nbd_connection_receive() unless that was done and awaits more. */
 void nbd_connection_make_ready(struct nbd_connection *connection);
+/** Takes its calls out of the queue's loop; it may die of what they brought. */
+void nbd_connection_detach(struct nbd_connection *connection);
+/** Goes on in the queue's loop of now. */
+void nbd_connection_attach(struct nbd_connection *connection);
 
 /* ---- send.c: what goes out ----------------------------------------------------------------- */
 
@@ -251,6 +255,8 @@ void nbd_connection_drop_replies(struct nbd_connection *connection);
 int nbd_queue_open(struct bdus_transport_device *device, unsigned index, struct bdus_queue *host,
 		   struct bdus_transport_queue **queue);
 void nbd_queue_close(struct bdus_transport_queue *queue);
+void nbd_queue_detach(struct bdus_transport_queue *queue);
+void nbd_queue_attach(struct bdus_transport_queue *queue);
 int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity);
 /** Memory of the program's for @connection, or NULL, after which it is in line for it. */
 void *nbd_queue_get_memory(struct bdus_transport_queue *queue, struct nbd_connection *connection,

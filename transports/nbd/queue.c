@@ -83,16 +83,31 @@ int nbd_queue_open(struct bdus_transport_device *device, unsigned index, struct 
 	return 0;
 }
 
+static void for_each_connection(struct base_list *list, void (*act)(struct nbd_connection *))
+{
+	struct base_list *element = list->next;
+
+	while (element != list) {
+		struct nbd_connection *const connection =
+			base_list_entry(element, struct nbd_connection, link);
+
+		/* It may leave the list. */
+		element = element->next;
+		act(connection);
+	}
+}
+
+static void end_calls(struct bdus_transport_queue *queue)
+{
+	bdus_loop_end_call(queue->loop, &queue->accepting.call);
+	bdus_loop_end_call(queue->loop, &queue->event.call);
+	bdus_loop_end_call(queue->loop, &queue->timer_call);
+	bdus_loop_end_call(queue->loop, &queue->idle_call);
+}
+
 static void reap_dead(struct bdus_transport_queue *queue)
 {
-	struct base_list *element = queue->dead.next;
-
-	while (element != &queue->dead) {
-		struct base_list *const next = element->next;
-
-		nbd_connection_reap(base_list_entry(element, struct nbd_connection, link));
-		element = next;
-	}
+	for_each_connection(&queue->dead, nbd_connection_reap);
 }
 
 static void kill_all(struct bdus_transport_queue *queue)
@@ -107,10 +122,7 @@ void nbd_queue_close(struct bdus_transport_queue *queue)
 	if (queue == NULL)
 		return;
 	queue->stopping = true;
-	bdus_loop_end_call(queue->loop, &queue->accepting.call);
-	bdus_loop_end_call(queue->loop, &queue->event.call);
-	bdus_loop_end_call(queue->loop, &queue->timer_call);
-	bdus_loop_end_call(queue->loop, &queue->idle_call);
+	end_calls(queue);
 	nbd_queue_take_inbox(queue);
 	kill_all(queue);
 	/* A loop that ended does not wait for the engine. */
@@ -123,6 +135,26 @@ void nbd_queue_close(struct bdus_transport_queue *queue)
 	free(queue);
 }
 
+void nbd_queue_detach(struct bdus_transport_queue *queue)
+{
+	end_calls(queue);
+	queue->accepting.armed = queue->event.armed = queue->idle_check_armed = false;
+	queue->timer_ns = UINT64_MAX;
+	for_each_connection(&queue->dead, nbd_connection_detach);
+	for_each_connection(&queue->connections, nbd_connection_detach);
+	queue->loop = NULL;
+}
+
+void nbd_queue_attach(struct bdus_transport_queue *queue)
+{
+	queue->loop = bdus_host_loop(queue->host);
+	bdus_loop_allow_polling(queue->loop, queue->device->busy_poll_ns);
+	await_event(queue);
+	if (queue->index == 0 && queue->accept_again_ns == 0)
+		nbd_queue_accept_again(queue);
+	for_each_connection(&queue->connections, nbd_connection_attach);
+}
+
 void nbd_queue_wake(struct bdus_transport_queue *queue)
 {
 	/* Fails only when the counter is full, and then the queue is awake. */
@@ -131,24 +163,21 @@ void nbd_queue_wake(struct bdus_transport_queue *queue)
 
 /* ---- stopping ------------------------------------------------------------------------------ */
 
+/** Either may take the connection out of its list. */
+static void stop_connection(struct nbd_connection *connection)
+{
+	if (connection->state == NBD_CONNECTION_HANDSHAKE)
+		nbd_connection_kill(connection);
+	else
+		nbd_connection_drain(connection);
+}
+
 static void begin_stop(struct bdus_transport_queue *queue)
 {
-	struct base_list *element = queue->connections.next;
-
 	queue->stopping = true;
 	queue->stop_deadline_ns = base_deadline_ns(STOP_MS);
 	queue->accept_again_ns = 0;
-	while (element != &queue->connections) {
-		struct nbd_connection *const connection =
-			base_list_entry(element, struct nbd_connection, link);
-
-		/* Either may take it out of the list. */
-		element = element->next;
-		if (connection->state == NBD_CONNECTION_HANDSHAKE)
-			nbd_connection_kill(connection);
-		else
-			nbd_connection_drain(connection);
-	}
+	for_each_connection(&queue->connections, stop_connection);
 }
 
 static bool has_ended(const struct bdus_transport_queue *queue)

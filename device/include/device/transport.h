@@ -13,6 +13,8 @@
  *	fetch / commit              the loop's thread, until fetch fails
  *	start_result                main, after start and each turn of queue 0's loop, until it
  *	                            returns non-zero
+ *	detach_queue                the loop's thread, between turns, with nothing in flight
+ *	attach_queue                the thread of another loop, which serves the queue from then on
  *	stop                        main, at most once
  *	close_queue (each queue)    the loop's thread, after fetch failed or before start; or,
  *	                            whatever is in flight, when the loop's ring is gone
@@ -84,6 +86,14 @@ struct bdus_transport {
 	/** Opens queue @index of attrs->queues in the loop of @host. Required. */
 	int (*open_queue)(struct bdus_transport_device *device, unsigned index,
 			  struct bdus_queue *host, struct bdus_transport_queue **queue);
+
+	/**
+	 * Takes all calls of the queue out of its loop, and sends them in another one, that of its
+	 * host by then; between the two the queue is closed at most. Where one of them is missing,
+	 * queues stay where they are.
+	 */
+	void (*detach_queue)(struct bdus_transport_queue *queue);
+	void (*attach_queue)(struct bdus_transport_queue *queue);
 
 	/** Begins to make the device available; requests may arrive from now on. Required. */
 	int (*start)(struct bdus_transport_device *device);
