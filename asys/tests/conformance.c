@@ -1235,7 +1235,7 @@ static void test_closing_cancels_when_asked(void **state)
 
 static void test_destroying_waits_for_what_uses_memory(void **state)
 {
-	struct timespec pause = {0, 30000000};
+	struct timespec pause = {0, 300000000};
 	struct asys_message messages[4], *batch[4];
 	struct asys *asys;
 	uint32_t word = 0;
@@ -1252,7 +1252,8 @@ static void test_destroying_waits_for_what_uses_memory(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		batch[i] = &messages[i];
 	assert_int_equal(asys_send(asys, batch, 4), 4);
-	usleep(5000);
+	/* A worker has to be in the call. */
+	usleep(100000);
 	asys_destroy(asys);
 	assert_int_equal(messages[0].result, -ECANCELED);
 	assert_int_equal(messages[1].result, 0);

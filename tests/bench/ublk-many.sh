@@ -61,6 +61,8 @@ need_program()
 }
 
 need_program
+# Each device takes some 17 descriptors.
+ulimit -n 4096
 : >"$work/many.out"
 "$BDUS_MANY" "$devices" >"$work/many.out" &
 many=$!

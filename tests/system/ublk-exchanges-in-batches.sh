@@ -36,6 +36,15 @@ verify "$device" 32
 cmp <(head -c 32M "$work/disk") <(head -c 32M "$device") || fail 'the file has other data than the device'
 must "$BDUS" destroy "$device"
 
+# A zone's appends come back with where they went.
+if "$BDUS" check ublk | grep -q '^ *zones  *yes'; then
+	bdus_run --transport ublk,batch=yes zoned size=64M zone-size=4M || fail 'no zoned device'
+	must fio --name=zones --filename="$device" --rw=write --bs=64k --direct=1 --zonemode=zbd \
+		--ioengine=libaio --iodepth=1 --size=32M --verify=crc32c --verify_state_save=0 \
+		--output="$work/fio.out"
+	must "$BDUS" destroy "$device"
+fi
+
 for how in destroy kill; do
 	step "the end under load, by $how"
 	bdus_run --transport ublk,batch=yes ram size=64M || fail "no device to $how"

@@ -10,6 +10,8 @@ need fio
 program=$BDUS_BUILD/tests/system/async-disk
 [[ -x $program ]] || skip "there is no $program"
 disks=64
+# Each takes some 17 descriptors.
+ulimit -n 4096
 is_slow && disks=16
 
 for ((i = 0; i < disks; i++)); do
