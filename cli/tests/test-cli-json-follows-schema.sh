@@ -32,7 +32,7 @@ says err 987654321
 json check '[x["usable"] for x in d["transports"] if x["name"] == "nbd"] == [True]' \
 	0 "$BDUS" check --json
 json check '[x["name"] for x in d["transports"]] == ["nbd"]' 0 "$BDUS" check nbd --json
-json drivers 'sorted(x["name"] for x in d["drivers"]) == ["file", "null", "ram"]' \
+json drivers 'sorted(x["name"] for x in d["drivers"]) == ["file", "null", "ram", "zoned"]' \
 	0 "$BDUS" drivers --json
 json drivers '["red", "green", "blue"] in [o["choices"] for o in d["drivers"][0]["options"]]' \
 	0 "$BDUS" drivers --json "$BDUS_SLOW_DRIVER"
