@@ -18,7 +18,7 @@ make_tree()
 {
 	local i
 	mkdir -p "$work/tree/a/b"
-	for i in $(seq $files); do
+	for i in $(seq "$files"); do
 		head -c $((i * i * 40 + 17)) /dev/urandom >"$work/tree/a/file-$i"
 	done
 	head -c 3M /dev/urandom >"$work/tree/a/b/large"
@@ -34,8 +34,7 @@ try_mount() # TYPE
 # Fills what is mounted, removes half of it, mounts it again and compares, twice.
 fill_and_compare() # TYPE
 {
-	local round
-	for round in 1 2; do
+	for _ in 1 2; do
 		rm -rf "$work/mnt/copy"
 		cp -a "$work/tree" "$work/mnt/copy" || fail "$1: cannot fill it"
 		must umount "$work/mnt"

@@ -18,10 +18,10 @@ zones=(--eta=never --filename="$device" --direct=1 --zonemode=zbd --max_open_zon
 	--verify_state_save=0 --output="$work/fio.out" --offset=16M)
 
 step 'sequential writes, verified'
-must fio --name=seq --rw=write --bs=64k --ioengine=libaio --iodepth=8 --size=$size "${zones[@]}"
+must fio --name=seq --rw=write --bs=64k --ioengine=libaio --iodepth=8 --size="$size" "${zones[@]}"
 step 'random writes, which reset zones'
-must fio --name=random --rw=randwrite --bs=16k --ioengine=libaio --iodepth=16 --size=$size \
-	--io_size=$size "${zones[@]}"
+must fio --name=random --rw=randwrite --bs=16k --ioengine=libaio --iodepth=16 --size="$size" \
+	--io_size="$size" "${zones[@]}"
 step 'four jobs'
 must fio --name=jobs --rw=randwrite --bs=8k --ioengine=psync --numjobs=4 --size=16M \
 	--zonesize=4M "${zones[@]}" --offset_increment=32M --max_open_zones=2 --do_verify=1
