@@ -3,7 +3,7 @@
 # guest: cpus=2 timeout=120
 # `bdus destroy` returns when the module is not in use any more: unloading it then succeeds every time,
 # also with processes that open and close the device, and after a server was killed.
-# BDUS_UNLOADS says how often; 1,000 and 10,000 were done by hand.
+# BDUS_UNLOADS says how often.
 . "$(dirname "$0")/lib.sh"
 need_kbdus
 times=${BDUS_UNLOADS:-60}
