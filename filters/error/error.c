@@ -42,7 +42,8 @@ static const struct bdus_option options[] = {
 	 .fallback = "0"},
 	{.key = "length",
 	 .kind = BDUS_OPTION_SIZE,
-	 .help = "Of these, only those that begin before this many bytes from there; 0 for the rest of the device",
+	 .help = "Of these, only those that begin before this many bytes from there; 0 for the "
+		 "rest of the device",
 	 .fallback = "0"},
 	{.key = "count",
 	 .kind = BDUS_OPTION_NUMBER,

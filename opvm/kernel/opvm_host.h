@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What opvm takes from its surroundings, in the Linux kernel from 6.1 on. It is all that differs from
- * user space; host/opvm_host.h says what each function promises.
+ * What opvm takes from its surroundings, in the Linux kernel from 6.1 on. It is all that differs
+ * from user space; host/opvm_host.h says what each function promises.
  *
- * Programs are loaded where sleeping is allowed, and run where it may not be: locks keep interrupts of
- * the same processor out, as a program may run in one.
+ * Programs are loaded where sleeping is allowed, and run where it may not be: locks keep interrupts
+ * of the same processor out, as a program may run in one.
  */
 #ifndef OPVM_HOST_H
 #define OPVM_HOST_H
