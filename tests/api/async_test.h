@@ -110,6 +110,12 @@ void async_disk_end_helper(struct async_disk *disk);
 
 /* ---- loops --------------------------------------------------------------------------------- */
 
+/**
+ * With "forbidden" on the command line, every io_uring call of this process fails from now on, as
+ * in many sandboxes. Exits if that cannot be had.
+ */
+void async_choose_way(int argc, char **argv);
+
 struct bdus_loop *async_loop(uint32_t flags);
 
 /**

@@ -372,7 +372,7 @@ static void the_descriptor_stays_readable_until_processed(void **state)
 	async_disk_finish(&disk);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		async_unit_test(no_thread_is_created),
@@ -388,5 +388,6 @@ int main(void)
 		async_unit_test(the_descriptor_stays_readable_until_processed),
 	};
 
+	async_choose_way(argc, argv);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -295,7 +295,7 @@ static void a_loop_of_its_own_is_not_left(void **state)
 	async_disk_finish(&disk);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		async_unit_test(queues_move_between_threads_at_rest),
@@ -306,5 +306,6 @@ int main(void)
 		async_unit_test(a_loop_of_its_own_is_not_left),
 	};
 
+	async_choose_way(argc, argv);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
