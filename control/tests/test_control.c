@@ -87,6 +87,9 @@ static int setup(void **state)
 		fprintf(stderr, "%s\n", bdus_manage_error());
 		return -1;
 	}
+	while (bdus_device_info(device)->state != BDUS_STATE_AVAILABLE)
+		if (bdus_queue_process(queue, 1000) < 0)
+			return -1;
 	return 0;
 }
 
@@ -110,8 +113,13 @@ static pid_t start(client_fn *client)
 	const pid_t pid = fork();
 
 	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(client(&info));
+	if (pid == 0) {
+		const int result = client(&info);
+
+		if (result != 0)
+			fprintf(stderr, "step %d: %s\n", result, bdus_manage_error());
+		_exit(result);
+	}
 	return pid;
 }
 
