@@ -49,7 +49,7 @@ static void add(struct top *top, const struct bdus_device_info *info)
 	cli_sample_read(sample);
 	if (top->count == top->capacity) {
 		top->capacity = top->capacity == 0 ? 16 : top->capacity * 2;
-		top->samples = cli_grow(top->samples, top->capacity * sizeof(top->samples[0]));
+		top->samples = cli_grow(top->samples, top->capacity * sizeof(struct cli_sample *));
 	}
 	top->samples[top->count++] = sample;
 }

@@ -159,7 +159,7 @@ static char *text_now(size_t *length)
 	FILE *to;
 
 	cli_devices_list(&devices);
-	samples = cli_allocate((devices.count + 1) * sizeof(samples[0]));
+	samples = cli_allocate((devices.count + 1) * sizeof(struct cli_sample *));
 	for (unsigned i = 0; i < devices.count; i++) {
 		int error;
 		struct cli_sample *const sample =

@@ -7,17 +7,13 @@
 #ifndef DEVICE_REGISTRY_H
 #define DEVICE_REGISTRY_H
 
+#include "device/control.h"
+
 #include <bdus/manage.h>
 #include <stddef.h>
 
 /** A record held by this process. */
 struct bdus_record;
-
-/**
- * The runtime directory: $BDUS_RUNTIME_DIR, else /run/bdus for root, else $XDG_RUNTIME_DIR/bdus,
- * else /tmp/bdus-UID. Made if it is missing. -ENAMETOOLONG and errors of mkdir.
- */
-int bdus_registry_directory(char *path, size_t size);
 
 /** Reserves an id that was never used since the machine started, and holds its record. */
 int bdus_registry_reserve(struct bdus_record **record, uint64_t *id);

@@ -86,6 +86,7 @@ static void available(void *instance, const struct bdus_device_info *info)
 static void on_signal(int number)
 {
 	(void)number;
+	/* NOLINTNEXTLINE(bugprone-signal-handler): it says that it may be called here. */
 	bdus_device_stop(device);
 }
 

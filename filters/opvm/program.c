@@ -251,14 +251,15 @@ static void copy_map(const struct opvm_map *from, struct opvm_map *to)
 	const struct opvm_map_definition *const definition = opvm_map_describe(from);
 	uint8_t *const memory = malloc((size_t)definition->key_bytes * 2 + definition->value_bytes);
 	uint8_t *const key = memory;
-	uint8_t *const next = memory + definition->key_bytes;
 	const void *last = NULL;
+	uint8_t *next;
 
 	if (memory == NULL ||
 	    (definition->kind != OPVM_MAP_ARRAY && definition->kind != OPVM_MAP_HASH)) {
 		free(memory);
 		return;
 	}
+	next = memory + definition->key_bytes;
 	while (opvm_map_next(from, last, next) == 0) {
 		memcpy(key, next, definition->key_bytes);
 		last = key;

@@ -47,7 +47,10 @@ int bdus_control_stop(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progr
 
 /* ---- what the control plane calls: the engine ----------------------------------------------- */
 
-/** The runtime directory; see device/registry.h. Any thread. */
+/**
+ * The runtime directory: $BDUS_RUNTIME_DIR, else /run/bdus for root, else $XDG_RUNTIME_DIR/bdus,
+ * else /tmp/bdus-UID. Made if it is missing. -ENAMETOOLONG and errors of mkdir. Any thread.
+ */
 int bdus_registry_directory(char *path, size_t size);
 
 /**
