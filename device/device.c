@@ -362,10 +362,23 @@ static void set_size(struct bdus_device *device, uint64_t size_bytes)
 				 __ATOMIC_RELAXED);
 }
 
+/** Back to @old_bytes, and the message is still that of the failure. */
+static void undo_resize(struct bdus_device *device, uint64_t old_bytes, int result)
+{
+	char message[BASE_ERROR_MESSAGE_BYTES];
+
+	snprintf(message, sizeof(message), "%s", base_error_message());
+	set_size(device, old_bytes);
+	device->config.resize(device->config.opaque, old_bytes);
+	base_error(-result, "%s", message);
+}
+
 /**
  * The driver first, as it may refuse; then the queues, which let through what clients may ask as
  * soon as they are told; and these last. A smaller size the other way round would let a client ask
- * for what is refused, which is an error for it in either order.
+ * for what is refused, which is an error for it in either order. Before all that, the way in is
+ * given the size that there is: where it cannot tell its clients of any, a driver is not bothered,
+ * which may be unable to go back.
  */
 int bdus_device_resize(struct bdus_device *device, uint64_t size_bytes)
 {
@@ -373,14 +386,15 @@ int bdus_device_resize(struct bdus_device *device, uint64_t size_bytes)
 	int result = check_resize(device, size_bytes);
 
 	if (result == 0)
+		result = device->transport->resize(device->transport_device, old_bytes);
+	if (result == 0)
 		result = device->config.resize(device->config.opaque, size_bytes);
 	if (result < 0)
 		return result;
 	set_size(device, size_bytes);
 	result = device->transport->resize(device->transport_device, size_bytes);
 	if (result < 0) {
-		set_size(device, old_bytes);
-		device->config.resize(device->config.opaque, old_bytes);
+		undo_resize(device, old_bytes, result);
 		return result;
 	}
 	device->info.size_bytes = size_bytes;

@@ -20,6 +20,7 @@ sum=$(cksum <"$work/mounted/data")
 step 'it grows'
 if ! "$BDUS" resize "$device" 128M 2>"$work/err"; then
 	grep -q 'this kernel cannot change' "$work/err" || fail "resize: $(cat "$work/err")"
+	[[ $(stat -c %s "$work/image") -eq $((64 << 20)) ]] || fail 'the image has grown in vain'
 	umount "$work/mounted"
 	"$BDUS" destroy "$device"
 	skip "$(cat "$work/err")"

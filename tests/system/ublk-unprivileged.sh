@@ -21,7 +21,7 @@ as() # USER COMMAND...
 
 # The command may lie where only root gets.
 must mkdir "$work/bin"
-must cp "$(realpath "$BDUS")" $(ldd "$BDUS" | awk '/lib(bdus|asys)/ { print $3 }') "$work/bin"
+must cp "$(realpath "$BDUS")" $(ldd "$BDUS" | awk '/lib(bdus|asys|caps|opvm|uthread)/ { print $3 }') "$work/bin"
 bdus=$work/bin/$(basename "$(realpath "$BDUS")")
 
 # In the place of udev: gives each new ublk device file to the user 1234.

@@ -142,8 +142,9 @@ struct bdus_transport {
 
 	/**
 	 * Tells clients of another size, which is valid for the device and its driver has agreed
-	 * to; main, while the device is available and its queues serve. Must not wait for
-	 * requests. -EOPNOTSUPP, by name, where this system cannot. NULL: devices keep their size.
+	 * to, or of the one that it has; main, while the device is available and its queues serve.
+	 * Must not wait for requests. -EOPNOTSUPP, by name, where this system cannot. NULL: devices
+	 * keep their size.
 	 */
 	int (*resize)(struct bdus_transport_device *device, uint64_t size_bytes);
 
