@@ -230,6 +230,15 @@ bool cli_is_driver_path(const char *word);
 /** Finds or loads a driver. Returns CLI_OK, or an exit status after a message. */
 int cli_driver_find(const char *word, const struct bdus_driver **driver);
 
+/** The name of the built-in thing of a table at @index; NULL past its end. */
+typedef const char *cli_name_at(size_t index);
+
+/** Finds the built-in @kind called @name; if there is none, says so and which there are. */
+int cli_find_built_in(const char *kind, const char *name, cli_name_at *name_at, size_t *index);
+
+/** The status after loading a shared object; says what was wrong with it. */
+int cli_loaded(int error);
+
 /* ---- filters (filters.c, table.c) ---------------------------------------------------------- */
 
 /** The filters that this command has built in, ended by NULL. */

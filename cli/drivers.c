@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Finds a driver by what the user wrote: the name of a built-in one, or the path of a shared
- * object.
+ * object. What filters.c does in the same way is here as well.
  */
 #include "cli_internal.h"
 
@@ -14,41 +14,53 @@ bool cli_is_driver_path(const char *word)
 	return strchr(word, '/') != NULL || (length > 3 && strcmp(word + length - 3, ".so") == 0);
 }
 
-static int load_driver(const char *path, const struct bdus_driver **driver)
+static int refuse_name(const char *kind, const char *name, cli_name_at *name_at)
 {
-	const int error = bdus_manage_load_driver(path, driver);
+	struct cli_suggestion suggestion = {.word = name};
+	char *allowed = cli_format("%s", "");
 
+	for (size_t i = 0; name_at(i) != NULL; i++) {
+		cli_suggest(&suggestion, name_at(i));
+		allowed = cli_format("%s%s%s", allowed, allowed[0] == '\0' ? "" : ", ", name_at(i));
+	}
+	return cli_usage_error("there is no %s \"%s\"%s; built in: %s; a %s in a shared "
+			       "object is given by its path",
+			       kind, name, cli_suggestion_text(&suggestion), allowed, kind);
+}
+
+int cli_find_built_in(const char *kind, const char *name, cli_name_at *name_at, size_t *index)
+{
+	for (size_t i = 0; name_at(i) != NULL; i++) {
+		if (strcmp(name_at(i), name) == 0) {
+			*index = i;
+			return CLI_OK;
+		}
+	}
+	return refuse_name(kind, name, name_at);
+}
+
+int cli_loaded(int error)
+{
 	if (error >= 0)
 		return CLI_OK;
 	cli_say_library_error(NULL, error);
 	return cli_status_of(error);
 }
 
-static int refuse_name(const char *name)
+static const char *driver_name_at(size_t index)
 {
-	struct cli_suggestion suggestion = {.word = name};
-	char *allowed = cli_format("%s", "");
-
-	for (const struct bdus_driver *const *driver = cli_driver_table; *driver != NULL;
-	     driver++) {
-		cli_suggest(&suggestion, (*driver)->name);
-		allowed = cli_format("%s%s%s", allowed, allowed[0] == '\0' ? "" : ", ",
-				     (*driver)->name);
-	}
-	return cli_usage_error("there is no driver \"%s\"%s; built in: %s; a driver in a shared "
-			       "object is given by its path",
-			       name, cli_suggestion_text(&suggestion), allowed);
+	return cli_driver_table[index] != NULL ? cli_driver_table[index]->name : NULL;
 }
 
 int cli_driver_find(const char *word, const struct bdus_driver **driver)
 {
+	size_t index = 0;
+	int status;
+
 	if (cli_is_driver_path(word))
-		return load_driver(word, driver);
-	for (const struct bdus_driver *const *known = cli_driver_table; *known != NULL; known++) {
-		if (strcmp((*known)->name, word) == 0) {
-			*driver = *known;
-			return CLI_OK;
-		}
-	}
-	return refuse_name(word);
+		return cli_loaded(bdus_manage_load_driver(word, driver));
+	status = cli_find_built_in("driver", word, driver_name_at, &index);
+	if (status == CLI_OK)
+		*driver = cli_driver_table[index];
+	return status;
 }

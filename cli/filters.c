@@ -6,43 +6,22 @@
 
 #include <string.h>
 
-static int load_filter(const char *path, const struct bdus_filter **filter)
+static const char *filter_name_at(size_t index)
 {
-	const int error = bdus_manage_load_filter(path, filter);
-
-	if (error >= 0)
-		return CLI_OK;
-	cli_say_library_error(NULL, error);
-	return cli_status_of(error);
-}
-
-static int refuse_name(const char *name)
-{
-	struct cli_suggestion suggestion = {.word = name};
-	char *allowed = cli_format("%s", "");
-
-	for (const struct bdus_filter *const *filter = cli_filter_table; *filter != NULL;
-	     filter++) {
-		cli_suggest(&suggestion, (*filter)->name);
-		allowed = cli_format("%s%s%s", allowed, allowed[0] == '\0' ? "" : ", ",
-				     (*filter)->name);
-	}
-	return cli_usage_error("there is no filter \"%s\"%s; built in: %s; a filter in a shared "
-			       "object is given by its path",
-			       name, cli_suggestion_text(&suggestion), allowed);
+	return cli_filter_table[index] != NULL ? cli_filter_table[index]->name : NULL;
 }
 
 int cli_filter_find(const char *word, const struct bdus_filter **filter)
 {
+	size_t index = 0;
+	int status;
+
 	if (cli_is_driver_path(word))
-		return load_filter(word, filter);
-	for (const struct bdus_filter *const *known = cli_filter_table; *known != NULL; known++) {
-		if (strcmp((*known)->name, word) == 0) {
-			*filter = *known;
-			return CLI_OK;
-		}
-	}
-	return refuse_name(word);
+		return cli_loaded(bdus_manage_load_filter(word, filter));
+	status = cli_find_built_in("filter", word, filter_name_at, &index);
+	if (status == CLI_OK)
+		*filter = cli_filter_table[index];
+	return status;
 }
 
 static bool is_key(const struct bdus_option *options, const char *word)
