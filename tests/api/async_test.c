@@ -3,11 +3,10 @@
  * Disks, clients and loops for tests of bdus/async.h.
  */
 #include "async_test.h"
+#include "forbid_ring.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -319,21 +318,6 @@ void async_turn(struct bdus_loop *loop)
 
 	assert_int_equal(poll(&look, 1, ASYNC_PATIENCE_MS), 1);
 	assert_true(bdus_loop_process(loop, 0) >= 0);
-}
-
-static bool forbid_ring(void)
-{
-	struct sock_filter steps[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, SYS_io_uring_setup, 0, 2),
-		BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, SYS_io_uring_register, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog program = {sizeof(steps) / sizeof(steps[0]), steps};
-
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 void async_choose_way(int argc, char **argv)
