@@ -62,10 +62,7 @@ enum condition {
 struct compiler {
 	struct opvm_code_memory memory;
 	const struct opvm_program *program;
-	uint8_t *code;
 	size_t used;
-	/** Where each operation begins. */
-	uint32_t *places;
 	/** Where the ends for missing fuel and for traps begin. */
 	size_t exhausted;
 	size_t trap;
@@ -76,25 +73,24 @@ struct compiler {
 	uint32_t stack_bytes;
 	/** Below rsp's place after saving, to keep it aligned. */
 	uint32_t padding;
-	uint64_t random;
 };
 
 /* ---- bytes --------------------------------------------------------------------------------- */
 
 static void byte(struct compiler *compiler, unsigned value)
 {
-	compiler->code[compiler->used++] = (uint8_t)value;
+	compiler->memory.code[compiler->used++] = (uint8_t)value;
 }
 
 static void bytes32(struct compiler *compiler, uint32_t value)
 {
-	memcpy(compiler->code + compiler->used, &value, sizeof(value));
+	memcpy(compiler->memory.code + compiler->used, &value, sizeof(value));
 	compiler->used += sizeof(value);
 }
 
 static void bytes64(struct compiler *compiler, uint64_t value)
 {
-	memcpy(compiler->code + compiler->used, &value, sizeof(value));
+	memcpy(compiler->memory.code + compiler->used, &value, sizeof(value));
 	compiler->used += sizeof(value);
 }
 
@@ -189,10 +185,10 @@ static void adjust_stack(struct compiler *compiler, int32_t by)
 
 static uint64_t random_word(struct compiler *compiler)
 {
-	compiler->random ^= compiler->random << 13;
-	compiler->random ^= compiler->random >> 7;
-	compiler->random ^= compiler->random << 17;
-	return compiler->random;
+	compiler->memory.random ^= compiler->memory.random << 13;
+	compiler->memory.random ^= compiler->memory.random >> 7;
+	compiler->memory.random ^= compiler->memory.random << 17;
+	return compiler->memory.random;
 }
 
 static bool is_harmless(int64_t value)
@@ -259,7 +255,7 @@ static size_t jump_over_always(struct compiler *compiler)
 
 static void land(struct compiler *compiler, size_t jump)
 {
-	compiler->code[jump - 1] = (uint8_t)(compiler->used - jump);
+	compiler->memory.code[jump - 1] = (uint8_t)(compiler->used - jump);
 }
 
 static void jump_to(struct compiler *compiler, size_t place)
@@ -696,7 +692,7 @@ static void compile_jump(struct compiler *compiler, const struct opvm_operation 
 {
 	const bool always = shape->group == OPVM_GROUP_JUMP;
 	const bool back = op->offset < 0;
-	const size_t place = compiler->places[at + 1 + (uint32_t)op->offset];
+	const size_t place = compiler->memory.places[at + 1 + (uint32_t)op->offset];
 	const unsigned condition = condition_of(shape->operation);
 	size_t over;
 
@@ -746,7 +742,7 @@ static void compile_function_call(struct compiler *compiler, const struct opvm_o
 	if (shape->operation == OPVM_DO_REGISTER) {
 		on_registers(compiler, false, 0xff, 2, registers[op->dst]);
 	} else {
-		const size_t place = compiler->places[at + 1 + (uint32_t)op->offset];
+		const size_t place = compiler->memory.places[at + 1 + (uint32_t)op->offset];
 
 		byte(compiler, 0xe8);
 		bytes32(compiler, (uint32_t)(place - compiler->used - 4));
@@ -774,7 +770,7 @@ static void compile_wide(struct compiler *compiler, const struct opvm_operation 
 	if (shape->operation == OPVM_DO_IMM64) {
 		set_constant(compiler, dst, op->bits);
 	} else if (shape->operation == OPVM_DO_CODE) {
-		place = compiler->places[op->target - compiler->program->operations];
+		place = compiler->memory.places[op->target - compiler->program->operations];
 		prefix(compiler, true, dst, 0, false);
 		byte(compiler, 0x8d);
 		byte(compiler, (dst & 7) << 3 | 5);
@@ -831,7 +827,7 @@ static void begin_functions(struct compiler *compiler)
 	push(compiler, RDI);
 	byte(compiler, 0xe8);
 	bytes32(compiler,
-		(uint32_t)(compiler->places[compiler->program->entry] - compiler->used - 4));
+		(uint32_t)(compiler->memory.places[compiler->program->entry] - compiler->used - 4));
 	adjust_stack(compiler, 16);
 	end_frame(compiler, 0);
 }
@@ -889,12 +885,12 @@ static void compile_pass(struct compiler *compiler)
 	if (compiler->has_functions)
 		begin_functions(compiler);
 	else if (program->entry != 0)
-		jump_to(compiler, compiler->places[program->entry]);
+		jump_to(compiler, compiler->memory.places[program->entry]);
 	for (uint32_t at = 0; at < program->operations_count; at++) {
 		const struct opvm_operation *const op = &program->operations[at];
 		const struct opvm_shape *shape;
 
-		compiler->places[at] = (uint32_t)compiler->used;
+		compiler->memory.places[at] = (uint32_t)compiler->used;
 		if (op->code == OPVM_TRAP) {
 			jump_to(compiler, compiler->trap);
 			continue;
@@ -963,9 +959,6 @@ int opvm_compile(struct opvm_program *program, struct opvm_log *log)
 	error = opvm_code_begin(&compiler.memory, program, most, log);
 	if (error != 0)
 		return error;
-	compiler.code = compiler.memory.code;
-	compiler.places = compiler.memory.places;
-	compiler.random = compiler.memory.random;
 	survey(&compiler);
 	compile_pass(&compiler);
 	compile_pass(&compiler);
