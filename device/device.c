@@ -577,9 +577,9 @@ struct bdus_loop *bdus_queue_loop(struct bdus_queue *queue)
 	return queue->loop;
 }
 
-static int refuse_without_loop(const struct bdus_queue *queue)
+static int refuse_without_loop(struct bdus_queue *queue)
 {
-	const struct device_queue *const detached = of_queue((struct bdus_queue *)(uintptr_t)queue);
+	const struct device_queue *const detached = of_queue(queue);
 
 	return base_error(EINVAL, "queue %u of device %llu was detached and is in no loop",
 			  index_of(detached), (unsigned long long)detached->device->info.id);
@@ -664,7 +664,7 @@ static int resume(struct bdus_device *device, struct bdus_loop *loop)
 	return result == 0 ? bdus_control_attach(device->control, loop) : result;
 }
 
-static int may_detach(const struct device_queue *queue)
+static int may_detach(struct device_queue *queue)
 {
 	const struct bdus_device *const device = queue->device;
 	const unsigned long long id = device->info.id;
