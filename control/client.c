@@ -68,6 +68,9 @@ static int not_reached(const struct question *question, int error)
 	if (error == -ENOENT)
 		return base_error(ENOENT, "no process answers for device %llu",
 				  (unsigned long long)question->id);
+	if (error == -ENOTCONN)
+		return base_error(ECONNRESET, "the driver ended before it was asked for '%s'",
+				  question->what);
 	return base_error(-error, "cannot reach the process of device %llu: %s",
 			  (unsigned long long)question->id, caps_error());
 }

@@ -210,7 +210,8 @@ int bdus_manage_filter_command(const struct bdus_device_info *info, const char *
 
 /**
  * Makes all data written to the device so far durable. Waits at most @timeout_ms (0: no limit).
- * -ETIMEDOUT says what it waited for; -EIO and others as the device reports.
+ * -ETIMEDOUT says what it waited for; -ECONNRESET: its driver ended meanwhile, which flushes where
+ * it ends in good order; -EIO and others as the device reports.
  */
 int bdus_manage_flush(const struct bdus_device_info *info, uint64_t timeout_ms,
 		      bdus_progress_fn *progress, void *opaque);
@@ -227,7 +228,7 @@ int bdus_manage_destroy(const struct bdus_device_info *info, uint64_t timeout_ms
 /**
  * Asks the process that serves the device for what is in @info, which may have changed since it was
  * found. Waits at most @timeout_ms (0: no limit). -ENOENT: no process answers for the device;
- * -EPERM: it belongs to another user; -ETIMEDOUT.
+ * -ECONNRESET: its process ended meanwhile; -EPERM: it belongs to another user; -ETIMEDOUT.
  */
 int bdus_manage_refresh(struct bdus_device_info *info, uint64_t timeout_ms);
 
