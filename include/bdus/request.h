@@ -92,6 +92,11 @@ enum {
 	 * writes make of it.
 	 */
 	BDUS_REQUEST_MAY_LEND = 1 << 4,
+	/**
+	 * A driver that died may have carried out some or all of the request, but completed it not.
+	 * Carry it out again, which for reads, writes and ranges does no harm.
+	 */
+	BDUS_REQUEST_RETRIED = 1 << 5,
 };
 
 /** Flags of an extent; their values are those of NBD's base:allocation context. */

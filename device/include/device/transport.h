@@ -15,7 +15,8 @@
  *	                            returns non-zero
  *	detach_queue                the loop's thread, between turns, with nothing in flight
  *	attach_queue                the thread of another loop, which serves the queue from then on
- *	stop                        main, at most once
+ *	adopt, await_predecessor    main, in place of create, of a device that exists
+ *	stop, leave                 main, at most once one of them
  *	close_queue (each queue)    the loop's thread, after fetch failed or before start; or,
  *	                            whatever is in flight, when the loop's ring is gone
  *	destroy                     main, after every queue was closed
@@ -63,6 +64,8 @@ struct bdus_transport_setup {
 	uint32_t native_ops;
 	/** Where payloads have to lie, or a refusal by name; NULL for memory of the transport's. */
 	struct bdus_memory *memory;
+	/** The device is to stay when its server dies; only where there is adopt(). */
+	bool recoverable;
 };
 
 struct bdus_transport {
@@ -139,6 +142,45 @@ struct bdus_transport {
 	 * Required.
 	 */
 	int (*stop)(struct bdus_transport_device *device);
+
+	/* ---- devices that outlive their server; all NULL where there are none -------------------
+	 *
+	 * A device that is available has one server. It may be asked to make room for a successor,
+	 * and then leaves in good order; a recoverable one may also lose its server by death. In
+	 * both cases clients' requests wait, and the successor is given them: all that no server
+	 * completed, with BDUS_REQUEST_RETRIED in the flags of those that one was given before.
+	 */
+
+	/**
+	 * In place of create(): announces the caller as the successor of the server of the device
+	 * @setup->id, which is asked to leave if it lives. @setup->attrs are the new driver's; they
+	 * become those that the device has and keeps, or are refused by name: -EINVAL. -ENODEV: no
+	 * such device; -EBUSY: it has a successor already, or is not available. destroy() takes the
+	 * announcement back, with all that was made meanwhile.
+	 */
+	int (*adopt)(const struct bdus_transport_setup *setup,
+		     struct bdus_transport_device **device);
+
+	/**
+	 * Waits until the predecessor has left, in good order or by its death, with all that it was
+	 * doing for the device: 0, and queues may be opened. -ETIMEDOUT at @deadline_ns
+	 * (CLOCK_MONOTONIC); -ENODEV when the device has ended meanwhile.
+	 */
+	int (*await_predecessor)(struct bdus_transport_device *device, uint64_t deadline_ns);
+
+	/**
+	 * Whether a successor has come, which wants leave(). A look at memory; queue 0's thread.
+	 * When it changes, queue 0 becomes ready.
+	 */
+	bool (*is_succeeded)(const struct bdus_transport_device *device);
+
+	/**
+	 * As stop(), but the device stays, for its successor or as an orphan: fetched requests are
+	 * finished, no more are given, and each queue's fetch comes to return -ENODEV. destroy()
+	 * then leaves the device alone; the successor goes on only after that. -EINVAL when there
+	 * is no successor and the device is not recoverable.
+	 */
+	int (*leave)(struct bdus_transport_device *device);
 
 	/**
 	 * Tells clients of another size, which is valid for the device and its driver has agreed
