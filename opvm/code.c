@@ -14,17 +14,15 @@ static size_t whole_pages(size_t bytes)
 	return (bytes + page - 1) & ~(page - 1);
 }
 
-int opvm_code_begin(struct opvm_code_memory *memory, const struct opvm_program *program,
-		    size_t most_bytes, struct opvm_log *log)
+int opvm_code_begin(struct opvm_code_memory *memory, size_t places, size_t most_bytes,
+		    struct opvm_log *log)
 {
-	const uint32_t count = program->operations_count;
-
 	if (getrandom(&memory->random, sizeof(memory->random), 0) != sizeof(memory->random))
 		return opvm_fail(log, EIO, "no random numbers to hide constants\n");
 	memory->random |= 1;
-	memory->places = calloc(count + 1, sizeof(*memory->places));
+	memory->places = calloc(places, sizeof(*memory->places));
 	if (memory->places == NULL)
-		return opvm_fail(log, ENOMEM, "no memory to compile %u operations\n", count);
+		return opvm_fail(log, ENOMEM, "no memory for %zu places in machine code\n", places);
 	memory->mapped_bytes = whole_pages(most_bytes);
 	memory->code = mmap(NULL, memory->mapped_bytes, PROT_READ | PROT_WRITE,
 			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

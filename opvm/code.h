@@ -11,15 +11,15 @@
 struct opvm_code_memory {
 	uint8_t *code;
 	size_t mapped_bytes;
-	/** One for each operation: where it begins. */
+	/** Where operations begin, for the compiler. */
 	uint32_t *places;
 	/** Not 0. */
 	uint64_t random;
 };
 
-/** Makes room for @most_bytes of code. On failure there is nothing to give back. */
-int opvm_code_begin(struct opvm_code_memory *memory, const struct opvm_program *program,
-		    size_t most_bytes, struct opvm_log *log);
+/** Makes room for @most_bytes of code and @places. On failure there is nothing to give back. */
+int opvm_code_begin(struct opvm_code_memory *memory, size_t places, size_t most_bytes,
+		    struct opvm_log *log);
 
 /** Makes the first @used_bytes what @program runs, and gives the rest back, also on failure. */
 int opvm_code_finish(struct opvm_code_memory *memory, struct opvm_program *program,

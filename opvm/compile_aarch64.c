@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Machine code for AArch64 (AAPCS64, ARMv8.0, little endian), operation by operation, in two passes
- *of the same size: the first finds out where everything lies.
+ * Machine code for AArch64 (AAPCS64, ARMv8.0, little endian).
  *
  *	r0 x7  r1-r5 x0-x4  r6-r9 x19-x22  r10 x25
  *	x24: sp within the frame  x26: fuel that is left  x27: context  x28: where the result goes
@@ -16,8 +15,7 @@
  *
  * Constants of the program that have more than 16 bits are made of two random halves.
  */
-#include "code.h"
-#include "interpret.h"
+#include "compile.h"
 
 enum machine_register {
 	X0 = 0,
@@ -94,24 +92,10 @@ enum machine_opcode {
 #define WIDE_BITS 0x80400000U
 
 /* No operation takes more bytes than this. */
-#define MOST_BYTES  192
-#define FRAME_BYTES 1024
+#define MOST_BYTES 192
 /** Bytes that conditional jumps reach over. */
 #define REACH_BYTES (1 << 20)
 #define SAVED_BYTES 96
-
-struct compiler {
-	struct opvm_code_memory memory;
-	const struct opvm_program *program;
-	size_t used;
-	/** Where the ends for missing fuel and for traps begin. */
-	size_t exhausted;
-	size_t trap;
-	bool has_functions;
-	/** Conditional jumps may not reach their targets. */
-	bool is_long;
-	uint32_t stack_bytes;
-};
 
 /* ---- words --------------------------------------------------------------------------------- */
 
@@ -577,36 +561,9 @@ static void charge(struct compiler *compiler, uint32_t cost)
 	on_number(compiler, SUBS_IMMEDIATE, SUBS, X26, X26, cost);
 }
 
-/** Uses up fuel and goes back. */
-static void charge_and_go(struct compiler *compiler, uint32_t cost, size_t place)
+static void refund(struct compiler *compiler, uint32_t cost)
 {
-	charge(compiler, cost);
-	jump_if(compiler, POSITIVE_ZERO, place);
-	jump_to(compiler, compiler->exhausted);
-}
-
-static void compile_jump(struct compiler *compiler, const struct opvm_operation *op,
-			 const struct opvm_shape *shape, uint32_t at)
-{
-	const bool always = shape->group == OPVM_GROUP_JUMP;
-	const bool back = op->offset < 0;
-	const size_t place = compiler->memory.places[at + 1 + (uint32_t)op->offset];
-	const unsigned condition = condition_of(shape->operation);
-	size_t over;
-
-	if (!always)
-		compile_comparison(compiler, op, shape);
-	if (always && back) {
-		charge_and_go(compiler, (uint32_t)-op->offset, place);
-	} else if (always) {
-		jump_to(compiler, place);
-	} else if (back) {
-		over = jump_over(compiler, condition ^ 1);
-		charge_and_go(compiler, (uint32_t)-op->offset, place);
-		land(compiler, over);
-	} else {
-		jump_if(compiler, condition, place);
-	}
+	on_number(compiler, ADD_IMMEDIATE, ADD, X26, X26, cost);
 }
 
 /** stp or ldp of two registers at [base + offset]; with @writes, base changes before or after. */
@@ -638,7 +595,7 @@ static void compile_helper(struct compiler *compiler, const struct opvm_operatio
 }
 
 static void compile_function_call(struct compiler *compiler, const struct opvm_operation *op,
-				  const struct opvm_shape *shape, uint32_t at)
+				  const struct opvm_shape *shape)
 {
 	charge(compiler, op->call.cost);
 	jump_if(compiler, NEGATIVE, compiler->exhausted);
@@ -649,17 +606,17 @@ static void compile_function_call(struct compiler *compiler, const struct opvm_o
 	if (shape->operation == OPVM_DO_REGISTER)
 		word(compiler, 0xd63f0000U | (uint32_t)registers[op->dst] << 5);
 	else
-		call(compiler, compiler->memory.places[at + 1 + (uint32_t)op->offset]);
+		call(compiler, compiler->memory.places[compiler->at + 1 + (uint32_t)op->offset]);
 	on_pair(compiler, LOAD_PAIR, X25, X30, 32);
 	on_pair(compiler, LOAD_PAIR, X21, X22, 16);
 	on_pair(compiler, LOAD_PAIR_AFTER, X19, X20, 48);
 }
 
 static void compile_call(struct compiler *compiler, const struct opvm_operation *op,
-			 const struct opvm_shape *shape, uint32_t at)
+			 const struct opvm_shape *shape)
 {
 	if (shape->operation == OPVM_DO_LOCAL || shape->operation == OPVM_DO_REGISTER)
-		compile_function_call(compiler, op, shape, at);
+		compile_function_call(compiler, op, shape);
 	else
 		compile_helper(compiler, op);
 }
@@ -725,48 +682,18 @@ static void compile_early_end(struct compiler *compiler, int error)
 	end_frame(compiler, error);
 }
 
-static void compile_exit(struct compiler *compiler)
+static void compile_exit(struct compiler *compiler, const struct opvm_operation *op,
+			 const struct opvm_shape *shape)
 {
+	(void)op;
+	(void)shape;
 	if (compiler->has_functions)
 		word(compiler, 0xd65f03c0U);
 	else
 		end_frame(compiler, 0);
 }
 
-static void compile_one(struct compiler *compiler, const struct opvm_operation *op,
-			const struct opvm_shape *shape, uint32_t at)
-{
-	switch (shape->group) {
-	case OPVM_GROUP_ALU_K:
-	case OPVM_GROUP_ALU_X:
-		compile_alu(compiler, op, shape);
-		break;
-	case OPVM_GROUP_LOAD:
-		compile_load(compiler, op, shape);
-		break;
-	case OPVM_GROUP_STORE_K:
-	case OPVM_GROUP_STORE_X:
-		compile_store(compiler, op, shape);
-		break;
-	case OPVM_GROUP_ATOMIC:
-		compile_atomic(compiler, op, shape);
-		break;
-	case OPVM_GROUP_WIDE:
-		compile_wide(compiler, op, shape);
-		break;
-	case OPVM_GROUP_CALL:
-		compile_call(compiler, op, shape, at);
-		break;
-	case OPVM_GROUP_EXIT:
-		compile_exit(compiler);
-		break;
-	default:
-		compile_jump(compiler, op, shape, at);
-		break;
-	}
-}
-
-static void begin_program(struct compiler *compiler)
+static void begin(struct compiler *compiler)
 {
 	const uint32_t entry = compiler->program->entry;
 
@@ -777,32 +704,6 @@ static void begin_program(struct compiler *compiler)
 	} else if (entry != 0) {
 		jump_to(compiler, compiler->memory.places[entry]);
 	}
-}
-
-static void compile_pass(struct compiler *compiler)
-{
-	const struct opvm_program *const program = compiler->program;
-
-	compiler->used = 0;
-	begin_program(compiler);
-	for (uint32_t at = 0; at < program->operations_count; at++) {
-		const struct opvm_operation *const op = &program->operations[at];
-		const struct opvm_shape *shape;
-
-		compiler->memory.places[at] = (uint32_t)compiler->used;
-		if (op->code == OPVM_TRAP) {
-			jump_to(compiler, compiler->trap);
-			continue;
-		}
-		shape = opvm_shape_of(op->code);
-		compile_one(compiler, op, shape, at);
-		if (shape->group == OPVM_GROUP_WIDE)
-			at++;
-	}
-	compiler->exhausted = compiler->used;
-	compile_early_end(compiler, -ETIME);
-	compiler->trap = compiler->used;
-	compile_early_end(compiler, -EFAULT);
 }
 
 /* ---- programs ------------------------------------------------------------------------------ */
@@ -825,19 +726,32 @@ static void survey(struct compiler *compiler, size_t most_bytes)
 	compiler->stack_bytes = (program->info.stack_bytes + 15) & ~15U;
 }
 
-int opvm_compile(struct opvm_program *program, struct opvm_log *log)
-{
-	const size_t most = (size_t)program->operations_count * MOST_BYTES + FRAME_BYTES;
-	struct compiler compiler = {.program = program};
-	int error;
-
-	if (program->compiled != NULL)
-		return 0;
-	error = opvm_code_begin(&compiler.memory, program, most, log);
-	if (error != 0)
-		return error;
-	survey(&compiler, most);
-	compile_pass(&compiler);
-	compile_pass(&compiler);
-	return opvm_code_finish(&compiler.memory, program, compiler.used, log);
-}
+const struct emitters opvm_emitters = {
+	.most_bytes = MOST_BYTES,
+	.survey = survey,
+	.begin = begin,
+	.early_end = compile_early_end,
+	.charge = charge,
+	.refund = refund,
+	.fuel_left = POSITIVE_ZERO,
+	.fuel_out = NEGATIVE,
+	.jump_to = jump_to,
+	.jump_if = jump_if,
+	.jump_back_if = jump_if,
+	.jump_over = jump_over,
+	.land = land,
+	.compare = compile_comparison,
+	.condition_of = condition_of,
+	.groups =
+		{
+			[OPVM_GROUP_ALU_K] = compile_alu,
+			[OPVM_GROUP_ALU_X] = compile_alu,
+			[OPVM_GROUP_CALL] = compile_call,
+			[OPVM_GROUP_EXIT] = compile_exit,
+			[OPVM_GROUP_WIDE] = compile_wide,
+			[OPVM_GROUP_LOAD] = compile_load,
+			[OPVM_GROUP_STORE_K] = compile_store,
+			[OPVM_GROUP_STORE_X] = compile_store,
+			[OPVM_GROUP_ATOMIC] = compile_atomic,
+		},
+};

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Machine code for x86-64 (System V ABI), operation by operation, in two passes of the same size:
- *the first finds out where everything lies.
+ * Machine code for x86-64 (System V ABI).
  *
  *	r0 rax  r1 rdi  r2 rsi  r3 rdx  r4 rcx  r5 r8  r6 rbx  r7 r13  r8 r14  r9 r15  r10 rbp
  *	r12: fuel that is left.  r9, r10 and r11 are free for every operation.
@@ -17,8 +16,7 @@
  * Pages are written first and executable afterwards, never both. Constants of the program that have
  *more than 16 bits are made of two random halves, so that nobody can write code in them.
  */
-#include "code.h"
-#include "interpret.h"
+#include "compile.h"
 
 enum machine_register {
 	RAX,
@@ -56,24 +54,7 @@ enum condition {
 };
 
 /* No operation takes more bytes than this. */
-#define MOST_BYTES  160
-#define FRAME_BYTES 1024
-
-struct compiler {
-	struct opvm_code_memory memory;
-	const struct opvm_program *program;
-	size_t used;
-	/** Where the ends for missing fuel and for traps begin. */
-	size_t exhausted;
-	size_t trap;
-	/** Bits of machine registers that have to be saved. */
-	uint32_t saved;
-	bool has_functions;
-	bool has_helpers;
-	uint32_t stack_bytes;
-	/** Below rsp's place after saving, to keep it aligned. */
-	uint32_t padding;
-};
+#define MOST_BYTES 160
 
 /* ---- bytes --------------------------------------------------------------------------------- */
 
@@ -677,40 +658,6 @@ static void compile_comparison(struct compiler *compiler, const struct opvm_oper
 		on_registers(compiler, wide, 0x39, operand_of(compiler, op, shape), dst);
 }
 
-/** Uses up fuel and goes back. */
-static void charge_and_go(struct compiler *compiler, uint32_t cost, size_t place)
-{
-	/* As fuel is never negative here, a borrow is its end; the processor joins the two into
-	 * one. */
-	arithmetic(compiler, true, 5, R12, (int32_t)cost);
-	jump_back_if(compiler, ABOVE_EQUAL, place);
-	jump_to(compiler, compiler->exhausted);
-}
-
-static void compile_jump(struct compiler *compiler, const struct opvm_operation *op,
-			 const struct opvm_shape *shape, uint32_t at)
-{
-	const bool always = shape->group == OPVM_GROUP_JUMP;
-	const bool back = op->offset < 0;
-	const size_t place = compiler->memory.places[at + 1 + (uint32_t)op->offset];
-	const unsigned condition = condition_of(shape->operation);
-	size_t over;
-
-	if (!always)
-		compile_comparison(compiler, op, shape);
-	if (always && back) {
-		charge_and_go(compiler, (uint32_t)-op->offset, place);
-	} else if (always) {
-		jump_to(compiler, place);
-	} else if (back) {
-		over = jump_over(compiler, condition ^ 1);
-		charge_and_go(compiler, (uint32_t)-op->offset, place);
-		land(compiler, over);
-	} else {
-		jump_if(compiler, condition, place);
-	}
-}
-
 static void compile_helper(struct compiler *compiler, const struct opvm_operation *op)
 {
 	const int32_t at = compiler->has_functions ? 16 : (int32_t)compiler->stack_bytes;
@@ -725,12 +672,24 @@ static void compile_helper(struct compiler *compiler, const struct opvm_operatio
 		adjust_stack(compiler, 8);
 }
 
+static void charge(struct compiler *compiler, uint32_t cost)
+{
+	/* As fuel is never negative before, a borrow is its end; the processor joins this and the
+	 * jump that follows into one step. */
+	arithmetic(compiler, true, 5, R12, (int32_t)cost);
+}
+
+static void refund(struct compiler *compiler, uint32_t cost)
+{
+	arithmetic(compiler, true, 0, R12, (int32_t)cost);
+}
+
 static void compile_function_call(struct compiler *compiler, const struct opvm_operation *op,
-				  const struct opvm_shape *shape, uint32_t at)
+				  const struct opvm_shape *shape)
 {
 	static const uint8_t kept[] = {RBX, R13, R14, R15, RBP};
 
-	arithmetic(compiler, true, 5, R12, (int32_t)op->call.cost);
+	charge(compiler, op->call.cost);
 	jump_if(compiler, BELOW, compiler->exhausted);
 	load_stack(compiler, R9, 8);
 	load_stack(compiler, R10, 16);
@@ -742,7 +701,8 @@ static void compile_function_call(struct compiler *compiler, const struct opvm_o
 	if (shape->operation == OPVM_DO_REGISTER) {
 		on_registers(compiler, false, 0xff, 2, registers[op->dst]);
 	} else {
-		const size_t place = compiler->memory.places[at + 1 + (uint32_t)op->offset];
+		const size_t place =
+			compiler->memory.places[compiler->at + 1 + (uint32_t)op->offset];
 
 		byte(compiler, 0xe8);
 		bytes32(compiler, (uint32_t)(place - compiler->used - 4));
@@ -753,10 +713,10 @@ static void compile_function_call(struct compiler *compiler, const struct opvm_o
 }
 
 static void compile_call(struct compiler *compiler, const struct opvm_operation *op,
-			 const struct opvm_shape *shape, uint32_t at)
+			 const struct opvm_shape *shape)
 {
 	if (shape->operation == OPVM_DO_LOCAL || shape->operation == OPVM_DO_REGISTER)
-		compile_function_call(compiler, op, shape, at);
+		compile_function_call(compiler, op, shape);
 	else
 		compile_helper(compiler, op);
 }
@@ -832,78 +792,34 @@ static void begin_functions(struct compiler *compiler)
 	end_frame(compiler, 0);
 }
 
+static void begin(struct compiler *compiler)
+{
+	const uint32_t entry = compiler->program->entry;
+
+	begin_frame(compiler);
+	if (compiler->has_functions)
+		begin_functions(compiler);
+	else if (entry != 0)
+		jump_to(compiler, compiler->memory.places[entry]);
+}
+
+static void compile_exit(struct compiler *compiler, const struct opvm_operation *op,
+			 const struct opvm_shape *shape)
+{
+	(void)op;
+	(void)shape;
+	if (compiler->has_functions)
+		byte(compiler, 0xc3);
+	else
+		end_frame(compiler, 0);
+}
+
 static void compile_early_end(struct compiler *compiler, int error)
 {
 	if (compiler->has_functions)
 		load_stack(compiler, RSP, 16);
 	set_plain(compiler, RAX, compiler->program->exhausted_result);
 	end_frame(compiler, error);
-}
-
-static void compile_one(struct compiler *compiler, const struct opvm_operation *op,
-			const struct opvm_shape *shape, uint32_t at)
-{
-	switch (shape->group) {
-	case OPVM_GROUP_ALU_K:
-	case OPVM_GROUP_ALU_X:
-		compile_alu(compiler, op, shape);
-		break;
-	case OPVM_GROUP_LOAD:
-		compile_load(compiler, op, shape);
-		break;
-	case OPVM_GROUP_STORE_K:
-	case OPVM_GROUP_STORE_X:
-		compile_store(compiler, op, shape);
-		break;
-	case OPVM_GROUP_ATOMIC:
-		compile_atomic(compiler, op, shape);
-		break;
-	case OPVM_GROUP_WIDE:
-		compile_wide(compiler, op, shape);
-		break;
-	case OPVM_GROUP_CALL:
-		compile_call(compiler, op, shape, at);
-		break;
-	case OPVM_GROUP_EXIT:
-		if (compiler->has_functions)
-			byte(compiler, 0xc3);
-		else
-			end_frame(compiler, 0);
-		break;
-	default:
-		compile_jump(compiler, op, shape, at);
-		break;
-	}
-}
-
-static void compile_pass(struct compiler *compiler)
-{
-	const struct opvm_program *const program = compiler->program;
-
-	compiler->used = 0;
-	begin_frame(compiler);
-	if (compiler->has_functions)
-		begin_functions(compiler);
-	else if (program->entry != 0)
-		jump_to(compiler, compiler->memory.places[program->entry]);
-	for (uint32_t at = 0; at < program->operations_count; at++) {
-		const struct opvm_operation *const op = &program->operations[at];
-		const struct opvm_shape *shape;
-
-		compiler->memory.places[at] = (uint32_t)compiler->used;
-		if (op->code == OPVM_TRAP) {
-			jump_to(compiler, compiler->trap);
-			continue;
-		}
-		shape = opvm_shape_of(op->code);
-		compile_one(compiler, op, shape, at);
-		if (shape->group == OPVM_GROUP_WIDE)
-			at++;
-	}
-	compiler->exhausted = compiler->used;
-	compile_early_end(compiler, -ETIME);
-	compiler->trap = compiler->used;
-	compile_early_end(compiler, -EFAULT);
 }
 
 /* ---- programs ------------------------------------------------------------------------------ */
@@ -915,11 +831,12 @@ static void note_register(struct compiler *compiler, unsigned reg)
 }
 
 /** What of the frame the program needs. */
-static void survey(struct compiler *compiler)
+static void survey(struct compiler *compiler, size_t most_bytes)
 {
 	const struct opvm_program *const program = compiler->program;
 	unsigned pushed = 1;
 
+	(void)most_bytes;
 	for (uint32_t at = 0; at < program->operations_count; at++) {
 		const struct opvm_operation *const op = &program->operations[at];
 		const struct opvm_shape *shape;
@@ -948,19 +865,32 @@ static void survey(struct compiler *compiler)
 	compiler->padding = pushed % 2 == 0 ? 8 : 0;
 }
 
-int opvm_compile(struct opvm_program *program, struct opvm_log *log)
-{
-	const size_t most = (size_t)program->operations_count * MOST_BYTES + FRAME_BYTES;
-	struct compiler compiler = {.program = program};
-	int error;
-
-	if (program->compiled != NULL)
-		return 0;
-	error = opvm_code_begin(&compiler.memory, program, most, log);
-	if (error != 0)
-		return error;
-	survey(&compiler);
-	compile_pass(&compiler);
-	compile_pass(&compiler);
-	return opvm_code_finish(&compiler.memory, program, compiler.used, log);
-}
+const struct emitters opvm_emitters = {
+	.most_bytes = MOST_BYTES,
+	.survey = survey,
+	.begin = begin,
+	.early_end = compile_early_end,
+	.charge = charge,
+	.refund = refund,
+	.fuel_left = ABOVE_EQUAL,
+	.fuel_out = BELOW,
+	.jump_to = jump_to,
+	.jump_if = jump_if,
+	.jump_back_if = jump_back_if,
+	.jump_over = jump_over,
+	.land = land,
+	.compare = compile_comparison,
+	.condition_of = condition_of,
+	.groups =
+		{
+			[OPVM_GROUP_ALU_K] = compile_alu,
+			[OPVM_GROUP_ALU_X] = compile_alu,
+			[OPVM_GROUP_CALL] = compile_call,
+			[OPVM_GROUP_EXIT] = compile_exit,
+			[OPVM_GROUP_WIDE] = compile_wide,
+			[OPVM_GROUP_LOAD] = compile_load,
+			[OPVM_GROUP_STORE_K] = compile_store,
+			[OPVM_GROUP_STORE_X] = compile_store,
+			[OPVM_GROUP_ATOMIC] = compile_atomic,
+		},
+};

@@ -28,12 +28,18 @@ enum opvm_code {
 /** The code of the operation alone, of one that is perhaps fused with the next. */
 uint16_t opvm_plain_code(uint16_t code);
 
-/** What an operation is, alone. Not of traps. */
-static inline const struct opvm_shape *opvm_shape_of(uint16_t code)
+/** The row of an operation, alone. Not of traps. */
+static inline uint8_t opvm_row_of(uint16_t code)
 {
 	const unsigned row = opvm_plain_code(code) % OPVM_BACKWARDS;
 
-	return &opvm_shapes[row < OPVM_ROWS ? row : OPVM_OP_EXIT];
+	return (uint8_t)(row < OPVM_ROWS ? row : OPVM_OP_EXIT);
+}
+
+/** What an operation is, alone. Not of traps. */
+static inline const struct opvm_shape *opvm_shape_of(uint16_t code)
+{
+	return &opvm_shapes[opvm_row_of(code)];
 }
 
 /** Fuses what can be, for the interpreter. */

@@ -167,6 +167,12 @@ static void make(struct maker *maker)
 
 /* ---- running ------------------------------------------------------------------------------- */
 
+/** Under which a program runs. */
+struct conditions {
+	uint32_t length;
+	uint64_t fuel;
+};
+
 enum way {
 	BY_CHECKED,
 	BY_INTERPRETER,
@@ -184,9 +190,9 @@ static void reset_map(struct opvm_map *map)
 }
 
 static int run_checked(const struct opvm_program *program, struct test_context *context,
-		       const uint8_t *data, struct opvm_map *map, uint64_t *result)
+		       const uint8_t *data, struct opvm_map *map, uint64_t fuel, uint64_t *result)
 {
-	struct checked checked = {.program = program, .context = context, .fuel = FUEL};
+	struct checked checked = {.program = program, .context = context, .fuel = fuel};
 	int error;
 
 	checked_allow(&checked, context, offsetof(struct test_context, writable), false);
@@ -202,12 +208,12 @@ static int run_checked(const struct opvm_program *program, struct test_context *
 	return error;
 }
 
-static void run(enum way way, const struct opvm_program *program, uint32_t length,
+static void run(enum way way, const struct opvm_program *program, const struct conditions *given,
 		struct opvm_map *map, struct outcome *outcome)
 {
+	const uint32_t length = given->length, key = 0;
 	struct test_context context = {.length = length, .number = 42, .writable = 7};
 	uint8_t *const data = malloc(length);
-	const uint32_t key = 0;
 
 	memset(outcome, 0, sizeof(*outcome));
 	for (uint32_t at = 0; at < length; at++)
@@ -217,11 +223,12 @@ static void run(enum way way, const struct opvm_program *program, uint32_t lengt
 	test_variable = 0;
 	reset_map(map);
 	if (way == BY_CHECKED)
-		outcome->error = run_checked(program, &context, data, map, &outcome->result);
+		outcome->error =
+			run_checked(program, &context, data, map, given->fuel, &outcome->result);
 	else if (way == BY_INTERPRETER)
-		outcome->error = opvm_interpret(program, &context, FUEL, &outcome->result);
+		outcome->error = opvm_interpret(program, &context, given->fuel, &outcome->result);
 	else
-		outcome->error = opvm_run(program, &context, FUEL, &outcome->result);
+		outcome->error = opvm_run(program, &context, given->fuel, &outcome->result);
 	outcome->writable = context.writable;
 	outcome->variable = test_variable;
 	memcpy(outcome->data, data, length);
@@ -229,18 +236,18 @@ static void run(enum way way, const struct opvm_program *program, uint32_t lengt
 	free(data);
 }
 
-static bool compare(const struct opvm_program *program, struct opvm_map *map, uint32_t length,
-		    bool compiled, struct random_totals *totals)
+static bool compare(const struct opvm_program *program, struct opvm_map *map,
+		    const struct conditions *given, bool compiled, struct random_totals *totals)
 {
 	struct outcome checked, outcome;
 
-	run(BY_CHECKED, program, length, map, &checked);
+	run(BY_CHECKED, program, given, map, &checked);
 	if (checked.error == -EFAULT)
 		return false;
 	totals->exhausted += checked.error == -ETIME;
 	for (enum way way = BY_INTERPRETER; way <= (compiled ? BY_MACHINE : BY_INTERPRETER);
 	     way++) {
-		run(way, program, length, map, &outcome);
+		run(way, program, given, map, &outcome);
 		if (memcmp(&checked, &outcome, sizeof(outcome)) != 0) {
 			printf("%s: error %d, result 0x%llx; checked: error %d, result 0x%llx\n",
 			       way == BY_MACHINE ? "machine code" : "interpreter", outcome.error,
@@ -267,7 +274,8 @@ static void print_program(const struct maker *maker)
 
 static bool run_all(const struct maker *maker, struct opvm_map *map, struct random_totals *totals)
 {
-	static const uint32_t lengths[] = {TEST_DATA_MIN, 9, DATA_BYTES};
+	static const struct conditions given[] = {
+		{TEST_DATA_MIN, FUEL}, {9, FUEL}, {DATA_BYTES, FUEL}, {DATA_BYTES, 47}, {9, 150}};
 	char message[4096];
 	struct opvm_log log = {message, sizeof(message), 0};
 	const struct opvm_source source = {.size = sizeof(source),
@@ -286,8 +294,8 @@ static bool run_all(const struct maker *maker, struct opvm_map *map, struct rand
 	totals->accepted++;
 	compiled = opvm_compile(program, NULL) == 0;
 	totals->compiled += compiled;
-	for (unsigned index = 0; good && index < OPVM_LENGTH(lengths); index++)
-		good = compare(program, map, lengths[index], compiled, totals);
+	for (unsigned index = 0; good && index < OPVM_LENGTH(given); index++)
+		good = compare(program, map, &given[index], compiled, totals);
 	opvm_program_destroy(program);
 	return good;
 }
