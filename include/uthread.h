@@ -30,9 +30,9 @@
  *
  * With more than one worker, or with spare workers, a thread that waited may go on in another
  * thread of the kernel: what belongs to that, `__thread` variables above all, may be another then.
- * With one worker and no spare this never happens. `errno` is each thread's own in any case; but a
- * compiler may take its address for the same throughout a function, so that, with more workers, one
- * function should not look at it both before and after a wait.
+ * With one worker and no spare this never happens, nor with UTHREAD_BOUND_THREADS. `errno` is each
+ * thread's own in any case; but a compiler may take its address for the same throughout a function,
+ * so that, where threads move, one function should not look at it both before and after a wait.
  */
 #ifndef UTHREAD_H
 #define UTHREAD_H
@@ -56,8 +56,8 @@ extern "C" {
 #define UTHREAD_NAME_BYTES 16
 /** Priorities go from 0 to this; higher ones first. Without a say: 0. */
 #define UTHREAD_PRIORITY_MAX 63
-/** For uthread_options.workers. */
-#define UTHREAD_WORKER_PER_CPU UINT32_MAX
+/** Most workers, and most spare ones. */
+#define UTHREAD_WORKERS_MAX 1024
 
 /** Names a thread, as pthread_t. Never 0. Not used again for a long time (8 million threads). */
 typedef uint64_t uthread_t;
@@ -80,7 +80,19 @@ enum uthread_option_flag {
 	/** Guard pages are mappings of their own, even where the kernel has lighter ones. */
 	UTHREAD_CLASSIC_GUARDS = 1 << 0,
 	/** Leave SIGSEGV alone; an overflow of a stack then has no message. */
-	UTHREAD_NO_OVERFLOW_MESSAGE = 1 << 1
+	UTHREAD_NO_OVERFLOW_MESSAGE = 1 << 1,
+	/**
+	 * A thread belongs to one worker from its creation, the one that has the fewest unless
+	 * uthread_attr_setworker() says which, and never runs on another: what belongs to a thread
+	 * of the kernel, `__thread` variables above all, stays the same for it. Nothing is stolen.
+	 * Not with spare workers.
+	 */
+	UTHREAD_BOUND_THREADS = 1 << 2,
+	/**
+	 * A deadlock is reported and nothing else: the threads go on waiting, as a signal's handler
+	 * may yet wake one. It may be reported again after something was woken.
+	 */
+	UTHREAD_DEADLOCK_GOES_ON = 1 << 3
 };
 
 /** How a scheduler shall be. Zeros mean defaults. */
@@ -89,10 +101,13 @@ struct uthread_options {
 	uint32_t size;
 	/** uthread_option_flag. */
 	uint32_t flags;
-	/** Threads of the kernel that run threads, up to 1024; 1. UTHREAD_WORKER_PER_CPU. */
+	/**
+	 * Threads of the kernel that run threads, up to UTHREAD_WORKERS_MAX; as many as there are
+	 * CPUs for the process. With one (and no spare one) nothing is atomic and nothing locked.
+	 */
 	uint32_t workers;
 	/**
-	 * More of them, up to 1024, that stand in for workers which are stuck in a blocking call or
+	 * More of them, up to as many, that stand in for workers which are stuck in a blocking call or
 	 * a long computation; 0.
 	 */
 	uint32_t spare_workers;
@@ -131,7 +146,7 @@ int uthread_run(const struct uthread_options *options, void *(*start)(void *), v
 /**
  * The same in parts, for a program with a loop of its own: a scheduler of one worker, which is
  * whatever thread of the kernel calls uthread_turn(). Options as for uthread_run(), but -EINVAL
- * with more than one worker or with spare ones.
+ * with more than one worker or with spare ones; `workers` is 1 unless said.
  */
 int uthread_scheduler_create(const struct uthread_options *options,
 			     struct uthread_scheduler **scheduler);
@@ -198,6 +213,8 @@ typedef struct uthread_attr {
 	uint8_t detached;
 	uint8_t priority;
 	char name[UTHREAD_NAME_BYTES];
+	/** One more than the worker's number. */
+	uint16_t worker;
 } uthread_attr_t;
 
 /* As those of pthreads; any thread may call them. -EINVAL for what is out of range. */
@@ -219,6 +236,12 @@ int uthread_attr_getpriority(const uthread_attr_t *attr, int *priority);
 int uthread_attr_setdeadline(uthread_attr_t *attr, uint64_t deadline_ns);
 /** -ERANGE when longer than UTHREAD_NAME_BYTES - 1. */
 int uthread_attr_setname(uthread_attr_t *attr, const char *name);
+/**
+ * The worker that the thread is to belong to, as pthread_attr_setaffinity_np(): 0 is the one that
+ * called uthread_run(). With UTHREAD_BOUND_THREADS only; uthread_create() returns -EINVAL without it
+ * or when there is no such worker.
+ */
+int uthread_attr_setworker(uthread_attr_t *attr, unsigned worker);
 
 /** What a cancelled thread ends with. */
 #define UTHREAD_CANCELED ((void *)-1)
@@ -579,6 +602,11 @@ int uthread_parker_init(struct uthread_parker *parker);
  * cancellation. A thread that waits here is not part of a deadlock. -EBUSY if another one waits.
  */
 int uthread_park(struct uthread_parker *parker, uint64_t deadline_ns);
+/**
+ * The same for a thread that only serves others: its wait keeps nobody from finding that they are
+ * deadlocked.
+ */
+int uthread_stand_by(struct uthread_parker *parker, uint64_t deadline_ns);
 /** Any thread of the kernel, and signal handlers. The parker must last until this returned. */
 void uthread_unpark(struct uthread_parker *parker);
 

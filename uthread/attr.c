@@ -106,3 +106,12 @@ int uthread_attr_setname(uthread_attr_t *attr, const char *name)
 	memcpy(attr->name, name, length);
 	return 0;
 }
+
+int uthread_attr_setworker(uthread_attr_t *attr, unsigned worker)
+{
+	if (worker >= UTHREAD_WORKERS_MAX)
+		return base_error(EINVAL, "worker %u: from 0 to %u are possible", worker,
+				  UTHREAD_WORKERS_MAX - 1);
+	attr->worker = (uint16_t)(worker + 1);
+	return 0;
+}

@@ -39,7 +39,7 @@ static uint32_t count_cpus(void)
 
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
 		return 1;
-	return (uint32_t)base_min((uint64_t)CPU_COUNT(&cpus), UTHREAD_WORKERS_MOST);
+	return (uint32_t)base_min((uint64_t)CPU_COUNT(&cpus), UTHREAD_WORKERS_MAX);
 }
 
 static int check_tables(const struct uthread_options *options)
@@ -57,9 +57,12 @@ static int check_tables(const struct uthread_options *options)
 	return 0;
 }
 
-static int complete_options(const struct uthread_options *given, struct uthread_options *options)
+/** @workers: how many there are without a say. */
+static int complete_options(const struct uthread_options *given, uint32_t workers,
+			    struct uthread_options *options)
 {
-	const uint32_t known = UTHREAD_CLASSIC_GUARDS | UTHREAD_NO_OVERFLOW_MESSAGE;
+	const uint32_t known = UTHREAD_CLASSIC_GUARDS | UTHREAD_NO_OVERFLOW_MESSAGE |
+			       UTHREAD_BOUND_THREADS | UTHREAD_DEADLOCK_GOES_ON;
 	int error;
 
 	memset(options, 0, sizeof(*options));
@@ -71,8 +74,6 @@ static int complete_options(const struct uthread_options *given, struct uthread_
 	if (options->flags & ~known)
 		return base_error(EINVAL, "flags of options are 0x%x: only 0x%x have a meaning",
 				  options->flags, known);
-	if (options->workers == UTHREAD_WORKER_PER_CPU)
-		options->workers = count_cpus();
 	if (options->policy == NULL)
 		options->policy = &uthread_policy_stealing;
 	if (options->stack_bytes == 0)
@@ -80,9 +81,13 @@ static int complete_options(const struct uthread_options *given, struct uthread_
 	if (options->stack_bytes < UTHREAD_STACK_MIN || options->stack_bytes > UTHREAD_STACK_MAX)
 		return base_error(EINVAL, "stack_bytes is %zu: from %u to %u are possible",
 				  options->stack_bytes, UTHREAD_STACK_MIN, UTHREAD_STACK_MAX);
-	error = limit("workers", &options->workers, 1, UTHREAD_WORKERS_MOST);
+	if ((options->flags & UTHREAD_BOUND_THREADS) && options->spare_workers != 0)
+		return base_error(EINVAL,
+				  "%u spare workers: with bound threads none could stand in",
+				  options->spare_workers);
+	error = limit("workers", &options->workers, workers, UTHREAD_WORKERS_MAX);
 	if (error == 0)
-		error = limit("spare_workers", &options->spare_workers, 0, UTHREAD_WORKERS_MOST);
+		error = limit("spare_workers", &options->spare_workers, 0, UTHREAD_WORKERS_MAX);
 	if (error == 0)
 		error = limit("tick_ms", &options->tick_ms, TICK_MS, 1000000);
 	if (error == 0)
@@ -99,6 +104,7 @@ static int init_worker(struct uthread_scheduler *scheduler, unsigned index, bool
 
 	worker->scheduler = scheduler;
 	worker->solo = scheduler->solo;
+	worker->bound = scheduler->bound;
 	worker->policy = policy;
 	worker->hands_over = policy->flags & UTHREAD_POLICY_HANDS_OVER;
 	worker->index = index;
@@ -122,6 +128,7 @@ static int init_worker(struct uthread_scheduler *scheduler, unsigned index, bool
 static void take_options(struct uthread_scheduler *scheduler, const struct uthread_options *options)
 {
 	scheduler->solo = options->workers == 1 && options->spare_workers == 0;
+	scheduler->bound = (options->flags & UTHREAD_BOUND_THREADS) && !scheduler->solo;
 	scheduler->flags = options->flags;
 	scheduler->max_threads = options->max_threads;
 	scheduler->tick_ms = options->tick_ms;
@@ -243,10 +250,13 @@ void uthread_stop(struct uthread_scheduler *scheduler)
 
 static void work(struct uthread_worker *worker)
 {
+	const bool goes_on = worker->scheduler->flags & UTHREAD_DEADLOCK_GOES_ON;
+
 	if (worker->spare)
 		uthread_idle(worker);
 	while (!atomic_load(&worker->scheduler->stopping)) {
-		uthread_run_ready(worker);
+		if (uthread_run_ready(worker) > 0 && goes_on)
+			atomic_store(&worker->scheduler->deadlocked, false);
 		if (!atomic_load(&worker->scheduler->stopping))
 			uthread_idle(worker);
 	}
@@ -339,7 +349,7 @@ int uthread_run(const struct uthread_options *given, void *(*start)(void *), voi
 	int error = check_caller();
 
 	if (error == 0)
-		error = complete_options(given, &options);
+		error = complete_options(given, count_cpus(), &options);
 	if (error == 0)
 		error = create(&options, &scheduler);
 	if (error != 0)
@@ -360,7 +370,7 @@ int uthread_scheduler_create(const struct uthread_options *given,
 			     struct uthread_scheduler **scheduler)
 {
 	struct uthread_options options;
-	int error = complete_options(given, &options);
+	int error = complete_options(given, 1, &options);
 
 	if (error != 0)
 		return error;

@@ -23,6 +23,7 @@ static void reset_queue(struct uthread_worker *worker)
 	atomic_store(&worker->next, NULL);
 	atomic_store(&worker->queue_lock, 0);
 	worker->solo = true;
+	worker->bound = false;
 	worker->spare = false;
 }
 
@@ -44,6 +45,7 @@ static void leave_only(struct uthread_scheduler *scheduler, struct uthread_worke
 	scheduler->workers = worker;
 	scheduler->workers_count = 1;
 	scheduler->solo = true;
+	scheduler->bound = false;
 	scheduler->monitored = false;
 	scheduler->started = 0;
 	atomic_store(&scheduler->unparking, 0);

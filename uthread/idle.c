@@ -54,6 +54,12 @@ static bool wake(struct uthread_worker *worker)
 	return true;
 }
 
+void uthread_wake_this(struct uthread_worker *worker)
+{
+	if (atomic_load(&worker->scheduler->idle_count) != 0)
+		wake(worker);
+}
+
 void uthread_wake_worker(struct uthread_scheduler *scheduler)
 {
 	if (atomic_load(&scheduler->idle_count) == 0)
@@ -120,10 +126,13 @@ static bool is_deadlocked(struct uthread_scheduler *scheduler)
 
 static void end_deadlock(struct uthread_worker *worker)
 {
-	if (atomic_exchange(&worker->scheduler->deadlocked, true))
+	struct uthread_scheduler *const scheduler = worker->scheduler;
+
+	if (atomic_exchange(&scheduler->deadlocked, true))
 		return;
 	uthread_report_deadlock(worker);
-	uthread_stop(worker->scheduler);
+	if (!(scheduler->flags & UTHREAD_DEADLOCK_GOES_ON))
+		uthread_stop(scheduler);
 }
 
 /* ---- idle workers -------------------------------------------------------------------------- */
@@ -175,7 +184,7 @@ void uthread_idle(struct uthread_worker *worker)
 	begin_rest(worker);
 	if (is_deadlocked(scheduler))
 		end_deadlock(worker);
-	else if (!uthread_has_queued(scheduler) && !atomic_load(&scheduler->stopping))
+	if (!uthread_has_work(worker) && !atomic_load(&scheduler->stopping))
 		rest(worker, uthread_timers_first(scheduler));
 	end_rest(worker);
 	atomic_store(&worker->asleep, 0);

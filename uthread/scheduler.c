@@ -59,18 +59,27 @@ void uthread_buckets_reset(void)
 
 /* ---- queues -------------------------------------------------------------------------------- */
 
-void uthread_enqueue(struct uthread_worker *worker, struct uthread *thread,
-		     enum uthread_reason reason)
+/** Once the lock is free, the thread may run and be gone. */
+static void enqueue_shared(struct uthread_worker *worker, struct uthread *thread,
+			   enum uthread_reason reason)
 {
-	if (worker->solo) {
-		worker->policy->push(worker->queue, &thread->node, reason);
-		return;
-	}
 	uthread_lock(&worker->queue_lock);
 	worker->policy->push(worker->queue, &thread->node, reason);
 	atomic_fetch_add(&worker->queued, 1);
 	uthread_unlock(&worker->queue_lock);
-	uthread_wake_worker(worker->scheduler);
+	if (worker->bound)
+		uthread_wake_this(worker);
+	else
+		uthread_wake_worker(worker->scheduler);
+}
+
+void uthread_enqueue(struct uthread_worker *worker, struct uthread *thread,
+		     enum uthread_reason reason)
+{
+	if (worker->solo)
+		worker->policy->push(worker->queue, &thread->node, reason);
+	else
+		enqueue_shared(worker->bound ? thread->worker : worker, thread, reason);
 }
 
 static struct uthread *dequeue(struct uthread_worker *worker,
@@ -117,7 +126,8 @@ static bool hand_over(struct uthread_worker *worker, struct uthread *thread)
 	struct uthread *expected = NULL;
 
 	if (!worker->hands_over || worker->handed >= HANDED_MOST ||
-	    atomic_load_explicit(&worker->next, memory_order_relaxed) != NULL)
+	    atomic_load_explicit(&worker->next, memory_order_relaxed) != NULL ||
+	    (worker->bound && thread->worker != worker))
 		return false;
 	if (!worker->solo)
 		return atomic_compare_exchange_strong(&worker->next, &expected, thread);
@@ -132,15 +142,26 @@ void uthread_ready(struct uthread_worker *worker, struct uthread *thread)
 		uthread_enqueue(worker, thread, UTHREAD_REASON_WOKEN);
 }
 
+static bool has_own(const struct uthread_worker *worker)
+{
+	return atomic_load(&worker->queued) != 0 || atomic_load(&worker->next) != NULL;
+}
+
 bool uthread_has_queued(const struct uthread_scheduler *scheduler)
 {
 	if (atomic_load(&scheduler->inbox) != NULL)
 		return true;
 	for (unsigned i = 0; i < scheduler->workers_count; i++)
-		if (atomic_load(&scheduler->workers[i].queued) != 0 ||
-		    atomic_load(&scheduler->workers[i].next) != NULL)
+		if (has_own(&scheduler->workers[i]))
 			return true;
 	return false;
+}
+
+bool uthread_has_work(const struct uthread_worker *worker)
+{
+	if (!worker->bound)
+		return uthread_has_queued(worker->scheduler);
+	return has_own(worker) || atomic_load(&worker->scheduler->inbox) != NULL;
 }
 
 /* ---- choosing ------------------------------------------------------------------------------ */
@@ -248,7 +269,7 @@ struct uthread *uthread_pick(struct uthread_worker *worker)
 	thread = take_next(worker);
 	if (thread == NULL)
 		thread = pop_own(worker);
-	return thread != NULL || worker->solo ? thread : steal(worker);
+	return thread != NULL || worker->solo || worker->bound ? thread : steal(worker);
 }
 
 /* ---- switching ----------------------------------------------------------------------------- */
@@ -370,7 +391,8 @@ static int park_until(struct uthread *self, struct uthread_parker *parker, uint6
 	return 0;
 }
 
-int uthread_park(struct uthread_parker *parker, uint64_t deadline_ns)
+/** @hopes: somebody outside may wake it, which is no deadlock. */
+static int park_as(struct uthread_parker *parker, uint64_t deadline_ns, bool hopes)
 {
 	struct uthread *const self = uthread_current();
 	struct uthread_scheduler *scheduler;
@@ -381,12 +403,24 @@ int uthread_park(struct uthread_parker *parker, uint64_t deadline_ns)
 	if (uthread_cancel_pending(self))
 		return uthread_cancel_now(self);
 	scheduler = parker->scheduler;
-	uthread_count_up(self->worker->solo, &scheduler->parked);
+	if (hopes)
+		uthread_count_up(self->worker->solo, &scheduler->parked);
 	result = park_until(self, parker, deadline_ns);
-	uthread_count_down(self->worker->solo, &scheduler->parked);
+	if (hopes)
+		uthread_count_down(self->worker->solo, &scheduler->parked);
 	if (result == 0)
 		__atomic_store_n(&parker->state, 0, __ATOMIC_SEQ_CST);
 	return uthread_cancel_point(self, result);
+}
+
+int uthread_park(struct uthread_parker *parker, uint64_t deadline_ns)
+{
+	return park_as(parker, deadline_ns, true);
+}
+
+int uthread_stand_by(struct uthread_parker *parker, uint64_t deadline_ns)
+{
+	return park_as(parker, deadline_ns, false);
 }
 
 /** In a hook of the same scheduler: straight to the queue, which nobody is in the middle of. */

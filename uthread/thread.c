@@ -99,6 +99,40 @@ static void prepare_stack(struct uthread *thread, const struct uthread_attr *att
 	uthread_context_prepare(&thread->context, top);
 }
 
+static int check_attr(const struct uthread_scheduler *scheduler, const struct uthread_attr *attr)
+{
+	if (attr->stack_bytes > UTHREAD_STACK_MAX)
+		return base_error(EINVAL, "a stack of %zu bytes: at most %u are possible",
+				  attr->stack_bytes, UTHREAD_STACK_MAX);
+	if (attr->worker == 0)
+		return 0;
+	if (!(scheduler->flags & UTHREAD_BOUND_THREADS))
+		return base_error(EINVAL, "worker %u: threads of this scheduler are not bound",
+				  attr->worker - 1U);
+	if (attr->worker > scheduler->workers_count)
+		return base_error(EINVAL, "worker %u: there are %u", attr->worker - 1U,
+				  scheduler->workers_count);
+	return 0;
+}
+
+/** Whose a thread is to be where threads are bound. */
+static struct uthread_worker *choose_home(struct uthread_scheduler *scheduler,
+					  const struct uthread_attr *attr)
+{
+	struct uthread_worker *best = &scheduler->workers[0];
+
+	if (attr->worker != 0)
+		best = &scheduler->workers[attr->worker - 1];
+	else if (scheduler->main_thread != NULL)
+		for (unsigned i = 1; i < scheduler->workers_count; i++)
+			if (atomic_load_explicit(&scheduler->workers[i].belonging,
+						 memory_order_relaxed) <
+			    atomic_load_explicit(&best->belonging, memory_order_relaxed))
+				best = &scheduler->workers[i];
+	atomic_fetch_add_explicit(&best->belonging, 1, memory_order_relaxed);
+	return best;
+}
+
 static void join_nursery(bool solo, struct uthread *thread, struct uthread_nursery *nursery)
 {
 	thread->nursery = nursery;
@@ -122,10 +156,9 @@ int uthread_spawn(struct uthread_worker *worker, struct uthread_scheduler *sched
 	if (attr == NULL)
 		attr = &default_attr;
 	stack_bytes = attr->stack_bytes != 0 ? attr->stack_bytes : scheduler->stack_bytes;
-	if (base_unlikely(stack_bytes > UTHREAD_STACK_MAX))
-		return base_error(EINVAL, "a stack of %zu bytes: at most %u are possible",
-				  stack_bytes, UTHREAD_STACK_MAX);
-	error = count_in(scheduler);
+	error = check_attr(scheduler, attr);
+	if (error == 0)
+		error = count_in(scheduler);
 	if (error != 0)
 		return error;
 	thread = uthread_stack_take(worker, attr->stack != NULL ? UTHREAD_STACK_MIN : stack_bytes,
@@ -134,7 +167,7 @@ int uthread_spawn(struct uthread_worker *worker, struct uthread_scheduler *sched
 		uthread_count_down(scheduler->solo, &scheduler->live);
 		return error;
 	}
-	fill_in(thread, worker, attr);
+	fill_in(thread, worker->bound ? choose_home(scheduler, attr) : worker, attr);
 	thread->start = start;
 	thread->argument = argument;
 	prepare_stack(thread, attr);
@@ -189,6 +222,8 @@ void uthread_ended(struct uthread_worker *worker, struct uthread *thread)
 		recycle(worker, thread);
 	else
 		atomic_store_explicit(&thread->gone, true, memory_order_release);
+	if (worker->bound)
+		atomic_fetch_sub_explicit(&worker->belonging, 1, memory_order_relaxed);
 	if (uthread_count_down(worker->solo, &scheduler->live) == 0)
 		uthread_stop(scheduler);
 }

@@ -41,7 +41,6 @@
 
 #define UTHREAD_STACK_CLASSES 17
 #define UTHREAD_CACHE_MOST    64
-#define UTHREAD_WORKERS_MOST  1024
 #define UTHREAD_FRAMES_MOST   32
 
 enum uthread_life {
@@ -195,6 +194,8 @@ struct uthread_worker {
 	struct uthread *current;
 	struct uthread_scheduler *scheduler;
 	bool solo;
+	/** Its threads are its own: see UTHREAD_BOUND_THREADS. */
+	bool bound;
 	/** The policy's; see uthread_policy_flag. */
 	bool hands_over;
 	uint8_t after;
@@ -231,6 +232,8 @@ struct uthread_worker {
 	atomic_uint called;
 	unsigned long seen_switches;
 	atomic_ulong steals;
+	/** Threads that belong to it and have not ended. */
+	atomic_uint belonging;
 	void *hooks_state;
 	atomic_bool attached;
 	bool started;
@@ -242,6 +245,7 @@ struct uthread_worker {
 
 struct uthread_scheduler {
 	bool solo;
+	bool bound;
 	bool light_guards;
 	bool passive;
 	uint32_t flags;
@@ -446,8 +450,9 @@ unsigned long uthread_run_ready(struct uthread_worker *worker);
 /** Takes over those that uthread_unpark() woke from elsewhere. */
 void uthread_take_inbox(struct uthread_worker *worker);
 
-/** Whether anybody could run. */
+/** Whether anybody could run; whether on @worker. */
 bool uthread_has_queued(const struct uthread_scheduler *scheduler);
+bool uthread_has_work(const struct uthread_worker *worker);
 
 /* ---- create.c: the life of schedulers ------------------------------------------------------ */
 
@@ -468,6 +473,8 @@ void uthread_wake_on(atomic_uint *word);
 
 /** Wakes one that sleeps, if any does. Safe in signal handlers. */
 void uthread_wake_worker(struct uthread_scheduler *scheduler);
+/** Wakes @worker if it sleeps. */
+void uthread_wake_this(struct uthread_worker *worker);
 void uthread_wake_all_workers(struct uthread_scheduler *scheduler);
 
 int uthread_monitor_start(struct uthread_scheduler *scheduler);

@@ -43,13 +43,13 @@ static inline __attribute__((always_inline)) void uthread_leave(struct uthread *
 	worker->previous = self;
 	self->saved_errno = *worker->errno_location;
 	worker = uthread_go(worker, &self->context, next);
-	*worker->errno_location = self->saved_errno;
-	if (base_unlikely(worker->after != UTHREAD_AFTER_NOTHING))
-		uthread_arrive(worker);
 	while (base_unlikely(worker->inspection != NULL)) {
 		uthread_inspect_self(worker->inspection);
 		worker = uthread_go(worker, &self->context, NULL);
 	}
+	*worker->errno_location = self->saved_errno;
+	if (base_unlikely(worker->after != UTHREAD_AFTER_NOTHING))
+		uthread_arrive(worker);
 }
 
 #endif

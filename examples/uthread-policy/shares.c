@@ -88,7 +88,8 @@ static void *start(void *unused)
 
 int main(void)
 {
-	const struct uthread_options options = {.size = sizeof(options), .policy = &policy};
+	const struct uthread_options options = {
+		.size = sizeof(options), .workers = 1, .policy = &policy};
 
 	if (uthread_run(&options, start, NULL, NULL) == 0)
 		return 0;

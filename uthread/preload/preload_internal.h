@@ -10,6 +10,9 @@
  * Objects of the C library (mutexes and so on) hold those of uthread in the same memory; ones that
  * processes share, and robust ones, stay what they are.
  *
+ * With several workers a thread keeps the one that it has from its creation, main() the first one:
+ * what lies with threads of the kernel stays in its place.
+ *
  * Whatever waits is between preload_leave() and preload_return(), as others run meanwhile: what
  * they change that should be each thread's own is put back.
  */
@@ -52,9 +55,8 @@ struct preload_thread {
 	uint64_t mask_number;
 	enum preload_call call;
 	bool interrupted;
-	bool is_main;
 	/** Its values are the C library's own. */
-	bool has_real_values;
+	bool is_main;
 	bool cancel_disabled;
 };
 
@@ -87,22 +89,25 @@ static inline bool preload_is_alone(void)
 /* ---- around.c: what is each thread's own ----------------------------------------------------- */
 
 extern void *(*preload_exceptions)(void);
-extern atomic_ulong preload_mask_number;
+/** Of the mask that this thread of the kernel has. */
+extern __thread unsigned long preload_mask_number __attribute__((tls_model("initial-exec")));
 
 void preload_leave_slowly(struct preload_thread *self);
 void preload_return_slowly(struct preload_thread *self);
 
 static inline void preload_leave(struct preload_thread *self)
 {
-	if (preload_exceptions != NULL || self->mask_number != preload_main.mask_number)
+	if (preload_exceptions != NULL)
 		preload_leave_slowly(self);
 }
+
+/** What a worker does with nothing to run. */
+const struct uthread_hooks *preload_hooks(void);
 
 static inline void preload_return(struct preload_thread *self)
 {
 	preload_self = self;
-	if (preload_exceptions != NULL ||
-	    self->mask_number != atomic_load_explicit(&preload_mask_number, memory_order_relaxed))
+	if (preload_exceptions != NULL || self->mask_number != preload_mask_number)
 		preload_return_slowly(self);
 }
 
@@ -110,9 +115,6 @@ static inline void preload_return(struct preload_thread *self)
 
 /** Makes the calling userland thread @self, runs what it has to, and ends it. */
 void *preload_thread_main(void *self);
-
-/** Takes over what was set before main(). On the thread of the kernel that it was set on. */
-void preload_take_values(struct preload_thread *self);
 
 /** Ends the calling thread as pthread_exit() does. */
 void preload_exit(struct preload_thread *self, void *result) __attribute__((noreturn));

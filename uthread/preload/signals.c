@@ -139,7 +139,7 @@ void preload_serve_init(uthread_t main_thread)
 void preload_serve(void)
 {
 	for (;;) {
-		uthread_park(&parker, UTHREAD_NEVER);
+		uthread_stand_by(&parker, UTHREAD_NEVER);
 		post_sems();
 		interrupt_main();
 	}

@@ -112,6 +112,7 @@ static void *service_main(void *unused)
 	uthread_attr_init(&attr);
 	uthread_attr_setstacksize(&attr, MAIN_STACK_BYTES);
 	uthread_attr_setname(&attr, "main");
+	uthread_attr_setworker(&attr, 0);
 	preload_main.start = run_main;
 	if (uthread_create(&thread, &attr, preload_thread_main, &preload_main) != 0)
 		abort();
@@ -128,13 +129,27 @@ static void *service_again(void *unused)
 	return NULL;
 }
 
+/** Told once: the program waits on as it would have, and a signal may still end that. */
+static void tell_deadlock(void *unused, const char *text)
+{
+	static bool told;
+
+	(void)unused;
+	if (told || !run.reports)
+		return;
+	told = true;
+	fputs(text, stderr);
+}
+
 static int carried_main(int count, char **words, char **environment)
 {
 	const struct uthread_options options = {
 		.size = sizeof(options),
+		.flags = UTHREAD_BOUND_THREADS | UTHREAD_DEADLOCK_GOES_ON,
 		.workers = run.workers,
 		.stack_bytes = THREAD_STACK_BYTES,
-		.hooks = &uthread_asys_hooks,
+		.hooks = preload_hooks(),
+		.report = tell_deadlock,
 	};
 	int error;
 
@@ -143,10 +158,6 @@ static int carried_main(int count, char **words, char **environment)
 	run.environment = environment;
 	run.pid = getpid();
 	preload_is_carried = true;
-	if (run.workers == 1)
-		preload_main.has_real_values = true;
-	else
-		preload_take_values(&preload_main);
 	preload_exceptions = (void *(*)(void))(uintptr_t)dlsym(RTLD_DEFAULT, "__cxa_get_globals");
 	real.pthread_sigmask(SIG_BLOCK, NULL, &preload_main.mask);
 	error = uthread_run(&options, service_main, NULL, NULL);
@@ -191,6 +202,8 @@ pid_t fork(void)
 	if (pid != 0 || self == NULL)
 		return pid;
 	atomic_store(&preload_alive, 1);
+	preload_main.mask = self->mask;
+	preload_main.mask_number = self->mask_number;
 	uthread_attr_init(&attr);
 	uthread_attr_setdetachstate(&attr, UTHREAD_CREATE_DETACHED);
 	preload_serve_init(uthread_self());

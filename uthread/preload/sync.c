@@ -20,6 +20,26 @@ static_assert(sizeof(uthread_mutex_t) <= sizeof(pthread_mutex_t) &&
 		      offsetof(uthread_mutex_t, kind) == offsetof(pthread_mutex_t, __data.__kind),
 	      "a mutex of either kind tells its kind in the same place");
 
+/** For what has no mark yet: several may be the first. */
+static atomic_flag marking = ATOMIC_FLAG_INIT;
+
+static void begin_marking(void)
+{
+	while (atomic_flag_test_and_set_explicit(&marking, memory_order_acquire))
+		real.sched_yield();
+}
+
+static void end_marking(uint64_t *mark)
+{
+	__atomic_store_n(mark, OURS, __ATOMIC_RELEASE);
+	atomic_flag_clear_explicit(&marking, memory_order_release);
+}
+
+static inline bool is_marked(const uint64_t *mark)
+{
+	return __builtin_expect(__atomic_load_n(mark, __ATOMIC_ACQUIRE) == OURS, 1);
+}
+
 /** Waits a little for a real object; 0, -ETIMEDOUT, or EINTR's place by -ECANCELED. */
 static int pause_until(struct preload_thread *self, uint64_t deadline_ns)
 {
@@ -164,9 +184,11 @@ static inline uthread_cond_t *our_cond(pthread_cond_t *memory)
 {
 	struct cond *const cond = (struct cond *)(void *)memory;
 
-	if (__builtin_expect(cond->mark != OURS, 0)) {
-		cond->cond = (uthread_cond_t)UTHREAD_COND_INITIALIZER;
-		cond->mark = OURS;
+	if (!is_marked(&cond->mark)) {
+		begin_marking();
+		if (cond->mark != OURS)
+			cond->cond = (uthread_cond_t)UTHREAD_COND_INITIALIZER;
+		end_marking(&cond->mark);
 	}
 	return &cond->cond;
 }
@@ -265,16 +287,18 @@ static inline bool rwlock_is_real(const pthread_rwlock_t *memory)
 {
 	const struct rwlock *const lock = (const struct rwlock *)(const void *)memory;
 
-	return lock->mark != OURS && memory->__data.__shared != 0;
+	return !is_marked(&lock->mark) && memory->__data.__shared != 0;
 }
 
 static inline uthread_rwlock_t *our_rwlock(pthread_rwlock_t *memory)
 {
 	struct rwlock *const lock = (struct rwlock *)(void *)memory;
 
-	if (__builtin_expect(lock->mark != OURS, 0)) {
-		lock->rwlock = (uthread_rwlock_t)UTHREAD_RWLOCK_INITIALIZER;
-		lock->mark = OURS;
+	if (!is_marked(&lock->mark)) {
+		begin_marking();
+		if (lock->mark != OURS)
+			lock->rwlock = (uthread_rwlock_t)UTHREAD_RWLOCK_INITIALIZER;
+		end_marking(&lock->mark);
 	}
 	return &lock->rwlock;
 }

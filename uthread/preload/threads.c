@@ -78,12 +78,12 @@ int pthread_key_delete(pthread_key_t key)
 	return real.pthread_key_delete(key);
 }
 
-/** The main thread's are where they were before main(), if it stays where it was. */
+/** The main thread's are where they were before main(): it stays on its thread of the kernel. */
 void *pthread_getspecific(pthread_key_t key)
 {
 	const struct preload_thread *const self = preload_self;
 
-	if (self == NULL || self->has_real_values || key >= PRELOAD_VALUES)
+	if (self == NULL || self->is_main || key >= PRELOAD_VALUES)
 		return real.pthread_getspecific(key);
 	return self->values != NULL ? (void *)(uintptr_t)self->values[key] : NULL;
 }
@@ -92,7 +92,7 @@ int pthread_setspecific(pthread_key_t key, const void *value)
 {
 	struct preload_thread *const self = preload_self;
 
-	if (self == NULL || self->has_real_values || key >= PRELOAD_VALUES)
+	if (self == NULL || self->is_main || key >= PRELOAD_VALUES)
 		return real.pthread_setspecific(key, value);
 	if (self->values == NULL) {
 		self->values = calloc(PRELOAD_VALUES, sizeof(self->values[0]));
@@ -101,13 +101,6 @@ int pthread_setspecific(pthread_key_t key, const void *value)
 	}
 	self->values[key] = value;
 	return 0;
-}
-
-void preload_take_values(struct preload_thread *self)
-{
-	self->values = calloc(PRELOAD_VALUES, sizeof(self->values[0]));
-	for (unsigned key = 0; self->values != NULL && key < PRELOAD_VALUES; key++)
-		self->values[key] = real.pthread_getspecific(key);
 }
 
 static bool destroy_values(struct preload_thread *self)

@@ -57,6 +57,22 @@ static int await_time(struct preload_thread *self, uint64_t deadline_ns)
 	return -1;
 }
 
+/** Waits for a signal: -1 with EINTR. */
+static int await_signal(struct preload_thread *self)
+{
+	struct uthread_parker parker;
+
+	uthread_parker_init(&parker);
+	self->call = PRELOAD_CALL_ENDS;
+	preload_leave(self);
+	uthread_park(&parker, UTHREAD_NEVER);
+	preload_return(self);
+	self->call = PRELOAD_CALL_NONE;
+	preload_cancelled(self);
+	errno = EINTR;
+	return -1;
+}
+
 /* ---- poll
  * ---------------------------------------------------------------------------------------- */
 
@@ -296,7 +312,7 @@ int pause(void)
 {
 	struct preload_thread *const self = carrier();
 
-	return self != NULL ? await_time(self, UTHREAD_NEVER) : real.pause();
+	return self != NULL ? await_signal(self) : real.pause();
 }
 
 int sigsuspend(const sigset_t *mask)
@@ -308,7 +324,7 @@ int sigsuspend(const sigset_t *mask)
 	if (self == NULL)
 		return real.sigsuspend(mask);
 	pthread_sigmask(SIG_SETMASK, mask, &before);
-	result = await_time(self, UTHREAD_NEVER);
+	result = await_signal(self);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return result;
 }

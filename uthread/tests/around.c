@@ -75,6 +75,54 @@ static void test_deadlock_is_reported_with_waits_and_calls(void **state)
 	check_report(3);
 }
 
+static struct uthread_parker helper;
+static uthread_sem_t stuck_at;
+static unsigned reports;
+
+static void call_helper(void *context, const char *text)
+{
+	(void)context;
+	CHECK(strstr(text, "semaphore") != NULL);
+	reports++;
+	uthread_unpark(&helper);
+}
+
+static void *help_twice(void *unused)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		CHECK_INT(uthread_stand_by(&helper, UTHREAD_NEVER), 0);
+		CHECK_INT(uthread_sem_post(&stuck_at), 0);
+	}
+	return unused;
+}
+
+static void *get_stuck_twice(void *argument)
+{
+	uthread_t thread;
+
+	CHECK_INT(uthread_parker_init(&helper), 0);
+	CHECK_INT(uthread_sem_init(&stuck_at, 0), 0);
+	CHECK_INT(uthread_create(&thread, NULL, help_twice, NULL), 0);
+	CHECK_INT(uthread_sem_wait(&stuck_at), 0);
+	CHECK_INT(uthread_sem_wait(&stuck_at), 0);
+	CHECK_INT(uthread_join(thread, NULL), 0);
+	return argument;
+}
+
+static void test_deadlock_can_be_ended_by_who_stands_by(void **state)
+{
+	(void)state;
+	test_options.flags = UTHREAD_DEADLOCK_GOES_ON;
+	test_options.report = call_helper;
+	for (uint32_t workers = 1; workers <= 3; workers += 2) {
+		test_options.workers = workers;
+		reports = 0;
+		test_run(get_stuck_twice);
+		CHECK_INT(reports, 2);
+	}
+	test_options = (struct uthread_options){.size = sizeof(test_options), .workers = 1};
+}
+
 /* ---- overflows ----------------------------------------------------------------------------- */
 
 static volatile int depth;
@@ -305,7 +353,7 @@ static void test_child_of_fork_has_the_calling_thread_only(void **state)
 		test_options.workers = 3;
 		test_run(fork_and_look);
 	}
-	test_options.workers = 0;
+	test_options.workers = 1;
 }
 
 /* ---- signals, wakes from outside ------------------------------------------------------------ */
@@ -387,7 +435,7 @@ static void test_each_wake_from_outside_arrives_once(void **state)
 	test_run(answer);
 	test_options.workers = 3;
 	test_run(answer);
-	test_options.workers = 0;
+	test_options.workers = 1;
 }
 
 /* ---- loops of the program's ---------------------------------------------------------------- */
@@ -473,6 +521,116 @@ static void test_spare_worker_takes_over_from_one_that_is_stuck(void **state)
 	test_options.tick_ms = 0;
 }
 
+/* ---- workers, and whose threads are -------------------------------------------------------- */
+
+#define BOUND 12
+
+static _Thread_local unsigned of_kernel_thread;
+static pthread_t carriers[BOUND];
+
+/** What the compiler would have to fetch anew if threads moved. */
+static void *keep_place(void *argument)
+{
+	const uintptr_t index = (uintptr_t)argument;
+	unsigned *const own = &of_kernel_thread;
+
+	carriers[index] = pthread_self();
+	for (unsigned i = 0; i < 50; i++) {
+		errno = (int)index;
+		CHECK_INT(i % 2 ? uthread_yield() : uthread_sleep_ms(1), 0);
+		CHECK(own == &of_kernel_thread && errno == (int)index);
+		CHECK(pthread_equal(pthread_self(), carriers[index]));
+	}
+	return NULL;
+}
+
+static void *bind_many(void *argument)
+{
+	const pthread_t first = pthread_self();
+	struct uthread_info info;
+	uthread_t threads[BOUND];
+	uthread_attr_t attr;
+	unsigned beside_first = 0;
+
+	for (uintptr_t i = 0; i < BOUND; i++)
+		CHECK_INT(uthread_create(&threads[i], NULL, keep_place, (void *)i), 0);
+	for (unsigned i = 0; i < BOUND; i++) {
+		CHECK_INT(uthread_join(threads[i], NULL), 0);
+		beside_first += !!pthread_equal(carriers[i], first);
+	}
+	/* Three workers, of which the first has the caller as well. */
+	CHECK(pthread_equal(pthread_self(), first) && beside_first == 4);
+	uthread_attr_init(&attr);
+	CHECK_INT(uthread_attr_setworker(&attr, 0), 0);
+	for (uintptr_t i = 0; i < 3; i++) {
+		CHECK_INT(uthread_create(&threads[i], &attr, keep_place, (void *)i), 0);
+		CHECK_INT(uthread_join(threads[i], NULL), 0);
+		CHECK(pthread_equal(carriers[i], first));
+	}
+	CHECK_INT(uthread_attr_setworker(&attr, 3), 0);
+	CHECK_INT(uthread_create(&threads[0], &attr, keep_place, NULL), -EINVAL);
+	CHECK_INT(uthread_attr_setworker(&attr, UTHREAD_WORKERS_MAX), -EINVAL);
+	CHECK_INT(uthread_describe(&info), 0);
+	CHECK_INT(info.steals, 0);
+	return argument;
+}
+
+static void test_bound_threads_keep_their_worker(void **state)
+{
+	(void)state;
+	test_options.workers = 3;
+	test_options.flags = UTHREAD_BOUND_THREADS;
+	test_run(bind_many);
+	test_options.spare_workers = 1;
+	CHECK_INT(uthread_run(&test_options, bind_many, NULL, NULL), -EINVAL);
+	test_options.spare_workers = 0;
+	test_options.workers = 1;
+	test_options.flags = 0;
+}
+
+static void *count_workers(void *argument)
+{
+	const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct uthread_info info;
+	uthread_attr_t attr;
+	uthread_t thread;
+
+	CHECK_INT(uthread_describe(&info), 0);
+	CHECK(info.workers >= 1 && info.workers <= cpus);
+	uthread_attr_init(&attr);
+	CHECK_INT(uthread_attr_setworker(&attr, 0), 0);
+	CHECK_INT(uthread_create(&thread, &attr, keep_place, NULL), -EINVAL);
+	return argument;
+}
+
+static void *count_one(void *argument)
+{
+	struct uthread_info info;
+
+	CHECK_INT(uthread_describe(&info), 0);
+	CHECK_INT(info.workers, 1);
+	return argument;
+}
+
+static void test_there_is_a_worker_for_each_cpu(void **state)
+{
+	cpu_set_t all, one;
+	size_t cpu = 0;
+
+	(void)state;
+	test_options.workers = 0;
+	test_run(count_workers);
+	CHECK_INT(sched_getaffinity(0, sizeof(all), &all), 0);
+	while (!CPU_ISSET(cpu, &all))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	CHECK_INT(sched_setaffinity(0, sizeof(one), &one), 0);
+	test_run(count_one);
+	CHECK_INT(sched_setaffinity(0, sizeof(all), &all), 0);
+	test_options.workers = 1;
+}
+
 /* ---- policies ------------------------------------------------------------------------------ */
 
 static char order[16];
@@ -529,6 +687,7 @@ int main(int count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_deadlock_is_reported_with_waits_and_calls),
+		cmocka_unit_test(test_deadlock_can_be_ended_by_who_stands_by),
 		cmocka_unit_test(test_overflow_names_the_thread_and_ends_as_usual),
 		cmocka_unit_test(test_other_faults_are_not_called_overflows),
 		cmocka_unit_test(test_no_memory_for_stacks_is_an_error),
@@ -538,6 +697,8 @@ int main(int count, char **arguments)
 		cmocka_unit_test(test_each_wake_from_outside_arrives_once),
 		cmocka_unit_test(test_program_turns_a_scheduler_itself),
 		cmocka_unit_test(test_spare_worker_takes_over_from_one_that_is_stuck),
+		cmocka_unit_test(test_bound_threads_keep_their_worker),
+		cmocka_unit_test(test_there_is_a_worker_for_each_cpu),
 		cmocka_unit_test(test_policies_order_threads),
 	};
 

@@ -53,5 +53,7 @@ static void *start(void *unused)
 
 int main(void)
 {
-	return uthread_run(NULL, start, NULL, NULL) == 0 ? 0 : 1;
+	const struct uthread_options options = {.size = sizeof(options), .workers = 1};
+
+	return uthread_run(&options, start, NULL, NULL) == 0 ? 0 : 1;
 }

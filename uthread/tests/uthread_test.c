@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "uthread_test.h"
 
-struct uthread_options test_options = {.size = sizeof(test_options)};
+struct uthread_options test_options = {.size = sizeof(test_options), .workers = 1};
 
 static const struct way {
 	const char *name;
 	struct uthread_options options;
 } ways[] = {
-	{"one-worker", {.size = sizeof(test_options)}},
+	{"one-worker", {.size = sizeof(test_options), .workers = 1}},
+	{"worker-per-cpu", {.size = sizeof(test_options)}},
 	{"workers", {.size = sizeof(test_options), .workers = 4}},
+	{"bound", {.size = sizeof(test_options), .workers = 3, .flags = UTHREAD_BOUND_THREADS}},
 	{"spares", {.size = sizeof(test_options), .workers = 2, .spare_workers = 2, .tick_ms = 2}},
-	{"classic-guards", {.size = sizeof(test_options), .flags = UTHREAD_CLASSIC_GUARDS}},
+	{"classic-guards",
+	 {.size = sizeof(test_options), .workers = 1, .flags = UTHREAD_CLASSIC_GUARDS}},
 	{"fifo", {.size = sizeof(test_options), .policy = &uthread_policy_fifo, .workers = 2}},
-	{"priority", {.size = sizeof(test_options), .policy = &uthread_policy_priority}},
-	{"deadline", {.size = sizeof(test_options), .policy = &uthread_policy_deadline}},
+	{"priority",
+	 {.size = sizeof(test_options), .workers = 1, .policy = &uthread_policy_priority}},
+	{"deadline",
+	 {.size = sizeof(test_options), .workers = 1, .policy = &uthread_policy_deadline}},
 };
 
 bool test_choose_way(const char *name)

@@ -81,8 +81,8 @@ static void *start(void *unused)
 
 static double run_uthread(unsigned long reads)
 {
-	const struct uthread_options options = {.size = sizeof(options),
-						.hooks = &uthread_asys_hooks};
+	const struct uthread_options options = {
+		.size = sizeof(options), .workers = 1, .hooks = &uthread_asys_hooks};
 	const double started = bench_now_ns();
 
 	reads_left = reads;

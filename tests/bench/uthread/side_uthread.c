@@ -23,7 +23,9 @@ static void finish(double started_ns, unsigned long of)
 
 static void run(void *(*start)(void *))
 {
-	if (uthread_run(NULL, start, NULL, NULL) != 0) {
+	const struct uthread_options options = {.size = sizeof(options), .workers = 1};
+
+	if (uthread_run(&options, start, NULL, NULL) != 0) {
 		fprintf(stderr, "uthread: %s\n", uthread_error());
 		exit(1);
 	}
@@ -283,8 +285,8 @@ static void *fill(void *unused)
 
 double bench_memory_uthread(unsigned long threads)
 {
-	const struct uthread_options options = {.size = sizeof(options),
-						.policy = &uthread_policy_fifo};
+	const struct uthread_options options = {
+		.size = sizeof(options), .workers = 1, .policy = &uthread_policy_fifo};
 
 	count = threads;
 	uthread_run(&options, fill, NULL, NULL);

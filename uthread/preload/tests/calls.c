@@ -138,13 +138,16 @@ static void *read_for_ever(void *unused)
 	return unused;
 }
 
+static bool cancelled;
+
 static void *hold_out(void *argument)
 {
 	int old;
 
 	CHECK(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old) == 0);
 	CHECK(old == PTHREAD_CANCEL_ENABLE);
-	pause_ms(30);
+	while (!__atomic_load_n(&cancelled, __ATOMIC_ACQUIRE))
+		pause_ms(1);
 	CHECK(pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &old) == 0);
 	pthread_testcancel();
 	return argument;
@@ -174,9 +177,11 @@ static void cancel(void *(*start)(void *))
 	pthread_t thread;
 	void *result;
 
+	cancelled = false;
 	PAIR(thread, start, NULL);
 	pause_ms(5);
 	CHECK(pthread_cancel(thread) == 0);
+	__atomic_store_n(&cancelled, true, __ATOMIC_RELEASE);
 	CHECK(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
 }
 

@@ -4,9 +4,9 @@
 # Programs of POSIX and C11 threads give the same output and the same status with the preload and
 # without; those that it can carry are carried, and the report says so.
 #
-# usage: test-uthread-preload-changes-nothing-that-a-program-sees.sh UTHREAD CALLS VARIABLES CREATES
+# usage: test-uthread-preload-changes-nothing-that-a-program-sees.sh UTHREAD CALLS VARIABLES CREATES DEADLOCK
 set -eu
-uthread=$1 calls=$2 variables=$3 creates=$4
+uthread=$1 calls=$2 variables=$3 creates=$4 deadlock=$5
 dir=$(mktemp -d /tmp/uthread-preload-XXXXXX)
 trap 'rm -rf "$dir"' EXIT
 
@@ -28,10 +28,9 @@ run()
 
 run real "$calls"
 [ $status = 0 ] || fail "the program itself fails with status $status"
-workers=1
-for round in 1 2 3; do
+for workers in 1 2 3 1 2 3; do
 	run carried "$uthread" run --report --workers $workers "$calls"
-	[ $status = 0 ] || fail "status $status in round $round"
+	[ $status = 0 ] || fail "status $status with $workers workers"
 	cmp "$dir/real.out" "$dir/carried.out" || fail "other output with $workers workers"
 	grep -q "carried on $workers workers" "$dir/carried.err" || fail 'not carried'
 	grep -q ' 0 real threads' "$dir/carried.err" || fail 'with real threads'
@@ -50,6 +49,20 @@ grep -q 'not carried: the program has thread-local variables' "$dir/variables.er
 	fail 'no word about thread-local variables'
 grep -q '0 userland threads, 8 real threads' "$dir/variables.err" || fail 'real threads not counted'
 echo 'a program with thread-local variables keeps its own threads'
+
+for workers in 1 2; do
+	run deadlock "$uthread" run --report --workers $workers "$deadlock"
+	[ $status = 6 ] || fail "a deadlock with $workers workers: status $status rather than the handler's 6"
+	[ "$(grep -c 'nothing can wake one' "$dir/deadlock.err")" = 1 ] || fail 'a deadlock is not told once'
+	grep -q "thread 'adam' .* waits for mutex .*, which thread 'eve' 0x" "$dir/deadlock.err" ||
+		fail 'the wait of a thread is not told'
+	grep -q "thread 'main' .* waits for the end of thread .*, which is 'adam'" "$dir/deadlock.err" ||
+		fail 'the wait of main() is not told'
+	grep -q 'preload-deadlock(' "$dir/deadlock.err" || fail "the threads' calls are not told"
+done
+run deadlock "$uthread" run "$deadlock"
+[ $status = 6 ] && [ ! -s "$dir/deadlock.err" ] || fail 'a deadlock without --report'
+echo 'a deadlock is told of, and goes on'
 
 run wrong "$uthread" run --workers 0 "$calls"
 [ $status = 2 ] && grep -q '1 to 1024' "$dir/wrong.err" || fail 'no workers at all'
