@@ -17,6 +17,10 @@ rounds=${BDUS_BENCH_ROUNDS:-5} seconds=${BDUS_BENCH_SECONDS:-1}
 modprobe brd rd_nr=4 rd_size=131072 2>/dev/null
 modprobe loop 2>/dev/null
 [[ -b /dev/ram3 ]] || skip 'no block devices in memory (brd)'
+# Pages that were never written are not there to be copied from.
+for ram in /dev/ram{0,1,2,3}; do
+	dd if=/dev/zero of="$ram" bs=1M status=none oflag=direct 2>/dev/null
+done
 declare -A disk pid
 names=()
 
