@@ -330,41 +330,66 @@ static bool take_repeat(struct asys *asys, const struct io_uring_cqe *cqe,
 
 /* ---- what came back ------------------------------------------------------------------------ */
 
+/** What is not as plain as most; whether the event is done with. */
 static bool take_message(struct asys *asys, const struct io_uring_cqe *cqe,
 			 struct asys_message *completed[], unsigned *count, unsigned capacity)
 {
 	struct asys_message *const message = (void *)(uintptr_t)cqe->user_data;
 
-	if (base_unlikely(message->flags & ASYS_REPEAT))
+	if (message->flags & ASYS_REPEAT)
 		return take_repeat(asys, cqe, completed, count, capacity);
-	asys->commands -= message->number == ASYS_URING_CMD;
-	if (base_likely(message->marks == 0 && *count < capacity && !asys->cancelling)) {
-		message->result = cqe->res;
-		message->state = ASYS_STATE_IDLE;
-		completed[(*count)++] = message;
-		asys->in_flight--;
-	} else {
-		asys_complete(asys, message, cqe->res);
-	}
+	if (message->number == ASYS_URING_CMD)
+		asys->commands--;
+	asys_complete(asys, message, cqe->res);
 	return true;
+}
+
+static bool take_any(struct asys *asys, const struct io_uring_cqe *cqe,
+		     struct asys_message *completed[], unsigned *count, unsigned capacity)
+{
+	if (cqe->user_data >= ASYS_EVENT_COUNT && cqe->user_data != LIBURING_UDATA_TIMEOUT)
+		return take_message(asys, cqe, completed, count, capacity);
+	take_event(asys, cqe->user_data, cqe->res);
+	return true;
+}
+
+/** The message that ends with @cqe and needs nothing else; NULL for all others. */
+static inline struct asys_message *take_plain(const struct io_uring_cqe *cqe)
+{
+	struct asys_message *const message = (void *)(uintptr_t)cqe->user_data;
+
+	if (base_unlikely(cqe->user_data < ASYS_EVENT_COUNT ||
+			  cqe->user_data == LIBURING_UDATA_TIMEOUT || message->marks != 0 ||
+			  (message->flags & ASYS_REPEAT)))
+		return NULL;
+	message->result = cqe->res;
+	message->state = ASYS_STATE_IDLE;
+	return message;
 }
 
 unsigned asys_ring_take(struct asys *asys, struct asys_message *completed[], unsigned capacity)
 {
 	struct io_uring_cqe *cqe;
-	unsigned head, seen = 0, count = 0;
+	unsigned head, seen = 0, count = 0, ended = 0, commands = 0;
 
 	if (base_unlikely(asys->repeat_count != 0))
 		count = show_what_was_put_off(asys, completed, capacity);
 	io_uring_for_each_cqe(&asys->ring, head, cqe)
 	{
-		if (base_unlikely(cqe->user_data < ASYS_EVENT_COUNT ||
-				  cqe->user_data == LIBURING_UDATA_TIMEOUT))
-			take_event(asys, cqe->user_data, cqe->res);
-		else if (base_unlikely(!take_message(asys, cqe, completed, &count, capacity)))
+		struct asys_message *const message =
+			count < capacity && !asys->cancelling ? take_plain(cqe) : NULL;
+
+		if (base_likely(message != NULL)) {
+			completed[count++] = message;
+			ended++;
+			commands += message->number == ASYS_URING_CMD;
+		} else if (!take_any(asys, cqe, completed, &count, capacity)) {
 			break;
+		}
 		seen++;
 	}
+	asys->in_flight -= ended;
+	asys->commands -= commands;
 	io_uring_cq_advance(&asys->ring, seen);
 	return count;
 }
