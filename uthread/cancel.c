@@ -64,8 +64,8 @@ void uthread_cleanup_enter(struct uthread_cleanup *cleanup)
 
 	if (self == NULL)
 		return;
-	cleanup->next = self->cleanups;
-	self->cleanups = cleanup;
+	cleanup->next = self->own->cleanups;
+	self->own->cleanups = cleanup;
 }
 
 void uthread_cleanup_leave(int execute)
@@ -73,20 +73,20 @@ void uthread_cleanup_leave(int execute)
 	struct uthread *const self = uthread_current();
 	struct uthread_cleanup *cleanup;
 
-	if (self == NULL || self->cleanups == NULL)
+	if (self == NULL || self->own->cleanups == NULL)
 		return;
-	cleanup = self->cleanups;
-	self->cleanups = cleanup->next;
+	cleanup = self->own->cleanups;
+	self->own->cleanups = cleanup->next;
 	if (execute)
 		cleanup->routine(cleanup->argument);
 }
 
 void uthread_cleanups_run(struct uthread *self)
 {
-	while (self->cleanups != NULL) {
-		struct uthread_cleanup *const cleanup = self->cleanups;
+	while (self->own->cleanups != NULL) {
+		struct uthread_cleanup *const cleanup = self->own->cleanups;
 
-		self->cleanups = cleanup->next;
+		self->own->cleanups = cleanup->next;
 		cleanup->routine(cleanup->argument);
 	}
 }

@@ -268,6 +268,7 @@ static void *worker_main(void *argument)
 	struct uthread_scheduler *const scheduler = worker->scheduler;
 
 	uthread_here = worker;
+	uthread_overflow_admit();
 	uthread_overflow_attach();
 	/* One that cannot attach leaves the work to the others. */
 	if (attach(worker) == 0)
@@ -440,7 +441,7 @@ static void cancel_live(struct uthread *thread, void *context)
 
 void uthread_scheduler_cancel(struct uthread_scheduler *scheduler)
 {
-	uthread_stacks_visit(scheduler, cancel_live, &scheduler->workers[0]);
+	uthread_threads_visit(scheduler, cancel_live, &scheduler->workers[0]);
 }
 
 int uthread_describe(struct uthread_info *info)

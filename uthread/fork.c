@@ -57,6 +57,7 @@ static void leave_only(struct uthread_scheduler *scheduler, struct uthread_worke
 	atomic_store(&scheduler->parked, 0);
 	atomic_store(&scheduler->idle_count, 0);
 	atomic_store(&scheduler->inbox, NULL);
+	uthread_stacks_forked(worker);
 	reset_queue(worker);
 	reset_hooks(worker);
 }

@@ -111,6 +111,15 @@ void uthread_overflow_watch(void)
 	pthread_once(&watched, watch);
 }
 
+void uthread_overflow_admit(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGSEGV);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 void uthread_overflow_attach(void)
 {
 	stack_t stack;

@@ -85,7 +85,7 @@ static void write_report(struct uthread_worker *worker, FILE *out)
 	(void)backtrace(&frame, 1);
 	fprintf(out, "uthread: deadlock: all %u threads wait, and nothing can wake one\n",
 		atomic_load(&worker->scheduler->live));
-	uthread_stacks_visit(worker->scheduler, show_thread, &report);
+	uthread_threads_visit(worker->scheduler, show_thread, &report);
 	if (report.left_out > 0)
 		fprintf(out, "  and %u more\n", report.left_out);
 }

@@ -201,7 +201,7 @@ static void deliver(struct uthread_worker *worker, struct uthread *thread)
 	bool parked = false;
 
 	uthread_lock_object(worker->solo, thread);
-	thread->delivered = true;
+	thread->own->delivered = true;
 	uthread_claim(worker->solo, thread, UTHREAD_WAIT_WOKEN, &parked);
 	uthread_unlock_object(worker->solo, thread);
 	uthread_wake(worker, thread, parked);
@@ -215,7 +215,7 @@ void uthread_take_inbox(struct uthread_worker *worker)
 		return;
 	thread = atomic_exchange(&worker->scheduler->inbox, NULL);
 	for (; thread != NULL; thread = next) {
-		next = thread->inbox_next;
+		next = thread->own->inbox_next;
 		deliver(worker, thread);
 	}
 }
@@ -353,7 +353,7 @@ static void await_delivery(struct uthread *self)
 	const bool solo = self->worker->solo;
 
 	uthread_lock_object(solo, self);
-	if (self->delivered) {
+	if (self->own->delivered) {
 		uthread_unlock_object(solo, self);
 		return;
 	}
@@ -370,7 +370,7 @@ static int park_until(struct uthread *self, struct uthread_parker *parker, uint6
 	uintptr_t state = 0;
 	int result;
 
-	self->delivered = false;
+	self->own->delivered = false;
 	uthread_wait_link(self, self, NULL, UTHREAD_WHY_PARK, true);
 	if (!__atomic_compare_exchange_n(&parker->state, &state, (uintptr_t)self, false,
 					 __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
@@ -438,7 +438,7 @@ static void deliver_elsewhere(struct uthread_scheduler *scheduler, struct uthrea
 	struct uthread *first = atomic_load_explicit(&scheduler->inbox, memory_order_relaxed);
 
 	do {
-		thread->inbox_next = first;
+		thread->own->inbox_next = first;
 	} while (!atomic_compare_exchange_weak(&scheduler->inbox, &first, thread));
 	if (!scheduler->passive)
 		uthread_wake_worker(scheduler);

@@ -59,13 +59,14 @@ static int make_room(struct uthread *self, uint32_t count)
 {
 	const uint32_t rounded = (uint32_t)base_align_up(count, 8);
 	struct uthread_specific *const grown =
-		realloc(self->specific, rounded * sizeof(*self->specific));
+		realloc(self->own->specific, rounded * sizeof(*self->own->specific));
 
 	if (grown == NULL)
 		return base_error(ENOMEM, "no memory for %u values of a thread", rounded);
-	memset(grown + self->specific_count, 0, (rounded - self->specific_count) * sizeof(*grown));
-	self->specific = grown;
-	self->specific_count = rounded;
+	memset(grown + self->own->specific_count, 0,
+	       (rounded - self->own->specific_count) * sizeof(*grown));
+	self->own->specific = grown;
+	self->own->specific_count = rounded;
 	return 0;
 }
 
@@ -80,11 +81,11 @@ int uthread_setspecific(uthread_key_t key, const void *value)
 	sequence = key < UTHREAD_KEYS_MAX ? atomic_load(&keys[key].sequence) : 0;
 	if (!is_used(sequence))
 		return base_error(EINVAL, "key %u is not in use", key);
-	if (key >= self->specific_count)
+	if (key >= self->own->specific_count)
 		error = make_room(self, key + 1);
 	if (error != 0)
 		return error;
-	self->specific[key] = (struct uthread_specific){sequence, (void *)(uintptr_t)value};
+	self->own->specific[key] = (struct uthread_specific){sequence, (void *)(uintptr_t)value};
 	return 0;
 }
 
@@ -92,11 +93,11 @@ void *uthread_getspecific(uthread_key_t key)
 {
 	const struct uthread *const self = uthread_current();
 
-	if (self == NULL || key >= self->specific_count ||
-	    self->specific[key].sequence !=
+	if (self == NULL || key >= self->own->specific_count ||
+	    self->own->specific[key].sequence !=
 		    atomic_load_explicit(&keys[key].sequence, memory_order_relaxed))
 		return NULL;
-	return self->specific[key].value;
+	return self->own->specific[key].value;
 }
 
 /** Calls the destructors of what is there; whether there was anything. */
@@ -104,11 +105,11 @@ static bool destroy_values(struct uthread *self)
 {
 	bool any = false;
 
-	for (uint32_t i = 0; i < self->specific_count; i++) {
-		const struct uthread_specific entry = self->specific[i];
+	for (uint32_t i = 0; i < self->own->specific_count; i++) {
+		const struct uthread_specific entry = self->own->specific[i];
 		void (*const destructor)(void *) = atomic_load(&keys[i].destructor);
 
-		self->specific[i].value = NULL;
+		self->own->specific[i].value = NULL;
 		if (entry.value == NULL || entry.sequence != atomic_load(&keys[i].sequence) ||
 		    destructor == NULL)
 			continue;
@@ -122,7 +123,7 @@ void uthread_specific_finish(struct uthread *self)
 {
 	for (unsigned i = 0; i < UTHREAD_DESTRUCTOR_ITERATIONS && destroy_values(self); i++)
 		;
-	free(self->specific);
-	self->specific = NULL;
-	self->specific_count = 0;
+	free(self->own->specific);
+	self->own->specific = NULL;
+	self->own->specific_count = 0;
 }

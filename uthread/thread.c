@@ -80,23 +80,31 @@ static void fill_in(struct uthread *thread, struct uthread_worker *worker,
 	atomic_store_explicit(&thread->gone, false, memory_order_relaxed);
 	thread->detached = attr->detached;
 	thread->joiner = NULL;
-	thread->cleanups = NULL;
-	thread->specific = NULL;
-	thread->specific_count = 0;
 	memcpy(thread->name, attr->name, sizeof(thread->name));
 }
 
-static void prepare_stack(struct uthread *thread, const struct uthread_attr *attr)
+/** Memory for a thread, and the promise of a stack; NULL with *@error. */
+static struct uthread *allocate(struct uthread_worker *worker, const struct uthread_attr *attr,
+				size_t stack_bytes, int *error)
 {
-	void *top = thread;
+	const unsigned stack_class = uthread_stack_class(stack_bytes);
+	struct uthread *thread;
 
-	if (attr->stack != NULL) {
-		thread->context.bottom = attr->stack;
-		thread->context.bytes = attr->stack_bytes;
-		top = (char *)attr->stack + attr->stack_bytes;
+	*error = attr->stack == NULL ? uthread_stack_promise(worker->scheduler, stack_class) : 0;
+	if (base_unlikely(*error != 0))
+		return NULL;
+	thread = uthread_memory_take(worker);
+	if (base_unlikely(thread == NULL)) {
+		if (attr->stack == NULL)
+			uthread_count_down(worker->solo,
+					   &worker->scheduler->classes[stack_class].promised);
+		*error = base_error_errno(EAGAIN, "no memory for a thread");
+		return NULL;
 	}
-	uthread_fiber_create(&thread->context);
-	uthread_context_prepare(&thread->context, top);
+	thread->stack_class = (uint8_t)(attr->stack == NULL ? stack_class : UTHREAD_STACK_CLASSES);
+	thread->context.bottom = attr->stack;
+	thread->context.bytes = attr->stack_bytes;
+	return thread;
 }
 
 static int check_attr(const struct uthread_scheduler *scheduler, const struct uthread_attr *attr)
@@ -161,8 +169,7 @@ int uthread_spawn(struct uthread_worker *worker, struct uthread_scheduler *sched
 		error = count_in(scheduler);
 	if (error != 0)
 		return error;
-	thread = uthread_stack_take(worker, attr->stack != NULL ? UTHREAD_STACK_MIN : stack_bytes,
-				    &error);
+	thread = allocate(worker, attr, stack_bytes, &error);
 	if (thread == NULL) {
 		uthread_count_down(scheduler->solo, &scheduler->live);
 		return error;
@@ -170,7 +177,7 @@ int uthread_spawn(struct uthread_worker *worker, struct uthread_scheduler *sched
 	fill_in(thread, worker->bound ? choose_home(scheduler, attr) : worker, attr);
 	thread->start = start;
 	thread->argument = argument;
-	prepare_stack(thread, attr);
+	uthread_context_inherit(&thread->context);
 	thread->slot = slot;
 	join_nursery(worker->solo, thread, nursery);
 	atomic_store_explicit(&thread->life, UTHREAD_LIFE_ALIVE, memory_order_release);
@@ -198,7 +205,7 @@ int uthread_create(uthread_t *id, const uthread_attr_t *attr, void *(*start)(voi
 
 /* ---- ending -------------------------------------------------------------------------------- */
 
-/** Gives back what nobody can name any more. It has left its stack. */
+/** Gives back what nobody can name any more. */
 static void recycle(struct uthread_worker *worker, struct uthread *thread)
 {
 	const bool solo = worker->solo;
@@ -208,16 +215,14 @@ static void recycle(struct uthread_worker *worker, struct uthread *thread)
 	thread->generation = generation != 0 ? generation : 1;
 	atomic_store_explicit(&thread->life, UTHREAD_LIFE_FREE, memory_order_relaxed);
 	uthread_unlock_object(solo, thread);
-	uthread_fiber_destroy(&thread->context);
-	if (base_unlikely((char *)thread->context.bottom + thread->context.bytes != (char *)thread))
-		uthread_stack_bounds(thread);
-	uthread_stack_give(worker, thread);
+	uthread_memory_give(worker, thread);
 }
 
 void uthread_ended(struct uthread_worker *worker, struct uthread *thread)
 {
 	struct uthread_scheduler *const scheduler = worker->scheduler;
 
+	uthread_stack_leave(worker, thread);
 	if (thread->detached)
 		recycle(worker, thread);
 	else
@@ -254,7 +259,7 @@ static void clean_up(struct uthread *self, void *result)
 {
 	self->cancel_disabled = true;
 	uthread_cleanups_run(self);
-	if (self->specific != NULL)
+	if (self->own->specific != NULL)
 		uthread_specific_finish(self);
 	if (self->nursery != NULL)
 		uthread_nursery_leave(self, result);
@@ -278,7 +283,7 @@ void uthread_begin(struct uthread_worker *worker)
 	uthread_fiber_begin(worker);
 	uthread_arrive(worker);
 	result = self->start(self->argument);
-	if (base_unlikely(self->cleanups != NULL || self->specific != NULL ||
+	if (base_unlikely(self->own->cleanups != NULL || self->own->specific != NULL ||
 			  self->nursery != NULL))
 		clean_up(self, result);
 	end(self, result);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Deadlines of waiting threads: a pairing heap whose links are in the threads. Under the
+ * Deadlines of waiting threads: a pairing heap whose links are on their stacks. Under the
  * scheduler's timers_lock. A thread with a deadline goes through that lock before its wait ends, so
  * that one found in the heap is there.
  */
@@ -23,17 +23,17 @@ static struct uthread *meld(struct uthread *a, struct uthread *b)
 {
 	if (a == NULL || b == NULL)
 		return a != NULL ? a : b;
-	if (b->wake_ns < a->wake_ns) {
+	if (b->own->wake_ns < a->own->wake_ns) {
 		struct uthread *const swapped = a;
 
 		a = b;
 		b = swapped;
 	}
-	b->timer_next = a->timer_child;
-	if (b->timer_next != NULL)
-		b->timer_next->timer_link = &b->timer_next;
-	b->timer_link = &a->timer_child;
-	a->timer_child = b;
+	b->own->timer_next = a->own->timer_child;
+	if (b->own->timer_next != NULL)
+		b->own->timer_next->own->timer_link = &b->own->timer_next;
+	b->own->timer_link = &a->own->timer_child;
+	a->own->timer_child = b;
 	return a;
 }
 
@@ -43,19 +43,19 @@ static struct uthread *meld_siblings(struct uthread *first)
 	struct uthread *pairs = NULL, *heap = NULL, *next;
 
 	for (; first != NULL; first = next) {
-		struct uthread *const second = first->timer_next;
+		struct uthread *const second = first->own->timer_next;
 
-		next = second != NULL ? second->timer_next : NULL;
-		first->timer_next = NULL;
+		next = second != NULL ? second->own->timer_next : NULL;
+		first->own->timer_next = NULL;
 		if (second != NULL)
-			second->timer_next = NULL;
+			second->own->timer_next = NULL;
 		first = meld(first, second);
-		first->timer_next = pairs;
+		first->own->timer_next = pairs;
 		pairs = first;
 	}
 	for (; pairs != NULL; pairs = next) {
-		next = pairs->timer_next;
-		pairs->timer_next = NULL;
+		next = pairs->own->timer_next;
+		pairs->own->timer_next = NULL;
 		heap = meld(heap, pairs);
 	}
 	return heap;
@@ -63,12 +63,12 @@ static struct uthread *meld_siblings(struct uthread *first)
 
 static void set_root(struct uthread_scheduler *scheduler, struct uthread *root)
 {
-	const uint64_t first_ns = root != NULL ? root->wake_ns : UTHREAD_NEVER;
+	const uint64_t first_ns = root != NULL ? root->own->wake_ns : UTHREAD_NEVER;
 
 	scheduler->timers = root;
 	if (root != NULL) {
-		root->timer_link = &scheduler->timers;
-		root->timer_next = NULL;
+		root->own->timer_link = &scheduler->timers;
+		root->own->timer_next = NULL;
 	}
 	if (scheduler->solo)
 		atomic_store_explicit(&scheduler->first_wake_ns, first_ns, memory_order_relaxed);
@@ -78,16 +78,16 @@ static void set_root(struct uthread_scheduler *scheduler, struct uthread *root)
 
 static void remove_thread(struct uthread_scheduler *scheduler, struct uthread *thread)
 {
-	struct uthread *const children = meld_siblings(thread->timer_child);
+	struct uthread *const children = meld_siblings(thread->own->timer_child);
 
-	thread->in_timers = false;
+	thread->own->in_timers = false;
 	if (thread == scheduler->timers) {
 		set_root(scheduler, children);
 		return;
 	}
-	*thread->timer_link = thread->timer_next;
-	if (thread->timer_next != NULL)
-		thread->timer_next->timer_link = thread->timer_link;
+	*thread->own->timer_link = thread->own->timer_next;
+	if (thread->own->timer_next != NULL)
+		thread->own->timer_next->own->timer_link = thread->own->timer_link;
 	set_root(scheduler, meld(scheduler->timers, children));
 }
 
@@ -96,11 +96,11 @@ void uthread_timer_add(struct uthread *thread, uint64_t wake_ns)
 	struct uthread_scheduler *const scheduler = thread->worker->scheduler;
 	bool is_first;
 
-	thread->wake_ns = wake_ns;
-	thread->timer_child = NULL;
-	thread->timer_next = NULL;
+	thread->own->wake_ns = wake_ns;
+	thread->own->timer_child = NULL;
+	thread->own->timer_next = NULL;
 	lock_timers(scheduler);
-	thread->in_timers = true;
+	thread->own->in_timers = true;
 	set_root(scheduler, meld(scheduler->timers, thread));
 	is_first = scheduler->timers == thread;
 	unlock_timers(scheduler);
@@ -114,7 +114,7 @@ void uthread_timer_remove(struct uthread *thread)
 	struct uthread_scheduler *const scheduler = thread->worker->scheduler;
 
 	lock_timers(scheduler);
-	if (thread->in_timers)
+	if (thread->own->in_timers)
 		remove_thread(scheduler, thread);
 	unlock_timers(scheduler);
 }
@@ -127,7 +127,7 @@ static bool expire_first(struct uthread_scheduler *scheduler, uint64_t now_ns,
 	bool parked;
 
 	*thread = NULL;
-	if (first == NULL || first->wake_ns > now_ns)
+	if (first == NULL || first->own->wake_ns > now_ns)
 		return false;
 	remove_thread(scheduler, first);
 	if (uthread_claim(scheduler->solo, first, UTHREAD_WAIT_TIMED_OUT, &parked) && parked)

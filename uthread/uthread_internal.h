@@ -121,10 +121,33 @@ struct uthread_waiter {
 	struct uthread_waiter *previous;
 };
 
-/** A thread; lies at the top of its stack, or of a small one when it has a stack of the program. */
+/** What a thread has once it runs; lies at the top of its stack. */
+struct uthread_own {
+	struct uthread_cleanup *cleanups;
+	struct uthread_specific *specific;
+	uint32_t specific_count;
+	/** What Valgrind calls the stack. */
+	unsigned tool_stack;
+
+	/** In a heap of deadlines: the first child, the next sibling, who points here. */
+	uint64_t wake_ns;
+	struct uthread *timer_child;
+	struct uthread *timer_next;
+	struct uthread **timer_link;
+
+	/** A delivery of uthread_unpark(), and who else has one. */
+	struct uthread *inbox_next;
+	bool delivered;
+	bool in_timers;
+};
+
+/** A thread. Many are created before one runs: what is not needed for that, it has on its stack. */
 struct uthread {
 	struct uthread_node node;
+	/** Without a stack pointer before it first runs. */
 	struct uthread_context context;
+	/** NULL before it runs and once it has left its stack for good. */
+	struct uthread_own *own;
 	struct uthread_worker *worker;
 	atomic_uint wait;
 	int saved_errno;
@@ -147,35 +170,54 @@ struct uthread {
 	void *result;
 	void *(*start)(void *);
 	void *argument;
-	struct uthread_cleanup *cleanups;
-	struct uthread_specific *specific;
-	uint32_t specific_count;
+	/** UTHREAD_STACK_CLASSES with a stack of the program's. */
 	uint8_t stack_class;
-	bool in_timers;
-	struct uthread_slab *slab;
 	char name[UTHREAD_NAME_BYTES];
-
-	/** In a heap of deadlines: the first child, the next sibling, who points here. */
-	uint64_t wake_ns;
-	struct uthread *timer_child;
-	struct uthread *timer_next;
-	struct uthread **timer_link;
-
 	/** A channel's element; how many others hold; whatever the object wants. */
 	void *slot;
 	struct uthread_nursery *nursery;
 	struct uthread_waiter sibling;
-	/** A delivery of uthread_unpark(), and who else has one. */
-	struct uthread *inbox_next;
-	bool delivered;
-	/** What Valgrind calls the stack. */
-	unsigned tool_stack;
 } __attribute__((aligned(128)));
 
-/** Free stacks of one class, linked by their threads' node.next. */
-struct uthread_stack_cache {
+static_assert(sizeof(struct uthread) == 256, "four lines of the processor's cache");
+
+/** Memory of threads that are none, linked by node.next. */
+struct uthread_free {
 	struct uthread_node *first;
 	uint32_t count;
+};
+
+/** Threads that lie side by side; those beyond `made` never were. */
+struct uthread_thread_slab {
+	struct uthread_thread_slab *next;
+	struct uthread *threads;
+	uint32_t count;
+	uint32_t made;
+};
+
+/** Free stacks of one class that a worker has, by their lowest addresses. */
+struct uthread_stack_cache {
+	uint32_t count;
+	char *stacks[UTHREAD_CACHE_MOST + 1];
+};
+
+struct uthread_stack_list {
+	char **stacks;
+	uint32_t count;
+	uint32_t room;
+};
+
+/** A class of stacks; all but the first two are under stacks_lock. */
+struct uthread_stack_class {
+	/** Threads that have one or are going to. */
+	atomic_uint promised;
+	/** Free ones that a worker may keep. */
+	uint32_t cache_most;
+	/** All that there are. */
+	uint32_t made;
+	struct uthread_stack_list free;
+	/** The slab that they are still made of. */
+	struct uthread_slab *open;
 };
 
 /** Stacks of one class that lie side by side. */
@@ -186,7 +228,6 @@ struct uthread_slab {
 	uint32_t count;
 	/** Made so far; the others were never touched. */
 	uint32_t made;
-	uint8_t stack_class;
 };
 
 struct uthread_worker {
@@ -215,7 +256,7 @@ struct uthread_worker {
 	void *queue;
 	atomic_ulong switches;
 	atomic_ulong created;
-	struct uthread_stack_cache cache[UTHREAD_STACK_CLASSES];
+	struct uthread_free free_threads;
 	struct uthread_context base;
 
 	/** Others touch what follows. */
@@ -241,6 +282,7 @@ struct uthread_worker {
 	pthread_t thread;
 	/** Set while threads are asked for their backtraces; see report.c. */
 	struct uthread_inspection *inspection;
+	struct uthread_stack_cache cache[UTHREAD_STACK_CLASSES];
 };
 
 struct uthread_scheduler {
@@ -290,10 +332,10 @@ struct uthread_scheduler {
 	atomic_uint idle_epoch;
 
 	_Alignas(64) uthread_lock_t stacks_lock;
-	struct uthread_stack_cache pool[UTHREAD_STACK_CLASSES];
+	struct uthread_free free_threads;
+	struct uthread_thread_slab *thread_slabs;
+	struct uthread_stack_class classes[UTHREAD_STACK_CLASSES];
 	struct uthread_slab *slabs;
-	/** By class, the one that stacks are still made of. */
-	struct uthread_slab *open[UTHREAD_STACK_CLASSES];
 	uint32_t stacks;
 
 	struct uthread_scheduler *list_next;
@@ -422,6 +464,13 @@ static inline void uthread_list_remove(struct uthread_waiters *list, struct uthr
 
 /** Where a new context begins: calls uthread_begin() with what the switch passed. */
 void uthread_context_start(void);
+
+/** Gives @context, which has no stack yet, the caller's floating-point environment. */
+static inline void uthread_context_inherit(struct uthread_context *context)
+{
+	context->registers.sp = NULL;
+	uthread_registers_inherit(&context->registers);
+}
 
 /** Makes @context begin in uthread_context_start() on its stack, of which @top is the end. */
 void uthread_context_prepare(struct uthread_context *context, void *top);
@@ -557,31 +606,35 @@ static inline uint64_t uthread_timers_first(const struct uthread_scheduler *sche
 
 /* ---- stack.c ------------------------------------------------------------------------------- */
 
-/** A thread with a stack from the pool or a new one; NULL with an error in *@error. */
-struct uthread *uthread_stack_make(struct uthread_scheduler *scheduler, unsigned stack_class,
-				   int *error);
-
-/** Moves half of a full cache to the pool. */
-void uthread_stacks_spill(struct uthread_scheduler *scheduler, struct uthread_stack_cache *cache,
-			  unsigned stack_class);
-
-static inline void uthread_cache_push(struct uthread_stack_cache *cache, struct uthread *thread)
+static inline void uthread_free_push(struct uthread_free *list, struct uthread *thread)
 {
-	thread->node.next = cache->first;
-	cache->first = &thread->node;
-	cache->count++;
+	thread->node.next = list->first;
+	list->first = &thread->node;
+	list->count++;
 }
 
-static inline struct uthread *uthread_cache_pop(struct uthread_stack_cache *cache)
+static inline struct uthread *uthread_free_pop(struct uthread_free *list)
 {
-	struct uthread_node *const node = cache->first;
+	struct uthread_node *const node = list->first;
 
 	if (node == NULL)
 		return NULL;
-	cache->first = node->next;
-	cache->count--;
+	list->first = node->next;
+	list->count--;
 	return uthread_of(node);
 }
+
+/** Memory for a thread that the worker has not at hand; NULL. */
+struct uthread *uthread_memory_make(struct uthread_scheduler *scheduler);
+
+static inline struct uthread *uthread_memory_take(struct uthread_worker *worker)
+{
+	struct uthread *const thread = uthread_free_pop(&worker->free_threads);
+
+	return base_likely(thread != NULL) ? thread : uthread_memory_make(worker->scheduler);
+}
+
+void uthread_memory_give(struct uthread_worker *worker, struct uthread *thread);
 
 /** The class of stacks of at least @bytes: each is twice the one before. */
 static inline unsigned uthread_stack_class(size_t bytes)
@@ -591,41 +644,45 @@ static inline unsigned uthread_stack_class(size_t bytes)
 	return 64 - (unsigned)__builtin_clzll((bytes - 1) / UTHREAD_STACK_MIN);
 }
 
-static inline struct uthread *uthread_stack_take(struct uthread_worker *worker, size_t bytes,
-						 int *error)
-{
-	const unsigned stack_class = uthread_stack_class(bytes);
-	struct uthread *const thread = uthread_cache_pop(&worker->cache[stack_class]);
+/** Makes stacks until @promised threads can have one; takes the promise back with -EAGAIN. */
+int uthread_stack_ensure(struct uthread_scheduler *scheduler, unsigned stack_class,
+			 uint32_t promised);
 
-	if (base_likely(thread != NULL))
-		return thread;
-	return uthread_stack_make(worker->scheduler, stack_class, error);
+/** Sees to it that one more thread can have a stack of that class. */
+static inline int uthread_stack_promise(struct uthread_scheduler *scheduler, unsigned stack_class)
+{
+	struct uthread_stack_class *const class = &scheduler->classes[stack_class];
+	const uint32_t promised = uthread_count_up(scheduler->solo, &class->promised);
+
+	if (base_likely(scheduler->solo && promised <= class->made))
+		return 0;
+	return uthread_stack_ensure(scheduler, stack_class, promised);
 }
 
-static inline void uthread_stack_give(struct uthread_worker *worker, struct uthread *thread)
-{
-	struct uthread_stack_cache *const cache = &worker->cache[thread->stack_class];
+/** Gives @thread, which is about to run for the first time, its stack. */
+void uthread_stack_enter(struct uthread_worker *worker, struct uthread *thread);
 
-	uthread_cache_push(cache, thread);
-	if (base_unlikely(cache->count > UTHREAD_CACHE_MOST))
-		uthread_stacks_spill(worker->scheduler, cache, thread->stack_class);
-}
+/** Takes it back when it has left it for good. */
+void uthread_stack_leave(struct uthread_worker *worker, struct uthread *thread);
 
 void uthread_stacks_finish(struct uthread_scheduler *scheduler);
 
 /** Finds out what guards this kernel has. */
 void uthread_stacks_init(struct uthread_scheduler *scheduler);
 
-/** Calls @visit for each thread that there ever was, free ones included. */
-void uthread_stacks_visit(struct uthread_scheduler *scheduler,
-			  void (*visit)(struct uthread *thread, void *context), void *context);
+/** In the child of a fork, where the caller is all there is. */
+void uthread_stacks_forked(struct uthread_worker *worker);
 
-/** Describes the thread's own stack in its context. */
-void uthread_stack_bounds(struct uthread *thread);
+/** Calls @visit for each thread that there ever was, free ones included. */
+void uthread_threads_visit(struct uthread_scheduler *scheduler,
+			   void (*visit)(struct uthread *thread, void *context), void *context);
 
 /* ---- overflow.c ---------------------------------------------------------------------------- */
 
 void uthread_overflow_watch(void);
+
+/** For a thread that this library started with all signals blocked: a fault would just kill. */
+void uthread_overflow_admit(void);
 
 /** Gives the calling thread of the kernel a stack for that signal, unless it has one. */
 void uthread_overflow_attach(void);

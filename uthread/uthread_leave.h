@@ -23,6 +23,8 @@ static inline __attribute__((always_inline)) struct uthread_worker *uthread_go(
 	if (base_unlikely(thread == NULL))
 		return uthread_fiber_switch(from, &worker->base, worker);
 	thread->worker = worker;
+	if (base_unlikely(thread->context.registers.sp == NULL))
+		uthread_stack_enter(worker, thread);
 	return uthread_fiber_switch(from, &thread->context, worker);
 }
 

@@ -16,10 +16,6 @@ ALIVE = 1
 PREPARED, PARKED = 1, 2
 
 
-def type_of(name):
-    return gdb.lookup_type("struct " + name)
-
-
 def schedulers():
     scheduler = gdb.parse_and_eval("uthread_schedulers")
     while int(scheduler) != 0:
@@ -30,19 +26,15 @@ def schedulers():
 def threads():
     """All threads that have not ended, in an order that stays while the program stands."""
     for scheduler in schedulers():
-        slab = scheduler["slabs"]
+        slab = scheduler["thread_slabs"]
         while int(slab) != 0:
             yield from threads_of_slab(slab)
             slab = slab["next"]
 
 
 def threads_of_slab(slab):
-    pointer = type_of("uthread").pointer()
-    size = type_of("uthread").sizeof
     for index in range(int(slab["made"])):
-        end = int(slab["memory"]) + (index + 1) * int(slab["stack_bytes"])
-        address = end - index % 8 * 256 - size
-        thread = gdb.Value(address).cast(pointer).dereference()
+        thread = slab["threads"][index]
         if int(thread["life"]) == ALIVE:
             yield thread
 
@@ -50,6 +42,10 @@ def threads_of_slab(slab):
 def is_running(thread):
     worker = thread["worker"]
     return int(worker["current"]) == int(thread.address)
+
+
+def has_begun(thread):
+    return int(thread["context"]["registers"]["sp"]) != 0
 
 
 def is_waiting(thread):
@@ -61,7 +57,7 @@ def describe(thread):
         return "runs on worker %d" % int(thread["worker"]["index"])
     if is_waiting(thread):
         return "waits for %s 0x%x" % (REASONS[int(thread["why"])], int(thread["object"]))
-    return "can run"
+    return "can run" if has_begun(thread) else "has not begun"
 
 
 class Uthreads(gdb.Command):
@@ -92,6 +88,8 @@ class Uthread(gdb.Command):
         if is_running(found):
             gdb.execute(words[1])
             return
+        if not has_begun(found):
+            raise gdb.GdbError("thread %s has not begun" % words[0])
         run_at(found["context"]["registers"], words[1])
 
 

@@ -51,6 +51,9 @@ static __thread bool is_first_worker;
 static int attach(void *context, void **state)
 {
 	is_first_worker = gettid() == getpid();
+	/* Others begin with all signals blocked. */
+	if (!is_first_worker)
+		preload_mask_number = NOBODYS_MASK;
 	return uthread_asys_hooks.attach(context, state);
 }
 

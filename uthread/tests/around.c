@@ -192,7 +192,10 @@ static int commit_fault(const char *fault)
 {
 	const struct uthread_options options = {
 		.size = sizeof(options),
-		.flags = strcmp(fault, "classic-overflow") == 0 ? UTHREAD_CLASSIC_GUARDS : 0,
+		.flags = strcmp(fault, "classic-overflow") == 0     ? UTHREAD_CLASSIC_GUARDS
+			 : strcmp(fault, "overflow-elsewhere") == 0 ? UTHREAD_BOUND_THREADS
+								    : 0,
+		.workers = strcmp(fault, "overflow-elsewhere") == 0 ? 2 : 1,
 	};
 	const struct rlimit none = {0, 0};
 
@@ -218,6 +221,8 @@ static void test_overflow_names_the_thread_and_ends_as_usual(void **state)
 	(void)state;
 	check_overflow("overflow");
 	check_overflow("classic-overflow");
+	/* On another worker than the one that called uthread_run(). */
+	check_overflow("overflow-elsewhere");
 }
 
 static void test_other_faults_are_not_called_overflows(void **state)

@@ -47,6 +47,7 @@ static void bare(void)
 	struct uthread_context context;
 	double started;
 
+	uthread_context_inherit(&context);
 	uthread_context_prepare(&context, stack + sizeof(stack) - 64);
 	/* A called function finds its stack 8 bytes off. */
 	sides[1] = context.registers;

@@ -16,12 +16,10 @@ struct frame {
 void uthread_context_prepare(struct uthread_context *context, void *top)
 {
 	struct frame *const frame = (struct frame *)base_align_down((uintptr_t)top, 16) - 1;
-	uint64_t fpcr;
 
-	__asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
 	*frame = (struct frame){
 		.start = uthread_context_start,
-		.fpcr = fpcr,
+		.fpcr = context->registers.fpcr,
 	};
 	context->registers.sp = frame;
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The beginning of a context on x86-64. The floating-point environment is the creator's, as POSIX
- * has it.
+ * The beginning of a context on x86-64.
  */
 #include "uthread_internal.h"
 
@@ -10,7 +9,4 @@ void uthread_context_prepare(struct uthread_context *context, void *top)
 	context->registers.sp = (void *)base_align_down((uintptr_t)top, 16);
 	context->registers.frame = NULL;
 	context->registers.next = (void *)(uintptr_t)uthread_context_start;
-	__asm__ volatile("stmxcsr %0\n\t"
-			 "fnstcw %1"
-			 : "=m"(context->registers.mxcsr), "=m"(context->registers.x87_control));
 }

@@ -25,6 +25,14 @@ struct uthread_registers {
 
 _Static_assert(offsetof(struct uthread_registers, x87_control) == 28, "see the assembly");
 
+/** The floating-point environment of what is to begin there. */
+static inline void uthread_registers_inherit(struct uthread_registers *registers)
+{
+	__asm__ volatile("stmxcsr %0\n\t"
+			 "fnstcw %1"
+			 : "=m"(registers->mxcsr), "=m"(registers->x87_control));
+}
+
 /** Saves the caller at @from and goes on at @to, where this returns @pass. */
 static inline __attribute__((always_inline)) void *uthread_switch(struct uthread_registers *from,
 								  struct uthread_registers *to,
