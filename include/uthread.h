@@ -48,7 +48,7 @@ extern "C" {
 /** The deadline that never comes. */
 #define UTHREAD_NEVER UINT64_MAX
 
-/** The smallest stack, with its guard and what uthread keeps there (less than 1 KiB). */
+/** The smallest stack, with its guard and what uthread keeps there (less than 2 KiB). */
 #define UTHREAD_STACK_MIN 16384U
 /** The largest stack, 1 GiB. */
 #define UTHREAD_STACK_MAX (1U << 30)
