@@ -16,38 +16,30 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
-struct kbdus_file {
-	/* Taken to decide what the file is. */
-	struct mutex lock;
-	/* NULL before that; then constant, published by the first. */
-	struct kbdus_device *device;
-	/* NULL for the owner. */
-	struct kbdus_queue *queue;
-};
-
 static struct kbdus_device *device_of(const struct kbdus_file *file)
 {
 	return smp_load_acquire(&file->device);
 }
 
-static struct kbdus_queue *queue_of(const struct kbdus_file *file)
+static struct kbdus_session *session_of(const struct kbdus_file *file)
 {
-	return device_of(file) ? file->queue : NULL;
+	return device_of(file) ? file->session : NULL;
 }
 
 static struct kbdus_device *owned_by(const struct kbdus_file *file)
 {
-	return queue_of(file) ? NULL : device_of(file);
+	return session_of(file) ? NULL : device_of(file);
 }
 
-struct kbdus_queue *kbdus_file_queue(struct file *file)
+struct kbdus_session *kbdus_file_session(struct file *file)
 {
-	return queue_of(file->private_data);
+	return session_of(file->private_data);
 }
 
-static void become(struct kbdus_file *file, struct kbdus_device *device, struct kbdus_queue *queue)
+static void become(struct kbdus_file *file, struct kbdus_device *device,
+		   struct kbdus_session *session)
 {
-	file->queue = queue;
+	file->session = session;
 	smp_store_release(&file->device, device);
 }
 
@@ -69,7 +61,8 @@ static int control_release(struct inode *inode, struct file *file)
 	struct kbdus_file *control = file->private_data;
 
 	if (control->device)
-		kbdus_device_leave(control->device);
+		kbdus_device_leave(control->device, control);
+	kbdus_session_destroy(control->session);
 	mutex_destroy(&control->lock);
 	kfree(control);
 	return 0;
@@ -88,6 +81,14 @@ static int tell_version(void __user *argument)
 	return copy_to_user(argument, &version, sizeof(version)) ? -EFAULT : 0;
 }
 
+static int tell(struct kbdus_device *device, struct kbdus_file *file, void __user *argument)
+{
+	struct kbdus_abi_device told;
+
+	kbdus_device_tell(device, file, &told);
+	return copy_to_user(argument, &told, sizeof(told)) ? -EFAULT : 0;
+}
+
 static int create(struct kbdus_file *file, void __user *argument)
 {
 	struct kbdus_abi_device wish;
@@ -100,7 +101,7 @@ static int create(struct kbdus_file *file, void __user *argument)
 		return -EFAULT;
 	mutex_lock(&file->lock);
 	if (!file->device)
-		error = kbdus_device_create(&wish, &device);
+		error = kbdus_device_create(&wish, file, &device);
 	/* Where the answer cannot be told, the file has a device all the same. */
 	if (!error)
 		become(file, device, NULL);
@@ -110,23 +111,60 @@ static int create(struct kbdus_file *file, void __user *argument)
 	return error;
 }
 
-static int attach_to(struct kbdus_file *file, struct kbdus_device *device,
-		     struct kbdus_abi_attach *attach)
+static int adopt(struct kbdus_file *file, void __user *argument)
 {
-	const u32 index = kbdus_abi_attach_queue(attach);
-	struct kbdus_queue *queue;
+	struct kbdus_abi_device wanted;
+	struct kbdus_device *device;
 	int error = -EBUSY;
 
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (copy_from_user(&wanted, argument, sizeof(wanted)))
+		return -EFAULT;
 	mutex_lock(&file->lock);
 	if (!file->device)
-		error = kbdus_device_attach(device, index, kbdus_abi_attach_payloads(attach),
-					    kbdus_abi_attach_stride_bytes(attach));
-	if (!error) {
-		queue = device->queues[index];
-		kbdus_abi_attach_set_entries(attach, queue->entries);
-		kbdus_abi_attach_set_map_bytes(attach, queue->map_bytes);
-		become(file, device, queue);
+		error = kbdus_device_adopt(kbdus_abi_device_id(&wanted), file, &device);
+	if (!error)
+		become(file, device, NULL);
+	mutex_unlock(&file->lock);
+	return error ? error : tell(device, file, argument);
+}
+
+/* With the file's lock, which is nothing yet. */
+static int attach_queue(struct kbdus_file *file, struct kbdus_file *owner,
+			struct kbdus_abi_attach *attach)
+{
+	struct kbdus_device *device = owner->device;
+	const u32 index = kbdus_abi_attach_queue(attach);
+	struct kbdus_session *session;
+	int error;
+
+	if (index >= device->queue_count)
+		return -EINVAL;
+	session = kbdus_session_create(device->queues[index], kbdus_abi_attach_payloads(attach),
+				       kbdus_abi_attach_stride_bytes(attach));
+	if (IS_ERR(session))
+		return PTR_ERR(session);
+	error = kbdus_device_attach(device, owner, file, session);
+	if (error) {
+		kbdus_session_destroy(session);
+		return error;
 	}
+	kbdus_abi_attach_set_entries(attach, session->entries);
+	kbdus_abi_attach_set_map_bytes(attach, session->map_bytes);
+	become(file, device, session);
+	return 0;
+}
+
+static int attach_to(struct kbdus_file *file, struct kbdus_file *owner,
+		     struct kbdus_abi_attach *attach)
+{
+	int error;
+
+	if (!owned_by(owner))
+		return -EINVAL;
+	mutex_lock(&file->lock);
+	error = file->device ? -EBUSY : attach_queue(file, owner, attach);
 	mutex_unlock(&file->lock);
 	return error;
 }
@@ -134,7 +172,6 @@ static int attach_to(struct kbdus_file *file, struct kbdus_device *device,
 static int attach(struct kbdus_file *file, void __user *argument)
 {
 	struct kbdus_abi_attach attach;
-	struct kbdus_device *device;
 	struct file *owner;
 	int error = -EINVAL;
 
@@ -143,21 +180,12 @@ static int attach(struct kbdus_file *file, void __user *argument)
 	owner = fget(kbdus_abi_attach_owner(&attach));
 	if (!owner)
 		return -EBADF;
-	device = owner->f_op == &kbdus_control_fops ? owned_by(owner->private_data) : NULL;
-	if (device)
-		error = attach_to(file, device, &attach);
+	if (owner->f_op == &kbdus_control_fops)
+		error = attach_to(file, owner->private_data, &attach);
 	fput(owner);
 	if (!error && copy_to_user(argument, &attach, sizeof(attach)))
 		error = -EFAULT;
 	return error;
-}
-
-static int tell(struct kbdus_device *device, void __user *argument)
-{
-	struct kbdus_abi_device told;
-
-	kbdus_device_tell(device, &told);
-	return copy_to_user(argument, &told, sizeof(told)) ? -EFAULT : 0;
 }
 
 static int find(void __user *argument, bool or_next)
@@ -171,7 +199,7 @@ static int find(void __user *argument, bool or_next)
 	device = kbdus_device_find(kbdus_abi_device_id(&wanted), or_next);
 	if (!device)
 		return -ENODEV;
-	error = tell(device, argument);
+	error = tell(device, NULL, argument);
 	kbdus_device_put(device);
 	return error;
 }
@@ -193,45 +221,42 @@ static int destroy(void __user *argument)
 	return 0;
 }
 
-static int stop(struct kbdus_device *device)
-{
-	kbdus_device_stop(device, false);
-	return 0;
-}
-
-/* Commands of an owner. */
-static long owner_command(struct kbdus_device *device, unsigned int number, void __user *argument)
+/* Commands of an owner or successor. */
+static long owner_command(struct kbdus_file *file, unsigned int number, void __user *argument)
 {
 	switch (number) {
 	case KBDUS_ABI_COMMAND_START:
-		return kbdus_device_start(device);
+		return kbdus_device_start(file->device, file);
 	case KBDUS_ABI_COMMAND_STOP:
-		return stop(device);
+		return kbdus_device_end(file->device, file);
+	case KBDUS_ABI_COMMAND_LEAVE:
+		return kbdus_device_vacate(file->device, file);
 	case KBDUS_ABI_COMMAND_STATUS:
-		return tell(device, argument);
+		return tell(file->device, file, argument);
 	default:
 		return -ENOTTY;
 	}
 }
 
-static long enter(struct kbdus_queue *queue, unsigned long how)
+static long enter(struct kbdus_session *session, unsigned long how)
 {
 	if (how > KBDUS_ABI_ENTER_WAIT)
 		return -EINVAL;
-	return kbdus_queue_enter(queue, how == KBDUS_ABI_ENTER_WAIT);
+	return kbdus_session_enter(session, how == KBDUS_ABI_ENTER_WAIT);
 }
 
 static long control_ioctl(struct file *file, unsigned int number, unsigned long value)
 {
 	struct kbdus_file *control = file->private_data;
 	void __user *argument = (void __user *)value;
-	struct kbdus_device *owned = owned_by(control);
 
 	switch (number) {
 	case KBDUS_ABI_COMMAND_VERSION:
 		return tell_version(argument);
 	case KBDUS_ABI_COMMAND_CREATE:
 		return create(control, argument);
+	case KBDUS_ABI_COMMAND_ADOPT:
+		return adopt(control, argument);
 	case KBDUS_ABI_COMMAND_ATTACH:
 		return attach(control, argument);
 	case KBDUS_ABI_COMMAND_NEXT:
@@ -241,51 +266,55 @@ static long control_ioctl(struct file *file, unsigned int number, unsigned long 
 	case KBDUS_ABI_COMMAND_DESTROY:
 		return destroy(argument);
 	case KBDUS_ABI_COMMAND_ENTER:
-		return queue_of(control) ? enter(queue_of(control), value) : -ENOTTY;
+		return session_of(control) ? enter(session_of(control), value) : -ENOTTY;
 	default:
-		return owned ? owner_command(owned, number, argument) : -ENOTTY;
+		return owned_by(control) ? owner_command(control, number, argument) : -ENOTTY;
 	}
 }
 
 static int control_uring_cmd(struct io_uring_cmd *command, unsigned int issue_flags)
 {
-	struct kbdus_queue *queue = kbdus_file_queue(command->file);
+	struct kbdus_session *session = kbdus_file_session(command->file);
 
-	if (!queue)
+	if (!session)
 		return -ENOTTY;
 	if (kbdus_command_is_cancelled(issue_flags)) {
-		kbdus_queue_cancel(queue, command, issue_flags);
+		kbdus_session_cancel(session, command, issue_flags);
 		return 0;
 	}
-	return kbdus_queue_command(queue, command, issue_flags);
+	return kbdus_session_command(session, command, issue_flags);
 }
 
 /* ---- waiting, mapping, payloads -------------------------------------------------------------- */
 
 static __poll_t control_poll(struct file *file, poll_table *table)
 {
-	struct kbdus_queue *queue = kbdus_file_queue(file);
+	struct kbdus_session *session = kbdus_file_session(file);
 
-	return queue ? kbdus_queue_poll(queue, file, table) : EPOLLERR;
+	if (session)
+		return kbdus_session_poll(session, file, table);
+	return device_of(file->private_data)
+		       ? kbdus_device_poll(device_of(file->private_data), file, table)
+		       : EPOLLERR;
 }
 
 static int control_mmap(struct file *file, struct vm_area_struct *area)
 {
-	struct kbdus_queue *queue = kbdus_file_queue(file);
+	struct kbdus_session *session = kbdus_file_session(file);
 
-	if (!queue)
+	if (!session)
 		return -ENODEV;
 	if (!(area->vm_flags & VM_SHARED) || area->vm_pgoff != 0 ||
-	    area->vm_end - area->vm_start > queue->map_bytes)
+	    area->vm_end - area->vm_start > session->map_bytes)
 		return -EINVAL;
-	return remap_vmalloc_range(area, queue->rings, 0);
+	return remap_vmalloc_range(area, session->rings, 0);
 }
 
 static ssize_t copy_payload(struct kiocb *call, struct iov_iter *iter)
 {
-	struct kbdus_queue *queue = kbdus_file_queue(call->ki_filp);
+	struct kbdus_session *session = kbdus_file_session(call->ki_filp);
 
-	return queue ? kbdus_queue_copy(queue, call->ki_pos, iter) : -EINVAL;
+	return session ? kbdus_session_copy(session, call->ki_pos, iter) : -EINVAL;
 }
 
 const struct file_operations kbdus_control_fops = {

@@ -2,30 +2,40 @@
 /*
  * The life of a device.
  *
- *	            START                  disk exists
- *	CREATED ───────────▶ STARTING ─────────────────▶ LIVE
- *	   │                   │    │ no disk to be had    │
- *	   │ STOP, DESTROY,    │    └──────────────────────┼──────┐
- *	   │ a file is closed  │ STOP, …                   │ …    │
- *	   │                   ▼                           ▼      ▼
- *	   │                STOPPING ◀─────────────────────┘      │
+ *	            START                  disk exists          the server dies or leaves
+ *	CREATED ───────────▶ STARTING ─────────────────▶ LIVE ───────────────────────────▶ ORPHANED
+ *	   │                   │    │ no disk to be had    │ ◀─────────────────────────────    │
+ *	   │ STOP, DESTROY,    │    └──────────────────────┼──────┐  a successor STARTs        │
+ *	   │ a file is closed  │ STOP, …                   │ …    │                            │
+ *	   │                   ▼                           ▼      │                            │
+ *	   │                STOPPING ◀─────────────────────┴──────┼────────────────────────────┘
  *	   │                   │ the disk is gone                 │
  *	   └───────────────────┴──────────▶ STOPPED ◀─────────────┘
  *
  * Disks are made and removed by work, since both wait for requests, which the thread that asked for
  * it may have to serve. A file that is closed while there is a disk means that the server has died:
- * the requests fail, and the disk goes. The device stays in the table until its last file is
- * closed; by then the module is not in use by it any more.
+ * the requests fail, and the disk goes. If the device is recoverable, though, the requests wait for
+ * another server; and the same after LEAVE, if there is a successor. The device stays in the table
+ * until there is no disk and its last file is closed; by then the module is not in use by it any
+ * more.
+ *
+ * A server is the files of one epoch. That of a process killed is succeeded once they are closed,
+ * which the kernel does when nothing of the process runs any more; except for one whose thread
+ *waits for the device itself, which therefore counts as gone after KILLED_JIFFIES.
  */
 #include "kbdus_internal.h"
 
 #include <linux/cred.h>
 #include <linux/log2.h>
+#include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
+
+/* After this long, what is left of a killed server waits for the device itself. */
+#define KILLED_JIFFIES (5 * HZ)
 
 static DEFINE_MUTEX(kbdus_table_lock);
 static LIST_HEAD(kbdus_table);
@@ -109,7 +119,7 @@ static bool is_sound(const struct kbdus_abi_device *wish)
 	const u32 physical = kbdus_abi_device_physical_block_size(wish);
 	const u64 size = kbdus_abi_device_size_bytes(wish);
 	const u32 known_ops = (KBDUS_ABI_OPS_SECURE_ERASE << 1) - 1;
-	const u32 known_attrs = (KBDUS_ABI_ATTR_NO_PARTITION_SCAN << 1) - 1;
+	const u32 known_attrs = (KBDUS_ABI_ATTR_RECOVERABLE << 1) - 1;
 
 	return is_block_size(logical) && is_block_size(physical) && physical >= logical &&
 	       size != 0 && size % physical == 0 && size <= S64_MAX &&
@@ -136,11 +146,11 @@ static struct kbdus_device *allocate(const struct kbdus_abi_device *wish)
 	kref_init(&device->references);
 	INIT_LIST_HEAD(&device->link);
 	mutex_init(&device->lock);
+	init_waitqueue_head(&device->changed);
 	INIT_WORK(&device->start_work, start_disk);
 	INIT_WORK(&device->stop_work, stop_disk);
 	INIT_WORK(&device->forget_work, forget);
 	device->created = *wish;
-	device->creator = get_pid(task_tgid(current));
 	atomic_inc(&kbdus_alive);
 	for (; device->queue_count < queues; device->queue_count++) {
 		struct kbdus_queue *queue = kbdus_queue_create(device, device->queue_count);
@@ -165,6 +175,7 @@ static struct kbdus_device *lookup(u64 id)
 	return NULL;
 }
 
+/* The table has a reference. */
 static int enter_table(struct kbdus_device *device)
 {
 	const u64 id = kbdus_abi_device_id(&device->created);
@@ -180,13 +191,25 @@ static int enter_table(struct kbdus_device *device)
 	} else {
 		list_add_tail(&device->link, next ? &next->link : &kbdus_table);
 		kbdus_table_count++;
-		device->files = 1;
+		kref_get(&device->references);
 	}
 	mutex_unlock(&kbdus_table_lock);
 	return error;
 }
 
-int kbdus_device_create(struct kbdus_abi_device *wish, struct kbdus_device **result)
+static void set_owner(struct kbdus_device *device, struct kbdus_file *file)
+{
+	put_pid(device->creator);
+	device->creator = get_pid(task_tgid(current));
+	device->owner = file;
+	device->server_files = 1;
+	device->leaving = false;
+	device->killed_at = 0;
+	file->epoch = ++device->epoch;
+}
+
+int kbdus_device_create(struct kbdus_abi_device *wish, struct kbdus_file *file,
+			struct kbdus_device **result)
 {
 	struct kbdus_device *device;
 	int error;
@@ -197,12 +220,14 @@ int kbdus_device_create(struct kbdus_abi_device *wish, struct kbdus_device **res
 	device = allocate(wish);
 	if (!device)
 		return -ENOMEM;
+	set_owner(device, file);
+	device->files = 1;
 	error = enter_table(device);
 	if (error) {
 		kbdus_device_put(device);
 		return error;
 	}
-	kbdus_device_tell(device, wish);
+	kbdus_device_tell(device, NULL, wish);
 	*result = device;
 	return 0;
 }
@@ -233,6 +258,8 @@ static void forget(struct work_struct *work)
 	struct kbdus_device *device = container_of(work, struct kbdus_device, forget_work);
 
 	synchronize_rcu_expedited();
+	if (device->keeps_module)
+		module_put(THIS_MODULE);
 	mutex_lock(&kbdus_table_lock);
 	list_del_init(&device->link);
 	kbdus_table_count--;
@@ -240,67 +267,207 @@ static void forget(struct work_struct *work)
 	kbdus_device_put(device);
 }
 
-void kbdus_device_leave(struct kbdus_device *device)
-{
-	bool last, stopped;
+/* ---- servers come and go --------------------------------------------------------------------- */
 
-	kbdus_device_stop(device, true);
+static void tell_change(struct kbdus_device *device)
+{
+	lockdep_assert_held(&device->lock);
+	device->changes++;
+	wake_up_all(&device->changed);
+	kbdus_queue_notify(device->queues[0]);
+}
+
+static void set_state(struct kbdus_device *device, enum kbdus_abi_state state)
+{
+	WRITE_ONCE(device->state, state);
+	tell_change(device);
+}
+
+static bool is_vacant(const struct kbdus_device *device)
+{
+	return device->state == KBDUS_ABI_STATE_ORPHANED && !device->owner &&
+	       (device->server_files == 0 ||
+		(device->killed_at && time_after(jiffies, device->killed_at + KILLED_JIFFIES)));
+}
+
+static void orphan(struct kbdus_device *device)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&device->lock);
+	for (i = 0; i < device->queue_count; i++)
+		kbdus_queue_detach(device->queues[i], NULL);
+	put_pid(device->creator);
+	device->creator = NULL;
+	device->attached = 0;
+	device->owner = NULL;
+	device->leaving = false;
+	set_state(device, KBDUS_ABI_STATE_ORPHANED);
+}
+
+/* There is a disk, and a server that has it or is about to. */
+static bool has_server(const struct kbdus_device *device)
+{
+	return device->state == KBDUS_ABI_STATE_LIVE ||
+	       (device->state == KBDUS_ABI_STATE_ORPHANED && device->owner);
+}
+
+void kbdus_device_lose(struct kbdus_device *device)
+{
+	bool stop;
+
 	mutex_lock(&device->lock);
-	last = --device->files == 0;
-	stopped = device->state == KBDUS_ABI_STATE_STOPPED;
+	stop = device->state != KBDUS_ABI_STATE_ORPHANED || device->owner;
+	if (has_server(device) && kbdus_device_is_recoverable(device)) {
+		orphan(device);
+		device->killed_at = jiffies | 1;
+		stop = false;
+	}
 	mutex_unlock(&device->lock);
-	/* The last file's reference goes over to the work, which stop_disk() begins if need be. */
-	if (!last)
-		kbdus_device_put(device);
-	else if (stopped)
-		queue_work(kbdus_work, &device->forget_work);
+	if (stop)
+		kbdus_device_stop(device, true);
 }
 
-static bool is_payload_memory(const struct kbdus_device *device, u64 payloads, u64 stride_bytes)
+int kbdus_device_adopt(u64 id, struct kbdus_file *file, struct kbdus_device **result)
 {
-	const u32 depth = kbdus_abi_device_queue_depth(&device->created);
-	u64 bytes;
-
-	if (payloads == 0)
-		return stride_bytes == 0;
-	return stride_bytes >= kbdus_abi_device_max_transfer_bytes(&device->created) &&
-	       !check_mul_overflow(stride_bytes, (u64)depth, &bytes) && payloads <= ULONG_MAX &&
-	       bytes <= ULONG_MAX - payloads;
-}
-
-int kbdus_device_attach(struct kbdus_device *device, unsigned int index, u64 payloads,
-			u64 stride_bytes)
-{
-	struct kbdus_queue *queue;
+	struct kbdus_device *device = kbdus_device_find(id, false);
 	int error = 0;
 
-	if (index >= device->queue_count || !is_payload_memory(device, payloads, stride_bytes))
-		return -EINVAL;
-	queue = device->queues[index];
+	if (!device)
+		return -ENODEV;
 	mutex_lock(&device->lock);
-	if (device->state != KBDUS_ABI_STATE_CREATED || queue->attached) {
+	if (device->successor ||
+	    (device->state != KBDUS_ABI_STATE_LIVE && device->state != KBDUS_ABI_STATE_ORPHANED)) {
 		error = -EBUSY;
 	} else {
-		queue->payloads = payloads;
-		queue->stride_bytes = stride_bytes;
-		queue->server = get_task_struct(current->group_leader);
-		queue->attached = true;
+		device->successor = file;
+		device->files++;
+		tell_change(device);
+	}
+	mutex_unlock(&device->lock);
+	if (error)
+		kbdus_device_put(device);
+	else
+		*result = device;
+	return error;
+}
+
+/* Whether @file may attach queues; makes the successor the owner, when its time has come. */
+static bool may_attach(struct kbdus_device *device, struct kbdus_file *file)
+{
+	if (file == device->owner)
+		return device->state == KBDUS_ABI_STATE_CREATED ||
+		       device->state == KBDUS_ABI_STATE_ORPHANED;
+	if (file != device->successor || !is_vacant(device))
+		return false;
+	device->successor = NULL;
+	set_owner(device, file);
+	tell_change(device);
+	return true;
+}
+
+int kbdus_device_attach(struct kbdus_device *device, struct kbdus_file *owner,
+			struct kbdus_file *file, struct kbdus_session *session)
+{
+	int error = -EBUSY;
+
+	mutex_lock(&device->lock);
+	if (may_attach(device, owner))
+		error = kbdus_queue_attach(session->queue, session);
+	if (!error) {
+		file->epoch = device->epoch;
 		device->attached++;
 		device->files++;
+		device->server_files++;
 		kref_get(&device->references);
 	}
 	mutex_unlock(&device->lock);
 	return error;
 }
 
-/* ---- starting and stopping ------------------------------------------------------------------- */
-
-static void set_state(struct kbdus_device *device, enum kbdus_abi_state state)
+int kbdus_device_vacate(struct kbdus_device *device, const struct kbdus_file *file)
 {
-	lockdep_assert_held(&device->lock);
-	WRITE_ONCE(device->state, state);
-	kbdus_queue_notify(device->queues[0]);
+	unsigned int i;
+	int error = 0;
+
+	mutex_lock(&device->lock);
+	if (device->owner != file || device->state != KBDUS_ABI_STATE_LIVE)
+		error = -EBUSY;
+	else if (!device->successor && !kbdus_device_is_recoverable(device))
+		error = -EINVAL;
+	else
+		device->leaving = true;
+	for (i = 0; !error && i < device->queue_count; i++)
+		kbdus_queue_leave(device->queues[i]);
+	mutex_unlock(&device->lock);
+	return error;
 }
+
+/*
+ * The server of a disk closes @file, with requests or not: whether it has died, rather than left.
+ */
+static bool is_death(const struct kbdus_device *device, const struct kbdus_file *file, bool held)
+{
+	return device->state == KBDUS_ABI_STATE_ORPHANED || !device->leaving || held ||
+	       (file == device->owner && device->server_files > 0);
+}
+
+/* What the end of a file of a server means for the device: whether that ends, too. */
+static bool lose_file(struct kbdus_device *device, const struct kbdus_file *file, bool held)
+{
+	device->server_files--;
+	if (has_server(device)) {
+		const bool died = is_death(device, file, held);
+
+		if (!died && device->server_files > 0)
+			return false;
+		if (!kbdus_device_is_recoverable(device) && (died || !device->successor))
+			return true;
+		orphan(device);
+		return false;
+	}
+	if (device->state != KBDUS_ABI_STATE_ORPHANED)
+		return true;
+	if (device->server_files == 0)
+		tell_change(device);
+	return false;
+}
+
+/* Whether the device is to end. */
+static bool let_go(struct kbdus_device *device, const struct kbdus_file *file)
+{
+	struct kbdus_session *session = file->session;
+	const bool held = session && kbdus_queue_detach(session->queue, session);
+
+	if (file == device->successor) {
+		device->successor = NULL;
+		tell_change(device);
+		return device->state == KBDUS_ABI_STATE_ORPHANED &&
+		       !kbdus_device_is_recoverable(device);
+	}
+	return file->epoch == device->epoch && lose_file(device, file, held);
+}
+
+void kbdus_device_leave(struct kbdus_device *device, struct kbdus_file *file)
+{
+	bool last, stop, stopped;
+
+	mutex_lock(&device->lock);
+	stop = let_go(device, file);
+	mutex_unlock(&device->lock);
+	if (stop)
+		kbdus_device_stop(device, true);
+	mutex_lock(&device->lock);
+	last = --device->files == 0;
+	stopped = device->state == KBDUS_ABI_STATE_STOPPED;
+	mutex_unlock(&device->lock);
+	/* Otherwise stop_disk() does so. */
+	if (last && stopped)
+		queue_work(kbdus_work, &device->forget_work);
+	kbdus_device_put(device);
+}
+
+/* ---- starting and stopping ------------------------------------------------------------------- */
 
 static void finish_queues(struct kbdus_device *device)
 {
@@ -333,17 +500,43 @@ static void start_disk(struct work_struct *work)
 		kbdus_device_put(device);
 }
 
-int kbdus_device_start(struct kbdus_device *device)
+static void open_queues(struct kbdus_device *device)
+{
+	unsigned int i;
+
+	for (i = 0; i < device->queue_count; i++)
+		kbdus_queue_open(device->queues[i]);
+}
+
+static int begin(struct kbdus_device *device)
+{
+	const int error = kbdus_disk_create(device);
+
+	if (error)
+		return error;
+	/* Of an orphan, neither files nor clients may be left. */
+	__module_get(THIS_MODULE);
+	device->keeps_module = true;
+	open_queues(device);
+	set_state(device, KBDUS_ABI_STATE_STARTING);
+	kref_get(&device->references);
+	queue_work(kbdus_work, &device->start_work);
+	return 0;
+}
+
+int kbdus_device_start(struct kbdus_device *device, const struct kbdus_file *file)
 {
 	int error = -EBUSY;
 
 	mutex_lock(&device->lock);
-	if (device->state == KBDUS_ABI_STATE_CREATED && device->attached == device->queue_count)
-		error = kbdus_disk_create(device);
-	if (!error) {
-		set_state(device, KBDUS_ABI_STATE_STARTING);
-		kref_get(&device->references);
-		queue_work(kbdus_work, &device->start_work);
+	if (device->owner == file && device->attached == device->queue_count) {
+		if (device->state == KBDUS_ABI_STATE_CREATED) {
+			error = begin(device);
+		} else if (device->state == KBDUS_ABI_STATE_ORPHANED) {
+			open_queues(device);
+			set_state(device, KBDUS_ABI_STATE_LIVE);
+			error = 0;
+		}
 	}
 	mutex_unlock(&device->lock);
 	return error;
@@ -369,8 +562,6 @@ void kbdus_device_stop(struct kbdus_device *device, bool abort)
 {
 	unsigned int i;
 
-	for (i = 0; abort && i < device->queue_count; i++)
-		kbdus_queue_abort(device->queues[i]);
 	mutex_lock(&device->lock);
 	switch (device->state) {
 	case KBDUS_ABI_STATE_CREATED:
@@ -381,6 +572,9 @@ void kbdus_device_stop(struct kbdus_device *device, bool abort)
 		/* start_disk() goes on with it. */
 		set_state(device, KBDUS_ABI_STATE_STOPPING);
 		break;
+	case KBDUS_ABI_STATE_ORPHANED:
+		abort = true;
+		fallthrough;
 	case KBDUS_ABI_STATE_LIVE:
 		set_state(device, KBDUS_ABI_STATE_STOPPING);
 		kref_get(&device->references);
@@ -391,18 +585,62 @@ void kbdus_device_stop(struct kbdus_device *device, bool abort)
 		break;
 	}
 	mutex_unlock(&device->lock);
+	for (i = 0; abort && i < device->queue_count; i++)
+		kbdus_queue_abort(device->queues[i]);
 }
 
-void kbdus_device_tell(struct kbdus_device *device, struct kbdus_abi_device *told)
+int kbdus_device_end(struct kbdus_device *device, const struct kbdus_file *file)
+{
+	bool owned;
+
+	mutex_lock(&device->lock);
+	owned = device->owner == file;
+	mutex_unlock(&device->lock);
+	if (!owned)
+		return -EBUSY;
+	kbdus_device_stop(device, false);
+	return 0;
+}
+
+/* ---- what is known --------------------------------------------------------------------------- */
+
+static u32 notices(const struct kbdus_device *device)
+{
+	return (device->successor ? KBDUS_ABI_NOTICE_SUCCEEDED : 0) |
+	       (is_vacant(device) ? KBDUS_ABI_NOTICE_VACANT : 0);
+}
+
+static bool has_disk(const struct kbdus_device *device)
+{
+	return device->state == KBDUS_ABI_STATE_LIVE || device->state == KBDUS_ABI_STATE_ORPHANED;
+}
+
+__poll_t kbdus_device_poll(struct kbdus_device *device, struct file *file, poll_table *table)
+{
+	const struct kbdus_file *control = file->private_data;
+	bool changed;
+
+	poll_wait(file, &device->changed, table);
+	mutex_lock(&device->lock);
+	changed = control->seen != device->changes;
+	mutex_unlock(&device->lock);
+	return changed ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
+void kbdus_device_tell(struct kbdus_device *device, struct kbdus_file *file,
+		       struct kbdus_abi_device *told)
 {
 	*told = device->created;
 	mutex_lock(&device->lock);
+	if (file)
+		file->seen = device->changes;
+	kbdus_abi_device_set_notices(told, notices(device));
 	kbdus_abi_device_set_state(told, device->state);
 	kbdus_abi_device_set_start_result(told, device->start_result);
-	if (device->state == KBDUS_ABI_STATE_LIVE) {
+	if (has_disk(device)) {
 		kbdus_abi_device_set_major(told, device->disk->major);
 		kbdus_abi_device_set_minor(told, device->disk->first_minor);
 	}
-	mutex_unlock(&device->lock);
 	kbdus_abi_device_set_pid(told, pid_vnr(device->creator));
+	mutex_unlock(&device->lock);
 }

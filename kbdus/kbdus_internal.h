@@ -6,11 +6,12 @@
  *	control.c  /dev/bdus-control: files, commands, mappings
  *	device.c   the life of a device, and the table of devices
  *	disk.c     the block layer's side: limits, requests, time-outs
- *	queue.c    rings, payloads, waiting: the server's side
+ *	queue.c    requests on their way to and from servers, which come and go
+ *	session.c  rings, payloads, waiting: the server's side
  *	compat/    what differs between versions of the kernel
  *
- * Lock order: kbdus_table_lock; device->lock; queue->serving; queue->lock. None of the first two is
- * held while something waits for a server; queue->serving is held while its server's memory is
+ * Lock order: kbdus_table_lock; device->lock; session->serving; queue->lock. None of the first two
+ *is held while something waits for a server; session->serving is held while its server's memory is
  * copied to or from, so whoever takes it can be killed meanwhile.
  *
  * References. A device is kept by each file that belongs to it, by work that is under way for it
@@ -47,8 +48,10 @@ struct io_uring_cmd;
  *
  *	         queue_rq            dispatch, payload copied        result taken
  *	FREE ───────────▶ PENDING ──▶ MOVING ──▶ SERVED ──────────▶ MOVING ──▶ FREE
- *	                    │                      │  ▲ payload by read/write │
- *	                    └── time-out, abort ───┴──┼─▶ FREE                │
+ *	                   │   ▲        │          │  ▲ payload by read/write │
+ *	                   │   └────────┴──────────┤  │                       │
+ *	                   │      the server died  │  │                       │
+ *	                   └── time-out, abort ────┴──┼─▶ FREE                │
  *	                                              └── MOVING ◀────────────┘
  *
  * All transitions are made under queue->lock. Who makes one to MOVING has the request to itself
@@ -67,30 +70,16 @@ struct kbdus_slot {
 	struct list_head link;
 	u32 generation;
 	enum kbdus_slot_state state;
+	/* Given to a server that is no more. */
+	bool retried;
 };
 
-struct kbdus_queue {
-	struct kbdus_device *device;
-	unsigned int index;
-
-	/* What follows up to `news`, and slots. Taken from any context of the block layer. */
-	spinlock_t lock;
-	struct list_head pending;
-	/* Slots that are not free. */
-	unsigned int busy;
-	/* The watch is set. */
-	bool watched;
-	/* The command of io_uring that waits; who takes it from here completes it. */
-	struct io_uring_cmd *command;
-	/* No server any more: requests fail. */
-	bool dead;
-	/* The disk is gone: there will be no requests. */
-	bool ended;
-	/* The device's state has changed; for queue 0. */
-	bool news;
-	wait_queue_head_t wait;
-	/* While requests are in flight, looks whether the server still lives. */
-	struct delayed_work watch;
+/*
+ * What a server has of a queue: made when a file becomes the file of the queue, and freed with it.
+ * It is the queue's until the server dies or leaves; then its commands fail with ENODEV.
+ */
+struct kbdus_session {
+	struct kbdus_queue *queue;
 
 	/* One server at a time: the rings, and moving payloads. */
 	struct mutex serving;
@@ -104,12 +93,41 @@ struct kbdus_queue {
 	u32 results_head;
 	u32 refused;
 
-	/* Set before the queue is attached, then constant; the leader of the server's threads. */
+	/* Constant; the last is the leader of the server's threads. */
 	u64 payloads;
 	u64 stride_bytes;
 	struct task_struct *server;
-	/* Under device->lock. */
-	bool attached;
+};
+
+struct kbdus_queue {
+	struct kbdus_device *device;
+	unsigned int index;
+
+	/* What follows up to `news`, and slots. Taken from any context of the block layer. */
+	spinlock_t lock;
+	struct list_head pending;
+	/* Slots that are not free, and those that the server has. */
+	unsigned int busy;
+	unsigned int held;
+	/* The watch is set. */
+	bool watched;
+	/* Who serves; NULL for nobody. */
+	struct kbdus_session *session;
+	/* The command of io_uring that waits; who takes it from here completes it. */
+	struct io_uring_cmd *command;
+	/* The server may have requests. */
+	bool open;
+	/* The server goes when it holds none any more. */
+	bool leaving;
+	/* No server will come any more: requests fail. */
+	bool dead;
+	/* The disk is gone: there will be no requests. */
+	bool ended;
+	/* The device's state has changed; for queue 0. */
+	bool news;
+	wait_queue_head_t wait;
+	/* While requests are in flight, looks whether the server still lives. */
+	struct delayed_work watch;
 	struct kbdus_slot slots[];
 };
 
@@ -120,14 +138,31 @@ struct kbdus_device {
 
 	/* As created; constant. */
 	struct kbdus_abi_device created;
-	struct pid *creator;
 
-	/* What follows up to `attached`. */
+	/* What follows up to `keeps_module`. */
 	struct mutex lock;
+	/* All files of the device, and those of its server: the owner's and its queues'. */
 	unsigned int files;
+	unsigned int server_files;
 	enum kbdus_abi_state state;
 	int start_result;
 	unsigned int attached;
+	/* NULL for none. */
+	const struct kbdus_file *owner;
+	const struct kbdus_file *successor;
+	/* Tells files of this server from those of earlier ones. */
+	unsigned int epoch;
+	/* The owner's process. */
+	struct pid *creator;
+	/* The server leaves in good order. */
+	bool leaving;
+	/* Unless 0, when the server was found killed, in jiffies. */
+	unsigned long killed_at;
+	/* Counts what STATUS would tell anew. */
+	unsigned int changes;
+	wait_queue_head_t changed;
+	/* A disk without files keeps the module. */
+	bool keeps_module;
 
 	struct blk_mq_tag_set tags;
 	bool has_tags;
@@ -147,36 +182,68 @@ extern unsigned int kbdus_max_devices;
 
 /* ---- control.c ------------------------------------------------------------------------------- */
 
+/* What a file is: nothing, an owner or successor, or a queue's. */
+struct kbdus_file {
+	/* Taken to decide what the file is. */
+	struct mutex lock;
+	/* NULL before that; then constant, published by the first. */
+	struct kbdus_device *device;
+	/* NULL for the owner. */
+	struct kbdus_session *session;
+	/* Under device->lock: device->epoch of its server, and device->changes when last told. */
+	unsigned int epoch;
+	unsigned int seen;
+};
+
 extern const struct file_operations kbdus_control_fops;
 
-/* The queue whose file this is; NULL for none. */
-struct kbdus_queue *kbdus_file_queue(struct file *file);
+/* Of the file of a queue; NULL for another one. */
+struct kbdus_session *kbdus_file_session(struct file *file);
 
 /* ---- device.c -------------------------------------------------------------------------------- */
 
 /*
  * Makes a device of what a server wishes, which is lowered to what can be had, and tells the rest
- * of it. The caller has a reference, and is its first file.
+ * of it. The caller has a reference, and @file is its owner.
  */
-int kbdus_device_create(struct kbdus_abi_device *wish, struct kbdus_device **device);
+int kbdus_device_create(struct kbdus_abi_device *wish, struct kbdus_file *file,
+			struct kbdus_device **device);
 void kbdus_device_put(struct kbdus_device *device);
 
-/* Makes the caller the file of queue @index; it then has a reference. */
-int kbdus_device_attach(struct kbdus_device *device, unsigned int index, u64 payloads,
-			u64 stride_bytes);
-/* A file of the device is closed, whose reference it gives up. */
-void kbdus_device_leave(struct kbdus_device *device);
+/* Makes @file the successor of the server of the device with this id; the caller has a reference.
+ */
+int kbdus_device_adopt(u64 id, struct kbdus_file *file, struct kbdus_device **device);
 
-int kbdus_device_start(struct kbdus_device *device);
+/* Makes @session that of queue @index and of @file, for @owner; the file then has a reference. */
+int kbdus_device_attach(struct kbdus_device *device, struct kbdus_file *owner,
+			struct kbdus_file *file, struct kbdus_session *session);
+/* A file of the device is closed, whose reference it gives up. */
+void kbdus_device_leave(struct kbdus_device *device, struct kbdus_file *file);
+
+/* Of @file; -EBUSY if it is not the owner. */
+int kbdus_device_start(struct kbdus_device *device, const struct kbdus_file *file);
+int kbdus_device_vacate(struct kbdus_device *device, const struct kbdus_file *file);
+int kbdus_device_end(struct kbdus_device *device, const struct kbdus_file *file);
+
 /* Begins to remove the disk; with @abort, its requests fail at once. In any state. */
 void kbdus_device_stop(struct kbdus_device *device, bool abort);
-void kbdus_device_tell(struct kbdus_device *device, struct kbdus_abi_device *told);
+/* The server has been killed: what it had is for the next, or fails. */
+void kbdus_device_lose(struct kbdus_device *device);
+/* @file, if not NULL, then knows. */
+void kbdus_device_tell(struct kbdus_device *device, struct kbdus_file *file,
+		       struct kbdus_abi_device *told);
+__poll_t kbdus_device_poll(struct kbdus_device *device, struct file *file, poll_table *table);
 
 /* The device with this id, or with the lowest one from it on; with a reference. */
 struct kbdus_device *kbdus_device_find(u64 id, bool or_next);
 
 /* Waits until no device is left, not even in the block layer. */
 void kbdus_devices_wait(void);
+
+static inline bool kbdus_device_is_recoverable(const struct kbdus_device *device)
+{
+	return kbdus_abi_device_attrs(&device->created) & KBDUS_ABI_ATTR_RECOVERABLE;
+}
 
 /* ---- disk.c ---------------------------------------------------------------------------------- */
 
@@ -190,7 +257,7 @@ void kbdus_disk_end(struct request *request, int result);
 /* The KBDUS_ABI_OP_* of a request, and its flags; negative for what the device has not. */
 int kbdus_disk_operation(const struct kbdus_device *device, struct request *request, u16 *flags);
 
-/* ---- queue.c --------------------------------------------------------------------------------- */
+/* ---- queue.c, from the block layer and the device -------------------------------------------- */
 
 struct kbdus_queue *kbdus_queue_create(struct kbdus_device *device, unsigned int index);
 void kbdus_queue_destroy(struct kbdus_queue *queue);
@@ -205,16 +272,21 @@ void kbdus_queue_ring(struct kbdus_queue *queue);
 /* A request that takes too long: true if the caller shall end it. */
 bool kbdus_queue_time_out(struct kbdus_queue *queue, struct request *request);
 
-/* Takes results, gives requests: the number of these; negative errnos as those of ENTER. */
-int kbdus_queue_enter(struct kbdus_queue *queue, bool wait);
-int kbdus_queue_command(struct kbdus_queue *queue, struct io_uring_cmd *command,
-			unsigned int issue_flags);
-/* Takes @command back, if it still waits. */
-void kbdus_queue_cancel(struct kbdus_queue *queue, struct io_uring_cmd *command,
-			unsigned int issue_flags);
-__poll_t kbdus_queue_poll(struct kbdus_queue *queue, struct file *file, poll_table *table);
-/* Between the payload of an outstanding request and @iter, in its direction. */
-ssize_t kbdus_queue_copy(struct kbdus_queue *queue, loff_t place, struct iov_iter *iter);
+/* @session serves from now on, but for requests, which kbdus_queue_open() lets it have; -EBUSY. */
+int kbdus_queue_attach(struct kbdus_queue *queue, struct kbdus_session *session);
+void kbdus_queue_open(struct kbdus_queue *queue);
+/* No more requests for the server, which is to end when it has answered what it has. */
+void kbdus_queue_leave(struct kbdus_queue *queue);
+/* Nobody serves any more; what was served waits for the next. Whether there was any such. */
+bool kbdus_queue_detach(struct kbdus_queue *queue, const struct kbdus_session *session);
+/* With the lock: frees a slot whose request is the caller's to end; whether the server @held it. */
+void kbdus_queue_free_slot(struct kbdus_queue *queue, struct kbdus_slot *slot, bool held);
+/* With the lock: puts a request back in line. */
+void kbdus_queue_put_back(struct kbdus_queue *queue, struct kbdus_slot *slot, bool retried);
+/* With the lock: whether there is something for @session, be it its end. */
+bool kbdus_queue_has_news(const struct kbdus_queue *queue, const struct kbdus_session *session);
+/* With the lock: whether @session has ended. */
+bool kbdus_queue_is_over(const struct kbdus_queue *queue, const struct kbdus_session *session);
 
 /* Fails everything, now and from now on. */
 void kbdus_queue_abort(struct kbdus_queue *queue);
@@ -222,5 +294,28 @@ void kbdus_queue_abort(struct kbdus_queue *queue);
 void kbdus_queue_finish(struct kbdus_queue *queue);
 /* The device's state has changed. */
 void kbdus_queue_notify(struct kbdus_queue *queue);
+
+/* ---- session.c, the server's side ------------------------------------------------------------ */
+
+/* For @queue, of the calling process; -EINVAL: no such memory can be, -ENOMEM. */
+struct kbdus_session *kbdus_session_create(struct kbdus_queue *queue, u64 payloads,
+					   u64 stride_bytes);
+/* Takes NULL. */
+void kbdus_session_destroy(struct kbdus_session *session);
+
+/* Takes results, gives requests: the number of these; negative errnos as those of ENTER. */
+int kbdus_session_enter(struct kbdus_session *session, bool wait);
+int kbdus_session_command(struct kbdus_session *session, struct io_uring_cmd *command,
+			  unsigned int issue_flags);
+/* Takes @command back, if it still waits. */
+void kbdus_session_cancel(struct kbdus_session *session, struct io_uring_cmd *command,
+			  unsigned int issue_flags);
+__poll_t kbdus_session_poll(struct kbdus_session *session, struct file *file, poll_table *table);
+/* Between the payload of an outstanding request and @iter, in its direction. */
+ssize_t kbdus_session_copy(struct kbdus_session *session, loff_t place, struct iov_iter *iter);
+
+/* Completes @command, in its own task, after a turn of serving. */
+void kbdus_session_bring(struct io_uring_cmd *command, unsigned int issue_flags);
+bool kbdus_session_is_killed(const struct kbdus_session *session);
 
 #endif
