@@ -403,22 +403,35 @@ int kbdus_device_vacate(struct kbdus_device *device, const struct kbdus_file *fi
 	return error;
 }
 
-/*
- * The server of a disk closes @file, with requests or not: whether it has died, rather than left.
- */
-static bool is_death(const struct kbdus_device *device, const struct kbdus_file *file, bool held)
+static bool is_answered(struct kbdus_device *device)
 {
-	return device->state == KBDUS_ABI_STATE_ORPHANED || !device->leaving || held ||
-	       (file == device->owner && device->server_files > 0);
+	unsigned int i;
+
+	for (i = 0; i < device->queue_count; i++)
+		if (READ_ONCE(device->queues[i]->held) != 0)
+			return false;
+	return true;
 }
 
-/* What the end of a file of a server means for the device: whether that ends, too. */
+/*
+ * The server of a disk closes one of its files, with which it may have @held requests: whether it
+ * has died, rather than left.
+ */
+static bool is_death(struct kbdus_device *device, bool held)
+{
+	return !device->leaving || held || !is_answered(device);
+}
+
+/* What the end of a file of the server means for the device: whether that ends, too. */
 static bool lose_file(struct kbdus_device *device, const struct kbdus_file *file, bool held)
 {
-	device->server_files--;
-	if (has_server(device)) {
-		const bool died = is_death(device, file, held);
+	const bool had_server = has_server(device);
+	const bool died = is_death(device, held);
 
+	device->server_files--;
+	if (file == device->owner)
+		device->owner = NULL;
+	if (had_server) {
 		if (!died && device->server_files > 0)
 			return false;
 		if (!kbdus_device_is_recoverable(device) && (died || !device->successor))

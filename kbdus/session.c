@@ -122,12 +122,14 @@ static void write_request(struct kbdus_session *session, struct kbdus_slot *slot
 	struct kbdus_abi_request *to =
 		&session->requests[session->requests_tail & (session->entries - 1)];
 	struct kbdus_abi_request entry = {};
-	u16 flags = slot->retried ? KBDUS_ABI_REQUEST_FLAG_RETRIED : 0;
+	u16 flags = 0;
 
 	kbdus_abi_request_set_tag(&entry, slot - session->queue->slots);
 	kbdus_abi_request_set_generation(&entry, slot->generation);
 	kbdus_abi_request_set_op(
 		&entry, kbdus_disk_operation(session->queue->device, slot->request, &flags));
+	if (slot->retried)
+		flags |= KBDUS_ABI_REQUEST_FLAG_RETRIED;
 	kbdus_abi_request_set_flags(&entry, flags);
 	kbdus_abi_request_set_offset_bytes(&entry, (u64)blk_rq_pos(slot->request) << SECTOR_SHIFT);
 	kbdus_abi_request_set_length_bytes(&entry, blk_rq_bytes(slot->request));

@@ -104,17 +104,17 @@ static struct kbdus_abi_attach attachment(int owner, const void *payloads)
 	return attach;
 }
 
-/* Makes a device up to its rings; whether that worked. */
-static bool make(struct server *server, uint64_t id)
+static void prepare(struct server *server, uint64_t id)
 {
-	struct kbdus_abi_device device = wish(id);
-	struct kbdus_abi_attach attach;
-
 	*server = (struct server){.owner = open_control(), .queue = open_control(), .id = id};
 	server->payloads = mmap(NULL, DEPTH * STRIDE, PROT_READ | PROT_WRITE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (command(server->owner, KBDUS_ABI_COMMAND_CREATE, &device) != 0)
-		return false;
+}
+
+static bool attach_queue(struct server *server)
+{
+	struct kbdus_abi_attach attach;
+
 	attach = attachment(server->owner, server->payloads);
 	if (command(server->queue, KBDUS_ABI_COMMAND_ATTACH, &attach) != 0)
 		return false;
@@ -128,6 +128,32 @@ static bool make(struct server *server, uint64_t id)
 		(void *)((char *)server->requests +
 			 kbdus_abi_attach_entries(&attach) * sizeof(struct kbdus_abi_request));
 	return true;
+}
+
+/* Makes a device up to its rings; whether that worked. */
+static bool make_with(struct server *server, uint64_t id, uint32_t attrs)
+{
+	struct kbdus_abi_device device = wish(id);
+
+	kbdus_abi_device_set_attrs(&device, kbdus_abi_device_attrs(&device) | attrs);
+	prepare(server, id);
+	return command(server->owner, KBDUS_ABI_COMMAND_CREATE, &device) == 0 &&
+	       attach_queue(server);
+}
+
+static bool make(struct server *server, uint64_t id)
+{
+	return make_with(server, id, 0);
+}
+
+/* Announces a successor. */
+static bool adopt(struct server *server, uint64_t id)
+{
+	struct kbdus_abi_device device = {0};
+
+	prepare(server, id);
+	kbdus_abi_device_set_id(&device, id);
+	return command(server->owner, KBDUS_ABI_COMMAND_ADOPT, &device) == 0;
 }
 
 static unsigned state_of(const struct server *server)
@@ -547,6 +573,156 @@ static void stopping_ends_queues(void)
 	check(none_left(), "the device goes with its files");
 }
 
+static uint32_t notices_of(const struct server *server)
+{
+	struct kbdus_abi_device told = {0};
+
+	check(command(server->owner, KBDUS_ABI_COMMAND_STATUS, &told) == 0, "the state is told");
+	return kbdus_abi_device_notices(&told);
+}
+
+static void destroy_device(uint64_t id)
+{
+	struct kbdus_abi_device device = {0};
+	const int fd = open_control();
+
+	kbdus_abi_device_set_id(&device, id);
+	command(fd, KBDUS_ABI_COMMAND_DESTROY, &device);
+	close(fd);
+}
+
+static bool serve_live(struct server *server, uint32_t attrs)
+{
+	return make_with(server, CASE_ID, attrs) &&
+	       command(server->owner, KBDUS_ABI_COMMAND_START, NULL) == 0 &&
+	       serve_until(server, is_live);
+}
+
+/* The successor of the server of a device without one. */
+static bool succeed(struct server *server)
+{
+	return attach_queue(server) && command(server->owner, KBDUS_ABI_COMMAND_START, NULL) == 0;
+}
+
+static void requests_outlive_a_server(void)
+{
+	struct kbdus_abi_request request;
+	struct client reader, writer;
+	struct server first, second;
+
+	check(serve_live(&first, KBDUS_ABI_ATTR_RECOVERABLE), "a recoverable device is live");
+	begin(&reader, CASE_ID, false);
+	check(wait_for_request(&first, &request), "a read comes");
+	check(!(kbdus_abi_request_flags(&request) & KBDUS_ABI_REQUEST_FLAG_RETRIED),
+	      "for the first time");
+	unmake(&first);
+	begin(&writer, CASE_ID, true);
+	usleep(20000);
+	check(!atomic_load(&reader.done) && !atomic_load(&writer.done), "requests wait");
+	check(adopt(&second, CASE_ID), "an orphan can be adopted");
+	check(notices_of(&second) & KBDUS_ABI_NOTICE_VACANT, "it is vacant");
+	check(command(second.owner, KBDUS_ABI_COMMAND_START, NULL) == -1 && errno == EBUSY,
+	      "who has no queues does not start");
+	check(succeed(&second), "the successor attaches and starts");
+	check(wait_for_request(&second, &request), "a request comes to it");
+	check(kbdus_abi_request_op(&request) == KBDUS_ABI_OP_READ &&
+		      (kbdus_abi_request_flags(&request) & KBDUS_ABI_REQUEST_FLAG_RETRIED),
+	      "the one that was lost is the first, and marked");
+	memset(second.payloads + (size_t)kbdus_abi_request_tag(&request) * STRIDE, 'r', BLOCK);
+	put_result(&second, answer(&second, &request));
+	end(&second, &reader);
+	check(reader.result == BLOCK && reader.byte == 'r', "its client sees no more of it");
+	check(wait_for_request(&second, &request) &&
+		      kbdus_abi_request_op(&request) == KBDUS_ABI_OP_WRITE &&
+		      !(kbdus_abi_request_flags(&request) & KBDUS_ABI_REQUEST_FLAG_RETRIED) &&
+		      second.payloads[kbdus_abi_request_tag(&request) * STRIDE] == 'w',
+	      "the one that nobody had follows, with its payload");
+	put_result(&second, answer(&second, &request));
+	end(&second, &writer);
+	check(writer.result == BLOCK, "it is written");
+	unmake(&second);
+	destroy_device(CASE_ID);
+	check(none_left(), "an orphan can be destroyed");
+}
+
+static void servers_make_room(void)
+{
+	struct pollfd file;
+	struct kbdus_abi_request request;
+	struct server first, second, third;
+	struct client client;
+
+	check(serve_live(&first, 0), "a device that is not recoverable is live");
+	check(command(first.owner, KBDUS_ABI_COMMAND_LEAVE, NULL) == -1 && errno == EINVAL,
+	      "it is not left to nobody");
+	check(notices_of(&first) == 0, "nobody has come");
+	begin(&client, CASE_ID, false);
+	check(wait_for_request(&first, &request), "a read comes");
+	check(adopt(&second, CASE_ID), "a successor comes");
+	check(!adopt(&third, CASE_ID) && errno == EBUSY, "only one does");
+	unmake(&third);
+	check(notices_of(&first) == KBDUS_ABI_NOTICE_SUCCEEDED, "the server is told");
+	check(!attach_queue(&second) && errno == EBUSY, "the successor waits");
+	check(command(second.owner, KBDUS_ABI_COMMAND_STOP, NULL) == -1 && errno == EBUSY,
+	      "and rules nothing");
+	notices_of(&second);
+	check(command(first.owner, KBDUS_ABI_COMMAND_LEAVE, NULL) == 0, "the server leaves");
+	check(enter(&first) == 0, "it has a request to answer yet");
+	put_result(&first, answer(&first, &request));
+	check(enter(&first) == -1 && errno == ENODEV, "then its queue has ended");
+	pthread_join(client.thread, NULL);
+	check(client.result == BLOCK, "the request was answered");
+	begin(&client, CASE_ID, false);
+	usleep(20000);
+	check(enter(&first) == -1 && errno == ENODEV, "it gets no more");
+	close(first.owner);
+	close(first.queue);
+	munmap(first.rings, first.map_bytes);
+	file = (struct pollfd){.fd = second.owner, .events = POLLIN};
+	check(poll(&file, 1, 1000) == 1, "the successor's file is readable");
+	check(notices_of(&second) & KBDUS_ABI_NOTICE_VACANT, "its time has come");
+	file.revents = 0;
+	check(poll(&file, 1, 0) == 0, "once");
+	check(succeed(&second), "it attaches and starts");
+	check(wait_for_request(&second, &request) &&
+		      !(kbdus_abi_request_flags(&request) & KBDUS_ABI_REQUEST_FLAG_RETRIED),
+	      "what came meanwhile is for it");
+	put_result(&second, answer(&second, &request));
+	end(&second, &client);
+	check(client.result == BLOCK, "and answered by it");
+	unmake(&second);
+	munmap(first.payloads, DEPTH * STRIDE);
+	check(none_left(), "the device goes with its second server");
+}
+
+static void orphans_end_their_requests(void)
+{
+	struct kbdus_abi_request request;
+	struct server first, second;
+	struct client client;
+
+	check(serve_live(&first, KBDUS_ABI_ATTR_RECOVERABLE), "a recoverable device is live");
+	begin(&client, CASE_ID, false);
+	check(wait_for_request(&first, &request), "a read comes");
+	close(first.owner);
+	check(enter(&first) == -1 && errno == ENODEV, "a queue ends with its owner");
+	memset(first.rings, 0xff, first.map_bytes);
+	check(adopt(&second, CASE_ID), "a successor comes");
+	check(!attach_queue(&second) && errno == EBUSY, "the dead still have a file");
+	check(pwrite(first.queue, "x", 1, 0) == -1 && errno == EINVAL, "which is of no use");
+	close(first.queue);
+	munmap(first.rings, first.map_bytes);
+	check(attach_queue(&second), "without it, the successor attaches");
+	check(enter(&second) == 0 && !take(&second, &request), "nothing comes before START");
+	unmake(&second);
+	check(!atomic_load(&client.done), "the request waits for one that starts");
+	destroy_device(CASE_ID);
+	pthread_join(client.thread, NULL);
+	check(client.result == -1 && client.error == EIO, "it fails when the orphan is destroyed");
+	munmap(first.payloads, DEPTH * STRIDE);
+	check(none_left(), "nothing is left");
+}
+
 static int run_cases(void)
 {
 	attributes_are_checked();
@@ -556,6 +732,9 @@ static int run_cases(void)
 	payloads_are_reached_by_tag();
 	closing_fails_requests();
 	stopping_ends_queues();
+	requests_outlive_a_server();
+	servers_make_room();
+	orphans_end_their_requests();
 	printf("%d failures\n", failures);
 	return failures != 0;
 }
@@ -597,7 +776,7 @@ static void random_command(struct server *server)
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = draw(3) ? 0 : (unsigned char)draw(256);
-	command(fd, 0xbd00 + draw(14), draw(8) ? bytes : (void *)(uintptr_t)draw(3));
+	command(fd, 0xbd00 + draw(16), draw(8) ? bytes : (void *)(uintptr_t)draw(3));
 }
 
 static void random_answers(struct server *server)
@@ -639,6 +818,24 @@ static void *fuzz_client(void *argument)
 	return NULL;
 }
 
+static bool begin_life(struct server *server)
+{
+	static const uint32_t attrs[] = {0, KBDUS_ABI_ATTR_RECOVERABLE};
+	const time_t limit = time(NULL) + WAIT_LIMIT;
+
+	if (make_with(server, FUZZ_ID, attrs[draw(2)]))
+		return true;
+	unmake(server);
+	if (!adopt(server, FUZZ_ID))
+		return false;
+	while (!attach_queue(server)) {
+		if (time(NULL) > limit)
+			return false;
+		usleep(500);
+	}
+	return true;
+}
+
 /* One life, ended by whoever kills this process. */
 static void fuzz_life(void)
 {
@@ -647,7 +844,7 @@ static void fuzz_life(void)
 	pthread_t client;
 	uint32_t tail;
 
-	if (!make(&server, FUZZ_ID) || io_uring_queue_init(32, &ring, 0) != 0)
+	if (!begin_life(&server) || io_uring_queue_init(32, &ring, 0) != 0)
 		_exit(0);
 	if (draw(10))
 		command(server.owner, KBDUS_ABI_COMMAND_START, NULL);
@@ -673,6 +870,8 @@ static void fuzz_life(void)
 		case 5:
 			if (!draw(200))
 				close(draw(2) ? server.owner : server.queue);
+			else if (!draw(100))
+				command(server.owner, KBDUS_ABI_COMMAND_LEAVE, NULL);
 			break;
 		default:
 			enter(&server);
@@ -696,9 +895,18 @@ static int run_fuzz(uint64_t seed, unsigned seconds)
 			fuzz_life();
 		usleep(1000 + draw(60000));
 		kill(child, SIGKILL);
-		waitpid(child, NULL, 0);
-		check(none_left(), "a device goes with its process");
+		/* The next life takes the device over, once this one's clients are no obstacle. */
+		if (draw(8) == 0)
+			continue;
+		destroy_device(FUZZ_ID);
+		while (wait(NULL) > 0)
+			;
+		check(none_left(), "a device goes with its process, or when it is destroyed");
 	}
+	destroy_device(FUZZ_ID);
+	while (wait(NULL) > 0)
+		;
+	check(none_left(), "none is left in the end");
 	printf("seed %llu: %u lives, %d failures\n", (unsigned long long)seed, lives, failures);
 	return failures != 0;
 }

@@ -28,6 +28,8 @@ static enum bdus_device_state state_of(const struct kbdus_abi_device *told)
 	case KBDUS_ABI_STATE_CREATED:
 	case KBDUS_ABI_STATE_STARTING:
 		return BDUS_STATE_CREATING;
+	case KBDUS_ABI_STATE_ORPHANED:
+		return BDUS_STATE_ORPHANED;
 	default:
 		return BDUS_STATE_DRAINING;
 	}

@@ -12,7 +12,14 @@
  *
  * START and STOP only begin what the module then does in threads of its own; queue 0 hears of each
  * change. When the process dies, its files are closed, and the module fails the requests and
- * removes the disk, so that nothing stays behind.
+ * removes the disk, so that nothing stays behind. Unless the device is recoverable: then requests
+ * wait, for a process that goes on with it:
+ *
+ *	leave              LEAVE: the queues end, and the files are closed         (an orphan)
+ *	adopt              ADOPT                                                   (has a successor)
+ *	await_predecessor  all files of the last server are closed
+ *	open_queue         ATTACH; the first one makes it the owner
+ *	start              START: served from now on
  */
 #include "base/clock.h"
 #include "base/error.h"
@@ -21,6 +28,7 @@
 #include <bdus/driver.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -54,6 +62,16 @@ static int refuse(int error, uint64_t id)
 	}
 }
 
+static void note_device(struct bdus_transport_device *device, const struct kbdus_abi_device *told)
+{
+	device->depth = kbdus_abi_device_queue_depth(told);
+	device->limits = (struct kbdus_limits){
+		.size_bytes = kbdus_abi_device_size_bytes(told),
+		.max_transfer_bytes = kbdus_abi_device_max_transfer_bytes(told),
+		.ops = kbdus_abi_device_ops(told),
+	};
+}
+
 static int create(const struct bdus_transport_setup *setup, struct bdus_transport_device *device)
 {
 	struct bdus_device_attrs *const attrs = setup->attrs;
@@ -66,24 +84,24 @@ static int create(const struct bdus_transport_setup *setup, struct bdus_transpor
 	if (device->fd < 0)
 		return device->fd;
 	kbdus_fill_device(setup->id, attrs, &wish);
+	if (setup->recoverable)
+		kbdus_abi_device_set_attrs(&wish, kbdus_abi_device_attrs(&wish) |
+							  KBDUS_ABI_ATTR_RECOVERABLE);
 	result = kbdus_control_run(device->fd, KBDUS_ABI_COMMAND_CREATE, &wish);
 	if (result < 0)
 		return refuse(-result, setup->id);
+	note_device(device, &wish);
 	attrs->queues = kbdus_abi_device_queues(&wish);
-	attrs->queue_depth = kbdus_abi_device_queue_depth(&wish);
-	device->depth = attrs->queue_depth;
-	device->limits = (struct kbdus_limits){
-		.size_bytes = attrs->size_bytes,
-		.max_transfer_bytes = attrs->max_transfer_bytes,
-		.ops = kbdus_abi_device_ops(&wish),
-	};
+	attrs->queue_depth = device->depth;
 	return 0;
 }
 
 static int kbdus_destroy(struct bdus_transport_device *device);
 
-static int kbdus_create(const struct bdus_transport_setup *setup,
-			struct bdus_transport_device **result_device)
+static int make(const struct bdus_transport_setup *setup,
+		int (*fill)(const struct bdus_transport_setup *setup,
+			    struct bdus_transport_device *device),
+		struct bdus_transport_device **result_device)
 {
 	struct bdus_transport_device *const device = calloc(1, sizeof(*device));
 	char message[BASE_ERROR_MESSAGE_BYTES];
@@ -95,7 +113,7 @@ static int kbdus_create(const struct bdus_transport_setup *setup,
 	device->id = setup->id;
 	device->memory = setup->memory;
 	device->by_poll = bdus_config_bool(setup->options, "poll");
-	result = create(setup, device);
+	result = fill(setup, device);
 	if (result < 0) {
 		snprintf(message, sizeof(message), "%s", base_error_message());
 		kbdus_destroy(device);
@@ -104,6 +122,130 @@ static int kbdus_create(const struct bdus_transport_setup *setup,
 	*result_device = device;
 	return 0;
 }
+
+static int kbdus_create(const struct bdus_transport_setup *setup,
+			struct bdus_transport_device **device)
+{
+	return make(setup, create, device);
+}
+
+/* ---- from one process to the next ---------------------------------------------------------- */
+
+static int refuse_adoption(int error, uint64_t id)
+{
+	switch (error) {
+	case EPERM:
+		return refuse(EPERM, id);
+	case ENODEV:
+		return base_error(ENODEV, "kbdus has no device with id %" PRIu64, id);
+	case EBUSY:
+		return base_error(EBUSY, "device %" PRIu64 " is being taken over already, or ends",
+				  id);
+	default:
+		return base_error_errno(error, "kbdus cannot take over device %" PRIu64, id);
+	}
+}
+
+static int check_same(const struct bdus_device_attrs *attrs, const struct kbdus_abi_device *told)
+{
+	const uint64_t has = kbdus_abi_device_size_bytes(told);
+
+	if (attrs->size_bytes != has)
+		return base_error(EINVAL,
+				  "a device of %" PRIu64 " bytes cannot become one of %" PRIu64,
+				  has, attrs->size_bytes);
+	if (attrs->queues != kbdus_abi_device_queues(told) ||
+	    attrs->queue_depth != kbdus_abi_device_queue_depth(told))
+		return base_error(EINVAL,
+				  "a device of %u queues of depth %u cannot become one of %u "
+				  "of depth %u",
+				  kbdus_abi_device_queues(told), kbdus_abi_device_queue_depth(told),
+				  attrs->queues, attrs->queue_depth);
+	return 0;
+}
+
+static int adopt(const struct bdus_transport_setup *setup, struct bdus_transport_device *device)
+{
+	struct kbdus_abi_device told = {0};
+	int result;
+
+	device->fd = kbdus_control_open();
+	if (device->fd < 0)
+		return device->fd;
+	device->stays = true;
+	kbdus_abi_device_set_id(&told, setup->id);
+	result = kbdus_control_run(device->fd, KBDUS_ABI_COMMAND_ADOPT, &told);
+	if (result < 0)
+		return refuse_adoption(-result, setup->id);
+	note_device(device, &told);
+	return check_same(setup->attrs, &told);
+}
+
+static int kbdus_adopt(const struct bdus_transport_setup *setup,
+		       struct bdus_transport_device **device)
+{
+	return make(setup, adopt, device);
+}
+
+static int get_status(struct bdus_transport_device *device, struct kbdus_abi_device *told);
+
+/* The file is readable when what STATUS tells has changed; that a killed process is as good as gone
+ * is only seen by looking. */
+#define LOOK_MS 200
+
+static int kbdus_await_predecessor(struct bdus_transport_device *device, uint64_t deadline_ns)
+{
+	struct pollfd file = {.fd = device->fd, .events = POLLIN};
+	struct kbdus_abi_device told;
+	int result;
+
+	while ((result = get_status(device, &told)) == 0) {
+		const uint32_t state = kbdus_abi_device_state(&told);
+
+		if (kbdus_abi_device_notices(&told) & KBDUS_ABI_NOTICE_VACANT)
+			return 0;
+		if (state != KBDUS_ABI_STATE_LIVE && state != KBDUS_ABI_STATE_ORPHANED)
+			return base_error(ENODEV, "device %" PRIu64 " has ended", device->id);
+		if (base_now_ns() >= deadline_ns)
+			return base_error(ETIMEDOUT,
+					  "the process that serves device %" PRIu64
+					  " has not left it",
+					  device->id);
+		poll(&file, 1, LOOK_MS);
+	}
+	return result;
+}
+
+static bool kbdus_is_succeeded(const struct bdus_transport_device *device)
+{
+	return device->is_succeeded;
+}
+
+void kbdus_look_for_successor(struct bdus_transport_device *device)
+{
+	struct kbdus_abi_device told;
+
+	if (kbdus_control_run(device->fd, KBDUS_ABI_COMMAND_STATUS, &told) == 0)
+		device->is_succeeded =
+			(kbdus_abi_device_notices(&told) & KBDUS_ABI_NOTICE_SUCCEEDED) != 0;
+}
+
+static int kbdus_leave(struct bdus_transport_device *device)
+{
+	const int result = kbdus_control_run(device->fd, KBDUS_ABI_COMMAND_LEAVE, NULL);
+
+	if (result == 0) {
+		device->stays = true;
+		return 0;
+	}
+	if (result == -EINVAL)
+		return base_error(EINVAL,
+				  "nobody takes over device %" PRIu64 ", which is not recoverable",
+				  device->id);
+	return base_error_errno(-result, "kbdus cannot leave device %" PRIu64, device->id);
+}
+
+/* ---- starting and stopping ----------------------------------------------------------------- */
 
 static int kbdus_start(struct bdus_transport_device *device)
 {
@@ -152,6 +294,7 @@ static int kbdus_stop(struct bdus_transport_device *device)
 {
 	const int result = kbdus_control_run(device->fd, KBDUS_ABI_COMMAND_STOP, NULL);
 
+	device->stays = device->stays && result < 0;
 	return result < 0
 		       ? base_error_errno(-result, "kbdus cannot stop device %" PRIu64, device->id)
 		       : 0;
@@ -186,10 +329,10 @@ static int kbdus_destroy(struct bdus_transport_device *device)
 {
 	if (!device)
 		return 0;
-	if (device->fd >= 0) {
+	if (device->fd >= 0)
 		close(device->fd);
+	if (device->fd >= 0 && !device->stays)
 		wait_until_gone(device->id);
-	}
 	free(device);
 	return 0;
 }
@@ -203,6 +346,10 @@ const struct bdus_transport bdus_transport_kbdus = {
 	.makes_block_device = true,
 	.probe = kbdus_probe,
 	.create = kbdus_create,
+	.adopt = kbdus_adopt,
+	.await_predecessor = kbdus_await_predecessor,
+	.is_succeeded = kbdus_is_succeeded,
+	.leave = kbdus_leave,
 	.open_queue = kbdus_queue_open,
 	.start = kbdus_start,
 	.start_result = kbdus_start_result,

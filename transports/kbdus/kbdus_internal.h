@@ -69,9 +69,16 @@ struct bdus_transport_device {
 	struct bdus_memory *memory;
 	/** Do without commands of io_uring. */
 	bool by_poll;
+	/** destroy() leaves the device alone. */
+	bool stays;
+	/** There is another process that wants to serve it. */
+	bool is_succeeded;
 	unsigned depth;
 	struct kbdus_limits limits;
 };
+
+/** Queue 0 has been told of news. */
+void kbdus_look_for_successor(struct bdus_transport_device *device);
 
 int kbdus_queue_open(struct bdus_transport_device *device, unsigned index, struct bdus_queue *host,
 		     struct bdus_transport_queue **queue);

@@ -108,6 +108,8 @@ static unsigned decode_flags(unsigned op, unsigned given)
 		flags |= BDUS_REQUEST_FUA;
 	if ((given & KBDUS_ABI_REQUEST_FLAG_MAY_UNMAP) && op == BDUS_OP_WRITE_ZEROS)
 		flags |= BDUS_REQUEST_MAY_UNMAP;
+	if (given & KBDUS_ABI_REQUEST_FLAG_RETRIED)
+		flags |= BDUS_REQUEST_RETRIED;
 	/* The module copies from wherever it is told. */
 	if (op == BDUS_OP_READ)
 		flags |= BDUS_REQUEST_MAY_LEND;
@@ -124,7 +126,8 @@ int kbdus_decode_request(const struct kbdus_abi_request *request, const struct k
 	if (op > BDUS_OP_SECURE_ERASE || !(limits->ops & BDUS_OP_BIT(op)))
 		return -EIO;
 	if (op == BDUS_OP_FLUSH) {
-		bdus_io_prepare(io, BDUS_OP_FLUSH, 0, 0, 0, NULL);
+		bdus_io_prepare(io, BDUS_OP_FLUSH,
+				decode_flags(op, kbdus_abi_request_flags(request)), 0, 0, NULL);
 		return 0;
 	}
 	if (length == 0 || !base_range_within(offset, length, limits->size_bytes) ||
