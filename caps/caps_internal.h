@@ -37,12 +37,57 @@
 /** A moment that never comes. */
 #define CAPS_NEVER UINT64_MAX
 
+/**
+ * From so long on a deadline may be late by two ticks of the system (some ms), though never early;
+ * for a clock that is read at a fourth of the price.
+ */
+#define CAPS_LONG_MS 1000
+
+/** The time of the last tick. */
+static inline uint64_t caps_coarse_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+/** The longest tick that Linux can be built with. */
+#define CAPS_TICK_MS 10
+
 static inline uint64_t caps_deadline(int timeout_ms)
 {
-	return timeout_ms < 0 ? CAPS_NEVER : base_deadline_ns((uint64_t)timeout_ms);
+	if (timeout_ms <= 0)
+		return timeout_ms < 0 ? CAPS_NEVER : 0;
+	if (timeout_ms < CAPS_LONG_MS)
+		return base_deadline_ns((uint64_t)timeout_ms);
+	return caps_coarse_now_ns() + ((uint64_t)timeout_ms + CAPS_TICK_MS) * 1000000U;
+}
+
+/** As base_remaining_ms(); at most so much too long where it is long. */
+static inline int caps_remaining_ms(uint64_t deadline_ns)
+{
+	const uint64_t now_ns = deadline_ns != 0 ? caps_coarse_now_ns() : 0;
+	const uint64_t left_ms =
+		deadline_ns > now_ns ? (deadline_ns - now_ns + 999999U) / 1000000U : 0;
+
+	if (left_ms < CAPS_LONG_MS)
+		return deadline_ns != 0 ? base_remaining_ms(deadline_ns) : 0;
+	return left_ms > INT32_MAX ? INT32_MAX : (int)left_ms;
 }
 
 /* ---- packets (packet.c) ---- */
+
+/** Room for the longest packet. Belongs to who receives. */
+struct caps_spill {
+	/** Bytes of payload in the last packet; what comes next is taken to be like it. */
+	size_t last_bytes;
+	struct caps_wire_header header;
+	unsigned char data[CAPS_INLINE_BYTES];
+};
+_Static_assert(offsetof(struct caps_spill, data) ==
+		       offsetof(struct caps_spill, header) + sizeof(struct caps_wire_header),
+	       "a packet fits in one piece");
 
 /** A packet as it was received; its descriptors are the holder's. */
 struct caps_packet {
@@ -58,7 +103,7 @@ struct caps_packet {
 struct caps_room {
 	void *buffer;
 	size_t capacity;
-	unsigned char *spill; /* CAPS_INLINE_BYTES */
+	struct caps_spill *spill;
 };
 
 /** Bytes of payload that lie in the packet itself. */
@@ -180,8 +225,16 @@ struct caps_table {
 int caps_table_init(struct caps_table *table);
 void caps_table_finish(struct caps_table *table);
 void caps_table_add(struct caps_table *table, struct caps_node *node);
-struct caps_node *caps_table_find(const struct caps_table *table, uint64_t id);
 void caps_table_remove(struct caps_table *table, struct caps_node *node);
+
+static inline struct caps_node *caps_table_find(const struct caps_table *table, uint64_t id)
+{
+	struct caps_node *node = table->slots[id & (table->room - 1)];
+
+	while (node != NULL && node->id != id)
+		node = node->next;
+	return node;
+}
 
 /* ---- identity (identity.c) ---- */
 
@@ -278,6 +331,7 @@ struct caps_connection {
 	int fd; /* -1: lost, and kept for what is pending */
 	uint32_t outstanding;
 	bool wants_out;
+	bool is_timed; /* the socket has a timeout to wait */
 	uint64_t last_id;
 	struct caps_peer peer;
 	struct caps_recent recent;
@@ -323,6 +377,8 @@ struct caps_service {
 	struct base_list notices; /* aborts to be told */
 	struct base_list kept;    /* requests to be got with a larger buffer */
 	uint32_t connection_count;
+	/* Requests that may be waited for at the only connection, before a look around. */
+	unsigned direct_left;
 	/* What the last epoll_wait() told and is not done. */
 	struct epoll_event ready[CAPS_BATCH];
 	unsigned ready_at, ready_count;
@@ -341,7 +397,7 @@ struct caps_port {
 	pthread_cond_t changed;
 	bool receiving;
 	unsigned waiting; /* threads at changed */
-	unsigned char *spill;
+	struct caps_spill *spill;
 	const struct wire_operation *operations;
 	size_t operation_count;
 	union {

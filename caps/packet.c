@@ -139,28 +139,69 @@ static int verify(struct caps_packet *packet, const struct msghdr *message, size
 	return verify_fds(packet, (message->msg_flags & MSG_CTRUNC) != 0);
 }
 
+static ssize_t receive(int fd, int flags, struct msghdr *message)
+{
+	ssize_t length;
+
+	/* An error that the peer's closing left may stand before packets that it sent. */
+	do
+		length = recvmsg(fd, message, flags | MSG_CMSG_CLOEXEC);
+	while (length < 0 && errno == ECONNRESET);
+	if (length < 0)
+		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	return length;
+}
+
+/* The same as if it had come in parts. */
+static void share_out(struct caps_packet *packet, const struct caps_room *room, size_t length)
+{
+	struct caps_spill *spill = room->spill;
+	const size_t first = base_min(length, room->capacity);
+
+	packet->header = spill->header;
+	if (first != 0)
+		memcpy(room->buffer, spill->data, first);
+	if (length > first)
+		memmove(spill->data, spill->data + first, length - first);
+}
+
+/* One piece, copied once more, costs less than parts as long as it is small. */
+static ssize_t receive_packet(int fd, int flags, struct msghdr *message, struct caps_packet *packet,
+			      const struct caps_room *room)
+{
+	struct caps_spill *spill = room->spill;
+	const size_t header = sizeof(packet->header);
+	const size_t capacity = base_min(room->capacity, CAPS_INLINE_BYTES);
+	struct iovec whole = {&spill->header, header + CAPS_INLINE_BYTES};
+	struct iovec parts[3] = {{&packet->header, header},
+				 {room->buffer, capacity},
+				 {spill->data, CAPS_INLINE_BYTES - capacity}};
+	const bool is_whole = spill->last_bytes <= SMALL_BYTES;
+	ssize_t length;
+
+	message->msg_iov = is_whole ? &whole : parts;
+	message->msg_iovlen = is_whole ? 1 : 3;
+	length = receive(fd, flags, message);
+	if (length < 0)
+		return length;
+	spill->last_bytes = (size_t)length > header ? (size_t)length - header : 0;
+	if (is_whole)
+		share_out(packet, room, spill->last_bytes);
+	return length;
+}
+
 int caps_packet_receive(int fd, int flags, struct caps_packet *packet, const struct caps_room *room)
 {
-	const size_t capacity = base_min(room->capacity, CAPS_INLINE_BYTES);
-	struct iovec parts[3] = {{&packet->header, sizeof(packet->header)},
-				 {room->buffer, capacity},
-				 {room->spill, CAPS_INLINE_BYTES - capacity}};
 	union control control;
-	struct msghdr message = {.msg_iov = parts,
-				 .msg_iovlen = 3,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof(control)};
+	struct msghdr message = {.msg_control = &control, .msg_controllen = sizeof(control)};
 	ssize_t length;
 
 	packet->fd_count = 0;
 	packet->lost_fds = false;
 	packet->sender.pid = -1;
-	/* An error that the peer's closing left may stand before packets that it sent. */
-	do
-		length = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
-	while (length < 0 && errno == ECONNRESET);
+	length = receive_packet(fd, flags, &message, packet, room);
 	if (length < 0)
-		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+		return (int)length;
 	take_control(&message, packet);
 	if (length == 0 && packet->fd_count == 0)
 		return 0;

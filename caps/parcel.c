@@ -43,7 +43,7 @@ struct caps_parcel *caps_parcel_keep(struct caps_packet *packet, const struct ca
 	if (first != 0)
 		memcpy(parcel->data, room->buffer, first);
 	if (length > first)
-		memcpy(parcel->data + first, room->spill, length - first);
+		memcpy(parcel->data + first, room->spill->data, length - first);
 	return parcel;
 }
 

@@ -61,11 +61,12 @@ int caps_port_create(bool is_service, struct caps_port **port)
 
 	if (made == NULL)
 		return base_error(ENOMEM, "no memory for a port");
-	made->spill = malloc(CAPS_INLINE_BYTES);
+	made->spill = malloc(sizeof(*made->spill));
 	if (made->spill == NULL) {
 		free(made);
 		return base_error(ENOMEM, "no memory for a port");
 	}
+	made->spill->last_bytes = 0;
 	made->is_service = is_service;
 	base_list_init(&made->link);
 	pthread_mutex_init(&made->lock, NULL);

@@ -264,7 +264,7 @@ static int receive(struct caps_client *client, struct caps_packet *packet,
 	uint64_t wait_ms = 0;
 
 	if (deadline != CAPS_NEVER) {
-		wait_ms = (uint64_t)base_remaining_ms(deadline);
+		wait_ms = (uint64_t)caps_remaining_ms(deadline);
 		if (wait_ms == 0)
 			return caps_packet_receive(client->fd, MSG_DONTWAIT, packet, room);
 	}

@@ -59,15 +59,6 @@ void caps_table_add(struct caps_table *table, struct caps_node *node)
 	put(table, node);
 }
 
-struct caps_node *caps_table_find(const struct caps_table *table, uint64_t id)
-{
-	struct caps_node *node = table->slots[id & (table->room - 1)];
-
-	while (node != NULL && node->id != id)
-		node = node->next;
-	return node;
-}
-
 void caps_table_remove(struct caps_table *table, struct caps_node *node)
 {
 	struct caps_node **slot = &table->slots[node->id & (table->room - 1)];
