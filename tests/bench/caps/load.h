@@ -9,6 +9,10 @@
 
 #define SMALL_BYTES 64
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /** A peer: @serve runs in a child until its client is gone, @call is one round trip. */
 struct side {
 	const char *name;
@@ -19,9 +23,13 @@ struct side {
 	void (*close)(void *client);
 };
 
-extern const struct side side_caps, side_raw, side_sdbus;
+extern const struct side side_caps, side_raw, side_sdbus, side_capnp;
 
 /** Ends the program with what went wrong. */
-_Noreturn void die(const char *what);
+__attribute__((noreturn)) void die(const char *what);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -21,7 +21,7 @@
 
 static unsigned rounds = 7, calls = 20000, clients = 1000;
 
-_Noreturn void die(const char *what)
+void die(const char *what)
 {
 	fprintf(stderr, "bench-caps: %s\n", what);
 	exit(1);
@@ -117,6 +117,9 @@ int main(int argc, char **argv)
 		&side_raw,
 #if HAVE_SDBUS
 		&side_sdbus,
+#endif
+#if HAVE_CAPNP
+		&side_capnp,
 #endif
 	};
 	const unsigned count = sizeof(sides) / sizeof(sides[0]);
