@@ -33,6 +33,7 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
+#define STACK_MIN_LOG2   14
 #define SLAB_BYTES_LEAST (1U << 20)
 #define SLAB_COUNT_MOST  4096
 #define COLOURS          8
@@ -47,6 +48,8 @@
 #define THREADS_MOST  16384
 /** Free threads that a worker keeps from others. */
 #define FREE_THREADS_MOST 128
+
+static_assert(UTHREAD_STACK_MIN == 1U << STACK_MIN_LOG2, "the first class");
 
 static size_t page_bytes(void)
 {
@@ -310,11 +313,12 @@ static char *take(struct uthread_worker *worker, unsigned stack_class)
  * Tops of stacks lie a little apart from where their neighbours have them in their pages: all would
  * compete for the same few lines of the processor's cache.
  */
-static void *top_of(const char *bottom, size_t stack_bytes)
+static void *top_of(const char *bottom, unsigned stack_class)
 {
-	const size_t colour = (uintptr_t)bottom / stack_bytes % COLOURS * COLOUR_BYTES;
+	const uintptr_t place = (uintptr_t)bottom >> (STACK_MIN_LOG2 + stack_class);
 
-	return (void *)(uintptr_t)(bottom + stack_bytes - colour);
+	return (void *)(uintptr_t)(bottom + class_bytes(stack_class) -
+				   place % COLOURS * COLOUR_BYTES);
 }
 
 void uthread_stack_enter(struct uthread_worker *worker, struct uthread *thread)
@@ -327,7 +331,7 @@ void uthread_stack_enter(struct uthread_worker *worker, struct uthread *thread)
 		top = (char *)context->bottom + context->bytes;
 	} else {
 		context->bottom = take(worker, thread->stack_class);
-		top = top_of(context->bottom, class_bytes(thread->stack_class));
+		top = top_of(context->bottom, thread->stack_class);
 	}
 	own = (struct uthread_own *)base_align_down((uintptr_t)top, 16) - 1;
 	context->bytes = (size_t)((char *)own - (char *)context->bottom);
@@ -338,10 +342,10 @@ void uthread_stack_enter(struct uthread_worker *worker, struct uthread *thread)
 }
 
 /** What is below the first page goes back to the kernel; a guard stays a guard. */
-static void trim(char *bottom, size_t stack_bytes)
+static void trim(char *bottom, unsigned stack_class)
 {
 	const uintptr_t top =
-		base_align_down((uintptr_t)top_of(bottom, stack_bytes) - 1, page_bytes());
+		base_align_down((uintptr_t)top_of(bottom, stack_class) - 1, page_bytes());
 	const uintptr_t lowest = (uintptr_t)bottom + page_bytes();
 
 	if (top > lowest)
@@ -353,15 +357,14 @@ static void spill(struct uthread_scheduler *scheduler, struct uthread_stack_cach
 		  unsigned stack_class)
 {
 	struct uthread_stack_class *const class = &scheduler->classes[stack_class];
-	const size_t stack_bytes = class_bytes(stack_class);
 	const uint32_t first = class->cache_most / 2;
 	bool is_large;
 
 	lock_stacks(scheduler);
-	is_large = class->free.count * (uint64_t)stack_bytes > POOL_BYTES_KEPT;
+	is_large = class->free.count * (uint64_t)class_bytes(stack_class) > POOL_BYTES_KEPT;
 	unlock_stacks(scheduler);
 	for (uint32_t i = first; is_large && i < cache->count; i++)
-		trim(cache->stacks[i], stack_bytes);
+		trim(cache->stacks[i], stack_class);
 	lock_stacks(scheduler);
 	for (uint32_t i = first; i < cache->count; i++)
 		class->free.stacks[class->free.count++] = cache->stacks[i];

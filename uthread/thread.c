@@ -250,8 +250,7 @@ static inline __attribute__((always_inline, noreturn)) void end(struct uthread *
 	uthread_unlock_object(solo, self);
 	if (parked)
 		uthread_ready(self->worker, joiner);
-	uthread_leave(self, UTHREAD_AFTER_END);
-	__builtin_unreachable();
+	uthread_leave_for_good(self);
 }
 
 /** What is the thread's own business at its end. */

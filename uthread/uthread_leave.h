@@ -10,9 +10,9 @@
 #include "uthread_internal.h"
 #include "uthread_probes.h"
 
-/** From whatever runs on @worker to @thread, or to the worker's own stack. */
-static inline __attribute__((always_inline)) struct uthread_worker *uthread_go(
-	struct uthread_worker *worker, struct uthread_context *from, struct uthread *thread)
+/** Makes @thread, or with NULL the worker's own stack, what runs on @worker: where to go. */
+static inline __attribute__((always_inline)) struct uthread_context *uthread_turn_to(
+	struct uthread_worker *worker, struct uthread *thread)
 {
 	const unsigned long switches =
 		atomic_load_explicit(&worker->switches, memory_order_relaxed);
@@ -21,11 +21,18 @@ static inline __attribute__((always_inline)) struct uthread_worker *uthread_go(
 	uthread_probe_switch(worker->current, thread);
 	worker->current = thread;
 	if (base_unlikely(thread == NULL))
-		return uthread_fiber_switch(from, &worker->base, worker);
+		return &worker->base;
 	thread->worker = worker;
 	if (base_unlikely(thread->context.registers.sp == NULL))
 		uthread_stack_enter(worker, thread);
-	return uthread_fiber_switch(from, &thread->context, worker);
+	return &thread->context;
+}
+
+/** From whatever runs on @worker to @thread, or to the worker's own stack. */
+static inline __attribute__((always_inline)) struct uthread_worker *uthread_go(
+	struct uthread_worker *worker, struct uthread_context *from, struct uthread *thread)
+{
+	return uthread_fiber_switch(from, uthread_turn_to(worker, thread), worker);
 }
 
 /**
@@ -52,6 +59,18 @@ static inline __attribute__((always_inline)) void uthread_leave(struct uthread *
 	*worker->errno_location = self->saved_errno;
 	if (base_unlikely(worker->after != UTHREAD_AFTER_NOTHING))
 		uthread_arrive(worker);
+}
+
+/** Leaves @self, which has ended, for whoever comes next. */
+static inline __attribute__((always_inline, noreturn)) void uthread_leave_for_good(
+	struct uthread *self)
+{
+	struct uthread_worker *const worker = self->worker;
+	struct uthread *const next = uthread_pick(worker);
+
+	worker->after = UTHREAD_AFTER_END;
+	worker->previous = self;
+	uthread_fiber_end(&self->context, uthread_turn_to(worker, next), worker);
 }
 
 #endif

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * uthread against Boost.Context and the C library's threads, in alternating rounds; medians.
+ * uthread against Boost.Context, the C library's threads and what other libraries the environment
+ * names, in alternating rounds; medians.
  *
  * usage: bench-uthread [ROUNDS [COUNT [THREADS]]]
  *
  * COUNT: how often each case does its thing in a round. THREADS: how many wait at once for the
- * measure of memory. Other peers, programs of their own, come from the environment:
+ * measure of memory. Other peers are programs of their own, as in peers/ (peers.sh makes them):
  * UTHREAD_BENCH_PEERS holds commands, separated by semicolons, each of which is run as `COMMAND
- * CASE COUNT` and prints nanoseconds.
+ * CASE COUNT` and prints nanoseconds, or for `memory` bytes.
  */
 #include "bench.h"
 
@@ -16,6 +17,7 @@
 #include <string.h>
 
 #define ROUNDS_MOST 99
+#define PEERS_MOST  16
 
 static const char *const case_names[BENCH_CASES] = {
 	[BENCH_SWITCH] = "switch",  [BENCH_YIELD] = "yield",     [BENCH_CREATE] = "create-join",
@@ -33,6 +35,21 @@ static const struct bench_side *const sides[] = {
 
 #define SIDES (sizeof(sides) / sizeof(sides[0]))
 
+static char *peers[PEERS_MOST];
+static unsigned peers_count;
+
+static void find_peers(void)
+{
+	const char *const given = getenv("UTHREAD_BENCH_PEERS");
+	char *const copy = strdup(given != NULL ? given : "");
+	char *rest = NULL;
+
+	for (char *command = strtok_r(copy, ";", &rest);
+	     command != NULL && peers_count < PEERS_MOST; command = strtok_r(NULL, ";", &rest))
+		peers[peers_count++] = strdup(command);
+	free(copy);
+}
+
 static int compare(const void *a, const void *b)
 {
 	const double x = *(const double *)a, y = *(const double *)b;
@@ -46,13 +63,13 @@ static double median(double *values, unsigned count)
 	return values[count / 2];
 }
 
-static double run_peer(const char *command, enum bench_case which, unsigned long count)
+static double run_peer(const char *command, const char *what, unsigned long count)
 {
 	char line[512];
 	double result = -1;
 	FILE *output;
 
-	snprintf(line, sizeof(line), "%s %s %lu", command, case_names[which], count);
+	snprintf(line, sizeof(line), "%s %s %lu", command, what, count);
 	output = popen(line, "r"); /* NOLINT(cert-env33-c): a command of the user's */
 	if (output == NULL || fscanf(output, "%lf", &result) != 1)
 		result = -1;
@@ -64,39 +81,43 @@ static double run_peer(const char *command, enum bench_case which, unsigned long
 static void tell(const char *name, double *values, unsigned rounds, double own)
 {
 	const double value = median(values, rounds);
+	const char *const slash = strrchr(name, '/');
 
 	if (value >= 0)
-		printf("  %-20s %9.1f ns   uthread at %.3f of it\n", name, value, own / value);
-}
-
-static void compare_peers(enum bench_case which, unsigned long count, double own)
-{
-	const char *const given = getenv("UTHREAD_BENCH_PEERS");
-	char *const copy = strdup(given != NULL ? given : "");
-	char *rest = NULL;
-
-	for (char *command = strtok_r(copy, ";", &rest); command != NULL;
-	     command = strtok_r(NULL, ";", &rest)) {
-		double value = run_peer(command, which, count);
-
-		tell(command, &value, 1, own);
-	}
-	free(copy);
+		printf("  %-20s %9.1f      uthread at %.3f of it\n",
+		       slash != NULL ? slash + 1 : name, value, own / value);
 }
 
 static void compare_sides(enum bench_case which, unsigned rounds, unsigned long count)
 {
-	static double values[SIDES][ROUNDS_MOST];
+	static double values[SIDES + PEERS_MOST][ROUNDS_MOST];
 	double own;
 
-	for (unsigned round = 0; round < rounds; round++)
+	for (unsigned round = 0; round < rounds; round++) {
 		for (unsigned side = 0; side < SIDES; side++)
 			values[side][round] = sides[side]->run(which, count);
+		for (unsigned peer = 0; peer < peers_count; peer++)
+			values[SIDES + peer][round] =
+				run_peer(peers[peer], case_names[which], count);
+	}
 	own = median(values[0], rounds);
 	printf("%-22s %9.1f ns\n", case_names[which], own);
 	for (unsigned side = 1; side < SIDES; side++)
 		tell(sides[side]->name, values[side], rounds, own);
-	compare_peers(which, count, own);
+	for (unsigned peer = 0; peer < peers_count; peer++)
+		tell(peers[peer], values[SIDES + peer], rounds, own);
+}
+
+static void compare_memory(unsigned long threads)
+{
+	const double own = bench_memory_uthread(threads);
+
+	printf("%lu threads that wait, with guards: %.0f bytes each\n", threads, own);
+	for (unsigned peer = 0; peer < peers_count; peer++) {
+		double value = run_peer(peers[peer], "memory", threads);
+
+		tell(peers[peer], &value, 1, own);
+	}
 }
 
 int main(int count, char **arguments)
@@ -109,9 +130,9 @@ int main(int count, char **arguments)
 		fputs("usage: bench-uthread [ROUNDS [COUNT [THREADS]]]\n", stderr);
 		return 2;
 	}
+	find_peers();
 	for (int which = 0; which < BENCH_CASES; which++)
 		compare_sides((enum bench_case)which, rounds, times);
-	printf("%lu threads that wait, with guards: %.0f bytes each\n", threads,
-	       bench_memory_uthread(threads));
+	compare_memory(threads);
 	return 0;
 }

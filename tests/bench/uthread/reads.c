@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * 64 userland threads that read 4 KiB of a cached file each, again and again, by way of asys,
- * against a loop written with liburing that keeps 64 reads in flight. Alternating rounds; medians.
+ * against a loop written with liburing that keeps 64 reads in flight, and against the programs that
+ * UTHREAD_BENCH_PEERS names (see main.c), each run as `COMMAND reads COUNT DESCRIPTOR`. Alternating
+ * rounds; medians.
  *
  * usage: bench-uthread-reads [ROUNDS [READS]]
  */
@@ -19,6 +21,7 @@
 #define BLOCK       4096
 #define BLOCKS      4096
 #define ROUNDS_MOST 99
+#define PEERS_MOST  16
 
 static char buffers[THREADS][BLOCK] __attribute__((aligned(4096)));
 static unsigned long reads_left;
@@ -143,6 +146,37 @@ static double run_liburing(unsigned long reads)
 	return (bench_now_ns() - started) / (double)reads;
 }
 
+/* ---- others -------------------------------------------------------------------------------- */
+
+static double run_peer(const char *command, unsigned long reads)
+{
+	char line[512];
+	double result = -1;
+	FILE *output;
+
+	snprintf(line, sizeof(line), "%s reads %lu %d", command, reads, file);
+	output = popen(line, "r"); /* NOLINT(cert-env33-c): a command of the user's */
+	if (output == NULL || fscanf(output, "%lf", &result) != 1)
+		result = -1;
+	if (output != NULL)
+		pclose(output);
+	return result;
+}
+
+static unsigned find_peers(char *peers[PEERS_MOST])
+{
+	const char *const given = getenv("UTHREAD_BENCH_PEERS");
+	char *const copy = strdup(given != NULL ? given : "");
+	char *rest = NULL;
+	unsigned count = 0;
+
+	for (char *command = strtok_r(copy, ";", &rest); command != NULL && count < PEERS_MOST;
+	     command = strtok_r(NULL, ";", &rest))
+		peers[count++] = strdup(command);
+	free(copy);
+	return count;
+}
+
 static int compare(const void *a, const void *b)
 {
 	const double x = *(const double *)a, y = *(const double *)b;
@@ -150,11 +184,24 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/** @values are in order. */
+static void tell(const char *name, const double *values, unsigned rounds, double own)
+{
+	const char *const slash = strrchr(name, '/');
+
+	if (values[0] >= 0)
+		printf("  %-23s %8.1f ns   uthread at %.3f of its speed\n",
+		       slash != NULL ? slash + 1 : name, values[rounds / 2],
+		       values[rounds / 2] / own);
+}
+
 int main(int count, char **arguments)
 {
 	const unsigned rounds = count > 1 ? (unsigned)atoi(arguments[1]) : 7;
 	const unsigned long reads = count > 2 ? strtoul(arguments[2], NULL, 10) : 1000000;
-	double values[2][ROUNDS_MOST];
+	static double values[2 + PEERS_MOST][ROUNDS_MOST];
+	char *peers[PEERS_MOST];
+	const unsigned peers_count = find_peers(peers);
 
 	if (rounds == 0 || rounds > ROUNDS_MOST || reads == 0)
 		fail("usage: bench-uthread-reads [ROUNDS [READS]]");
@@ -162,12 +209,14 @@ int main(int count, char **arguments)
 	for (unsigned i = 0; i < rounds; i++) {
 		values[0][i] = run_uthread(reads);
 		values[1][i] = run_liburing(reads);
+		for (unsigned peer = 0; peer < peers_count; peer++)
+			values[2 + peer][i] = run_peer(peers[peer], reads);
 	}
-	for (unsigned side = 0; side < 2; side++)
+	for (unsigned side = 0; side < 2 + peers_count; side++)
 		qsort(values[side], rounds, sizeof(double), compare);
 	printf("64 threads, 4 KiB reads   %8.1f ns\n", values[0][rounds / 2]);
-	if (values[1][0] >= 0)
-		printf("  liburing, 64 in flight  %8.1f ns   uthread at %.3f of its speed\n",
-		       values[1][rounds / 2], values[1][rounds / 2] / values[0][rounds / 2]);
+	tell("liburing, 64 in flight", values[1], rounds, values[0][rounds / 2]);
+	for (unsigned peer = 0; peer < peers_count; peer++)
+		tell(peers[peer], values[2 + peer], rounds, values[0][rounds / 2]);
 	return 0;
 }

@@ -35,13 +35,20 @@ static inline void uthread_fiber_destroy(struct uthread_context *context)
 static inline __attribute__((always_inline)) struct uthread_worker *uthread_fiber_switch(
 	struct uthread_context *from, struct uthread_context *to, struct uthread_worker *worker)
 {
-	const bool ends = worker->after == UTHREAD_AFTER_END;
 	struct uthread_worker *now;
 
-	__sanitizer_start_switch_fiber(ends ? NULL : &from->tool, to->bottom, to->bytes);
+	__sanitizer_start_switch_fiber(&from->tool, to->bottom, to->bytes);
 	now = uthread_switch(&from->registers, &to->registers, worker);
 	__sanitizer_finish_switch_fiber(from->tool, NULL, NULL);
 	return now;
+}
+
+/** From one that has ended. */
+static inline __attribute__((always_inline, noreturn)) void uthread_fiber_end(
+	struct uthread_context *from, struct uthread_context *to, struct uthread_worker *worker)
+{
+	__sanitizer_start_switch_fiber(NULL, to->bottom, to->bytes);
+	uthread_switch_last(&from->registers, &to->registers, worker);
 }
 
 static inline void uthread_fiber_begin(struct uthread_worker *worker)

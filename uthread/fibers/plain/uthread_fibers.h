@@ -28,6 +28,13 @@ static inline __attribute__((always_inline)) struct uthread_worker *uthread_fibe
 	return uthread_switch(&from->registers, &to->registers, worker);
 }
 
+/** From one that has ended. */
+static inline __attribute__((always_inline, noreturn)) void uthread_fiber_end(
+	struct uthread_context *from, struct uthread_context *to, struct uthread_worker *worker)
+{
+	uthread_switch_last(&from->registers, &to->registers, worker);
+}
+
 static inline void uthread_fiber_begin(struct uthread_worker *worker)
 {
 	(void)worker;

@@ -23,4 +23,12 @@ static inline void uthread_registers_inherit(struct uthread_registers *registers
 /** Saves the caller at @from and goes on at @to, where this returns @pass. */
 void *uthread_switch(struct uthread_registers *from, struct uthread_registers *to, void *pass);
 
+/** The same from what never goes on. */
+static inline __attribute__((always_inline, noreturn)) void uthread_switch_last(
+	struct uthread_registers *from, struct uthread_registers *to, void *pass)
+{
+	uthread_switch(from, to, pass);
+	__builtin_unreachable();
+}
+
 #endif
