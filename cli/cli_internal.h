@@ -251,6 +251,8 @@ int cli_filter_find(const char *word, const struct bdus_filter **filter);
  * first key alone. Returns CLI_OK, or an exit status after a message.
  */
 int cli_filter_parse(const char *spec, struct bdus_filter_use *use);
+/** The same for a backend, whose name is that of a driver. */
+int cli_backend_parse(const char *spec, struct bdus_backend_use *use);
 
 /* ---- devices (devices.c) ------------------------------------------------------------------- */
 

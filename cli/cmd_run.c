@@ -24,6 +24,9 @@ const struct cli_option cli_run_options[] = {
 	 "A filter before the driver, with its keys, as in delay:read=10; may be given several "
 	 "times, "
 	 "the first one is next to the clients"},
+	{"backend", 0, "SPEC",
+	 "Another driver with its keys, as in file:path=x.img, that filters may send requests to; "
+	 "may be given several times, they count from 1"},
 	{"queues", 0, "N", "Most queues (default: as driver and way in like)"},
 	{"depth", 0, "N", "Most requests in flight in each queue (default: likewise)"},
 	{"read-only", 'r', NULL, "Refuse writes"},
@@ -35,8 +38,9 @@ const struct cli_option cli_run_options[] = {
 	CLI_OPTIONS_END,
 };
 
-#define MOST_WAYS    8
-#define MOST_FILTERS 16
+#define MOST_WAYS     8
+#define MOST_FILTERS  16
+#define MOST_BACKENDS 8
 
 /* Far above what any way in takes; the library knows the real limits. */
 #define MOST_QUEUES 65536
@@ -171,6 +175,9 @@ static void suggest_keys(const struct bdus_run_options *options)
 	for (unsigned i = 0; i < options->filter_count; i++)
 		suggest_key(options->filters[i].filter->options, options->filters[i].options,
 			    options->filters[i].option_count);
+	for (unsigned i = 0; i < options->backend_count; i++)
+		suggest_key(options->backends[i].driver->options, options->backends[i].options,
+			    options->backends[i].option_count);
 }
 
 static int serve(struct run *run, struct bdus_run_options *options)
@@ -212,6 +219,27 @@ static int parse_filters(const struct cli_args *args, struct bdus_run_options *o
 	return CLI_OK;
 }
 
+/** The same for backends. */
+static int parse_backends(const struct cli_args *args, struct bdus_run_options *options)
+{
+	static struct bdus_backend_use uses[MOST_BACKENDS];
+	unsigned position = 0;
+	const char *spec;
+
+	options->backends = uses;
+	while ((spec = cli_args_next(args, "backend", &position)) != NULL) {
+		int status;
+
+		if (options->backend_count == MOST_BACKENDS)
+			return cli_usage_error("--backend was given more than %d times",
+					       MOST_BACKENDS);
+		status = cli_backend_parse(spec, &uses[options->backend_count++]);
+		if (status != CLI_OK)
+			return status;
+	}
+	return CLI_OK;
+}
+
 int cli_cmd_run(const struct cli_args *args)
 {
 	const char *const environment = getenv("BDUS_TRANSPORT");
@@ -226,6 +254,8 @@ int cli_cmd_run(const struct cli_args *args)
 		status = cli_driver_find(args->operands[0], &options.driver);
 	if (status == CLI_OK)
 		status = parse_filters(args, &options);
+	if (status == CLI_OK)
+		status = parse_backends(args, &options);
 	if (status != CLI_OK)
 		return status;
 	if (transport == NULL && environment != NULL && environment[0] != '\0')

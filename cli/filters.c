@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finds a filter by what the user wrote, and cuts its words from one another.
+ * Finds filters and backends by what the user wrote, and cuts their words from one another.
  */
 #include "cli_internal.h"
 
@@ -41,17 +41,15 @@ static const char *complete_first(const struct bdus_option *options, const char 
 	return cli_format("%s=%s", options->key, word);
 }
 
-int cli_filter_parse(const char *spec, struct bdus_filter_use *use)
+/** The words of a specification, after its name and colon; the first may lack its key. */
+static void cut_words(const char *spec, const struct bdus_option *options,
+		      const char *const **result, unsigned *result_count)
 {
 	const size_t name_length = strcspn(spec, ":");
 	const char *rest = spec[name_length] == ':' ? spec + name_length + 1 : "";
 	const char **words = NULL;
 	unsigned count = 0;
-	const int status =
-		cli_filter_find(cli_format("%.*s", (int)name_length, spec), &use->filter);
 
-	if (status != CLI_OK)
-		return status;
 	while (*rest != '\0') {
 		const size_t length = strcspn(rest, ",");
 
@@ -60,8 +58,27 @@ int cli_filter_parse(const char *spec, struct bdus_filter_use *use)
 		rest += length + (rest[length] == ',');
 	}
 	if (count != 0)
-		words[0] = complete_first(use->filter->options, words[0]);
-	use->options = words;
-	use->option_count = count;
-	return CLI_OK;
+		words[0] = complete_first(options, words[0]);
+	*result = words;
+	*result_count = count;
+}
+
+int cli_filter_parse(const char *spec, struct bdus_filter_use *use)
+{
+	const int status =
+		cli_filter_find(cli_format("%.*s", (int)strcspn(spec, ":"), spec), &use->filter);
+
+	if (status == CLI_OK)
+		cut_words(spec, use->filter->options, &use->options, &use->option_count);
+	return status;
+}
+
+int cli_backend_parse(const char *spec, struct bdus_backend_use *use)
+{
+	const int status =
+		cli_driver_find(cli_format("%.*s", (int)strcspn(spec, ":"), spec), &use->driver);
+
+	if (status == CLI_OK)
+		cut_words(spec, use->driver->options, &use->options, &use->option_count);
+	return status;
 }

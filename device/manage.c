@@ -63,6 +63,8 @@ int bdus_manage_run(const struct bdus_run_options *options)
 		.opaque = options->opaque,
 		.filters = options->filters,
 		.filter_count = options->filter_count,
+		.backends = options->backends,
+		.backend_count = options->backend_count,
 	};
 	return bdus_run_driver(&config);
 }

@@ -28,6 +28,7 @@ struct bdus_config {
 	const char *owner;
 	const struct bdus_option *options;
 	unsigned count;
+	const struct bdus_backends *backends;
 	struct value values[];
 };
 
@@ -315,6 +316,16 @@ static const struct value *look_up(const struct bdus_config *config, const char 
 		abort();
 	}
 	return &config->values[index];
+}
+
+void bdus_config_set_backends(struct bdus_config *config, const struct bdus_backends *backends)
+{
+	config->backends = backends;
+}
+
+const struct bdus_backends *bdus_config_backends(const struct bdus_config *config)
+{
+	return config->backends;
 }
 
 bool bdus_config_given(const struct bdus_config *config, const char *key)

@@ -15,6 +15,12 @@
 int bdus_config_create(const char *owner, const struct bdus_option *options,
 		       const char *const *words, unsigned count, struct bdus_config **config);
 
+struct bdus_backends;
+
+/** What bdus_filter_backend() tells of; kept by reference. Takes NULL. */
+void bdus_config_set_backends(struct bdus_config *config, const struct bdus_backends *backends);
+const struct bdus_backends *bdus_config_backends(const struct bdus_config *config);
+
 /** Takes NULL. */
 void bdus_config_destroy(struct bdus_config *config);
 

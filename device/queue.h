@@ -18,6 +18,8 @@ struct bdus_layer {
 	void *instance;
 };
 
+struct bdus_backends;
+
 /** A layer and what stands before it. */
 struct bdus_stage {
 	struct bdus_layer layer;
@@ -25,6 +27,8 @@ struct bdus_stage {
 	/** Of a filter: itself, and its instance; the stage below is the next in memory. */
 	const struct bdus_filter *filter;
 	void *instance;
+	/** Where it may send requests besides; NULL for nowhere. */
+	const struct bdus_backends *backends;
 };
 
 enum bdus_io_state {

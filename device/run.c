@@ -181,6 +181,24 @@ static void apply_overrides(struct run *run)
 		attrs->queues = 1;
 }
 
+/** The filters, and what they may send to, if there are any. */
+static int create_stack(const struct bdus_run_config *config, struct bdus_stack **stack)
+{
+	int result;
+
+	if (config->filter_count == 0)
+		return config->backend_count == 0
+			       ? 0
+			       : base_error(EINVAL,
+					    "%u backends, but no filter that could send "
+					    "anything to them",
+					    config->backend_count);
+	result = bdus_stack_create(config->filters, config->filter_count, stack);
+	if (result == 0)
+		result = bdus_stack_add_backends(*stack, config->backends, config->backend_count);
+	return result;
+}
+
 static int open_driver(struct run *run)
 {
 	const struct bdus_run_config *const config = run->config;
@@ -193,8 +211,8 @@ static int open_driver(struct run *run)
 	snprintf(owner, sizeof(owner), "driver %s", config->driver->name);
 	result = bdus_config_create(owner, config->driver->options, config->driver_options,
 				    config->driver_option_count, &options);
-	if (result == 0 && config->filter_count != 0)
-		result = bdus_stack_create(config->filters, config->filter_count, &run->stack);
+	if (result == 0)
+		result = create_stack(config, &run->stack);
 	if (result < 0) {
 		bdus_config_destroy(options);
 		return result;

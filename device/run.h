@@ -43,6 +43,8 @@ struct bdus_run_config {
 
 	const struct bdus_filter_use *filters;
 	unsigned filter_count;
+	const struct bdus_backend_use *backends;
+	unsigned backend_count;
 };
 
 /** The life of a device: creates, serves and removes it. Returns as bdus_manage_run() does. */

@@ -15,6 +15,7 @@
 #include "stack.h"
 
 #include "attrs.h"
+#include "backends.h"
 #include "base/bits.h"
 #include "base/error.h"
 #include "options.h"
@@ -31,6 +32,8 @@ struct bdus_stack {
 	/** The filters from this index on are open. */
 	unsigned first_open;
 	struct bdus_config *configs[MOST_FILTERS];
+	/** NULL for none. */
+	struct bdus_backends *backends;
 	/** Of the filters, the topmost first, then of the driver. */
 	struct bdus_stage stages[MOST_FILTERS + 1];
 };
@@ -100,12 +103,25 @@ int bdus_stack_create(const struct bdus_filter_use *uses, unsigned count,
 	return 0;
 }
 
+int bdus_stack_add_backends(struct bdus_stack *stack, const struct bdus_backend_use *uses,
+			    unsigned count)
+{
+	const int result = count != 0 ? bdus_backends_create(uses, count, &stack->backends) : 0;
+
+	for (unsigned i = 0; i < stack->count && result == 0; i++) {
+		bdus_config_set_backends(stack->configs[i], stack->backends);
+		stack->stages[i].backends = stack->backends;
+	}
+	return result;
+}
+
 void bdus_stack_destroy(struct bdus_stack *stack)
 {
 	if (stack == NULL)
 		return;
 	for (unsigned i = 0; i < stack->count; i++)
 		bdus_config_destroy(stack->configs[i]);
+	bdus_backends_destroy(stack->backends);
 	free(stack);
 }
 
@@ -142,7 +158,7 @@ static int open_filter(struct bdus_stack *stack, unsigned index, struct bdus_dev
 int bdus_stack_open(struct bdus_stack *stack, struct bdus_device_attrs *attrs)
 {
 	struct bdus_device_attrs above = *attrs;
-	int result = 0;
+	int result = stack->backends != NULL ? bdus_backends_open(stack->backends, &above) : 0;
 
 	for (unsigned i = stack->count; i > 0 && result == 0; i--)
 		result = open_filter(stack, i - 1, &above);
@@ -159,18 +175,19 @@ int bdus_stack_open(struct bdus_stack *stack, struct bdus_device_attrs *attrs)
 
 int bdus_stack_close(struct bdus_stack *stack)
 {
-	int result = 0;
+	int result = 0, closed;
 
 	for (; stack->first_open < stack->count; stack->first_open++) {
 		struct bdus_stage *const stage = &stack->stages[stack->first_open];
-		const int closed =
-			stage->filter->close != NULL ? stage->filter->close(stage->instance) : 0;
+
+		closed = stage->filter->close != NULL ? stage->filter->close(stage->instance) : 0;
 
 		bdus_rules_finish(&stage[1].rules);
 		if (result == 0)
 			result = closed;
 	}
-	return result;
+	closed = bdus_backends_close(stack->backends);
+	return result == 0 ? closed : result;
 }
 
 struct bdus_layer bdus_stack_over(struct bdus_stack *stack, struct bdus_layer driver)
@@ -288,6 +305,24 @@ void bdus_filter_send(struct bdus_request *request)
 
 	child->sent_data = request->data;
 	bdus_rules_apply(io->queue, child->parent->stage + 1, io);
+}
+
+void bdus_filter_send_to(struct bdus_request *request, unsigned backend)
+{
+	struct bdus_io *const io = io_of(request);
+	struct bdus_child *const child = base_container_of(io, struct bdus_child, io);
+
+	child->sent_data = request->data;
+	bdus_rules_apply(io->queue, bdus_backends_stage(child->parent->stage->backends, backend),
+			 io);
+}
+
+const struct bdus_device_attrs *bdus_filter_backend(const struct bdus_config *config,
+						    unsigned index)
+{
+	const struct bdus_backends *const backends = bdus_config_backends(config);
+
+	return index < bdus_backends_count(backends) ? bdus_backends_attrs(backends, index) : NULL;
 }
 
 void bdus_filter_drop(struct bdus_request *request)

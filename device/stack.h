@@ -18,16 +18,20 @@ struct bdus_stack;
 int bdus_stack_create(const struct bdus_filter_use *uses, unsigned count,
 		      struct bdus_stack **stack);
 
+/** Adds what filters may send requests to besides the layer below. Errors as above. */
+int bdus_stack_add_backends(struct bdus_stack *stack, const struct bdus_backend_use *uses,
+			    unsigned count);
+
 /**
- * Opens the filters, the last one first. @attrs are the driver's, complete, and become those of the
- * first. On failure none is open.
+ * Opens the backends, then the filters, the last one first. @attrs are the driver's, complete, and
+ * become those of the first. On failure none is open.
  */
 int bdus_stack_open(struct bdus_stack *stack, struct bdus_device_attrs *attrs);
 
 /** Puts the driver beneath the filters and returns the top layer. */
 struct bdus_layer bdus_stack_over(struct bdus_stack *stack, struct bdus_layer driver);
 
-/** Closes the filters that are open, the first one first, and returns the first error. */
+/** Closes what is open, the first filter first, and returns the first error. */
 int bdus_stack_close(struct bdus_stack *stack);
 
 /**

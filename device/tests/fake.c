@@ -130,8 +130,17 @@ void fake_init_filtered(struct fake *fake, struct bdus_device_attrs attrs, uint3
 			const struct bdus_filter *const *filters, const char *const *words,
 			unsigned count)
 {
+	fake_init_backed(fake, attrs, native_ops, filters, words, count, NULL, 0);
+}
+
+void fake_init_backed(struct fake *fake, struct bdus_device_attrs attrs, uint32_t native_ops,
+		      const struct bdus_filter *const *filters, const char *const *words,
+		      unsigned count, const struct bdus_backend_use *backends,
+		      unsigned backend_count)
+{
 	memset(fake, 0, sizeof(*fake));
 	make_stack(fake, filters, words, count);
+	assert_int_equal(bdus_stack_add_backends(fake->stack, backends, backend_count), 0);
 	attrs.ops = native_ops;
 	assert_int_equal(bdus_attrs_complete("driver fake", &attrs), 0);
 	assert_int_equal(bdus_stack_open(fake->stack, &attrs), 0);

@@ -48,6 +48,11 @@ void fake_init_over(struct fake *fake, struct bdus_device_attrs attrs, uint32_t 
 void fake_init_filtered(struct fake *fake, struct bdus_device_attrs attrs, uint32_t native_ops,
 			const struct bdus_filter *const *filters, const char *const *words,
 			unsigned count);
+/** The same with @backends, which last as long as the call. */
+void fake_init_backed(struct fake *fake, struct bdus_device_attrs attrs, uint32_t native_ops,
+		      const struct bdus_filter *const *filters, const char *const *words,
+		      unsigned count, const struct bdus_backend_use *backends,
+		      unsigned backend_count);
 void fake_finish(struct fake *fake);
 
 /** Hands a request out and runs one turn of the loop. */

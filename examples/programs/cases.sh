@@ -157,6 +157,17 @@ case_copy_on_write()
 	serve file "path=$work/image" --filter "opvm:$programs/copy-on-write.o,$more"
 	good 'read -P 17 0 4M'
 	unserve
+	# The same with a file of its own for what is written.
+	truncate -s 8M "$work/overlay"
+	cp "$work/image" "$work/before"
+	serve file "path=$work/image" --backend "file:path=$work/overlay" \
+		--filter "opvm:$programs/copy-on-write.o,name=serve,completion=back"
+	good 'read -P 17 0 4M' 'write -P 68 5M 64k' 'write -P 85 1100k 5k' 'flush' 'read -P 68 5M 64k' \
+		'read -P 17 1000k 100k' 'read -P 85 1100k 5k' 'read -P 17 1105k 900k'
+	unserve
+	cmp "$work/image" "$work/before" || fail 'what lies below the overlay was changed'
+	target=$work/overlay
+	good 'read -P 68 5M 64k' 'read -P 85 1100k 5k'
 }
 
 all_programs='rate-limit read-only-window latency-histogram fault-injection stripe-map hot-cold

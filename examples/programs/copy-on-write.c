@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The first half of the device is never changed: what clients write goes to the second half, and
- *they read it from there afterwards. The end of the process forgets all that was written.
+ * The device is never changed: what clients write goes to a backend, and they read it from there
+ * afterwards. The end of the process forgets all that was written.
+ *
+ *	bdus run file path=disk.img --backend file:path=overlay.img --filter \
+ *		opvm:copy-on-write.o,name=serve,completion=back
+ *
+ * Without a backend, the second half of the device serves as one:
  *
  *	bdus run file path=disk.img --filter \
  *		opvm:copy-on-write.o,name=serve,completion=back,size=512M      (of a disk of 1G)
  *
  * A block counts as written once its write is back, so that nobody reads what is not there yet.
- *Requests are cut where 64 blocks begin, as the map has one bit for each block.
+ * Requests are cut where 64 blocks begin, as the map has one bit for each block.
  */
 #include "opvm/program.h"
 
@@ -35,6 +40,14 @@ static __attribute__((always_inline)) int changes(uint32_t operation)
 	return operation == OPVM_BLOCK_WRITE || operation == OPVM_BLOCK_WRITE_ZEROS;
 }
 
+static __attribute__((always_inline)) uint64_t to_copy(struct opvm_block *request)
+{
+	request->backend = request->backends != 0;
+	if (request->backends == 0)
+		request->target_bytes = request->offset_bytes + request->device_bytes / 2;
+	return OPVM_BLOCK_REDIRECT;
+}
+
 OPVM_PROGRAM uint64_t serve(struct opvm_block *request)
 {
 	const uint32_t block_bytes = request->block_bytes;
@@ -52,17 +65,14 @@ OPVM_PROGRAM uint64_t serve(struct opvm_block *request)
 		return OPVM_BLOCK_DONE;
 	if (word == 0)
 		return OPVM_BLOCK_FAIL;
-	if (changes(request->operation)) {
-		request->target_bytes = request->offset_bytes + request->device_bytes / 2;
-		return OPVM_BLOCK_REDIRECT;
-	}
+	if (changes(request->operation))
+		return to_copy(request);
 	if (blocks > 64 - first)
 		blocks = 64 - first;
 	request->covers_bytes = alike(*word, first, blocks) * block_bytes;
 	if ((*word >> first & 1) == 0)
 		return OPVM_BLOCK_PASS;
-	request->target_bytes = request->offset_bytes + request->device_bytes / 2;
-	return OPVM_BLOCK_REDIRECT;
+	return to_copy(request);
 }
 
 OPVM_PROGRAM uint64_t back(struct opvm_block *request)

@@ -74,6 +74,21 @@ static int make_smaller(const struct bdus_config *config, struct bdus_device_att
 	return 0;
 }
 
+static void find_backends(struct filter *filter, const struct bdus_config *config,
+			  struct bdus_device_attrs *attrs)
+{
+	const struct bdus_device_attrs *backend;
+
+	filter->flushes = (attrs->ops & BDUS_OP_BIT(BDUS_OP_FLUSH)) != 0;
+	while ((backend = bdus_filter_backend(config, filter->backends)) != NULL) {
+		filter->backends++;
+		if (backend->ops & BDUS_OP_BIT(BDUS_OP_FLUSH))
+			filter->flushes |= 1U << filter->backends;
+	}
+	if (filter->flushes != 0)
+		attrs->ops |= BDUS_OP_BIT(BDUS_OP_FLUSH);
+}
+
 static int prepare(struct filter *filter, const struct bdus_config *config,
 		   struct bdus_device_attrs *attrs)
 {
@@ -87,6 +102,7 @@ static int prepare(struct filter *filter, const struct bdus_config *config,
 	filter->exhausted_answer = strcmp(bdus_config_string(config, "exhausted"), "pass") == 0
 					   ? OPVM_BLOCK_PASS
 					   : OPVM_BLOCK_FAIL;
+	find_backends(filter, config, attrs);
 	result = make_smaller(config, attrs);
 	if (result == 0)
 		result = opvm_filter_load(filter, bdus_config_string(config, "program"),

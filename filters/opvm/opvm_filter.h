@@ -60,6 +60,10 @@ struct filter {
 	uint64_t device_bytes;
 	uint32_t block_bytes;
 	uint32_t payload_bytes;
+	/** Where requests can go besides the layer below. */
+	unsigned backends;
+	/** Which of the layer below (bit 0) and the backends (bits 1 on) have anything to flush. */
+	uint32_t flushes;
 	uint64_t fuel;
 	/** What becomes of a request whose program ran out of fuel: an answer, as OPVM_BLOCK_PASS.
 	 */

@@ -38,6 +38,8 @@ SAME_PLACE(delay_ns);
 SAME_PLACE(status);
 SAME_PLACE(result);
 SAME_PLACE(elapsed_ns);
+SAME_PLACE(backends);
+SAME_PLACE(backend);
 static_assert(sizeof(struct opvm_block) == OPVM_BLOCK_CONTEXT_SIZE,
 	      "opvm/block.h is as long as abi/opvm_block.wire says");
 
@@ -62,6 +64,8 @@ static const struct opvm_field fields[] = {
 	{PLACE(status), .kind = OPVM_FIELD_INTEGER, .flags = OPVM_FIELD_WRITABLE},
 	{PLACE(result), .kind = OPVM_FIELD_INTEGER},
 	{PLACE(elapsed_ns), .kind = OPVM_FIELD_INTEGER},
+	{PLACE(backends), .kind = OPVM_FIELD_INTEGER},
+	{PLACE(backend), .kind = OPVM_FIELD_INTEGER, .flags = OPVM_FIELD_WRITABLE},
 };
 
 static const struct opvm_context context = {

@@ -48,6 +48,8 @@ struct part {
 	uint64_t action;
 	uint64_t target_bytes;
 	uint64_t delay_ns;
+	/** Where it goes: 0 for the layer below, or a backend from 1 on. */
+	uint32_t backend;
 	int status;
 };
 
@@ -86,6 +88,7 @@ static void describe(const struct filter *filter, const struct bdus_request *req
 		.covers_bytes = length_bytes,
 		.target_bytes = request->offset_bytes + skip_bytes,
 		.status = EIO,
+		.backends = filter->backends,
 	};
 }
 
@@ -119,6 +122,7 @@ static bool is_sensible(const struct filter *filter, const struct bdus_request *
 	    (action == OPVM_BLOCK_DONE || block->covers_bytes != block->length_bytes))
 		return false;
 	return action <= OPVM_BLOCK_FAIL && block->delay_ns <= LONGEST_DELAY_NS &&
+	       (action != OPVM_BLOCK_REDIRECT || block->backend <= filter->backends) &&
 	       block->covers_bytes <= block->length_bytes &&
 	       block->covers_bytes % filter->block_bytes == 0 &&
 	       (block->covers_bytes != 0 || block->length_bytes == 0) &&
@@ -140,8 +144,10 @@ static void take_answer(struct lane *lane, struct part *part, uint64_t action,
 		count(lane, COUNT_DELAYED);
 	part->action = action;
 	part->length_bytes = block->covers_bytes;
-	if (action == OPVM_BLOCK_REDIRECT)
+	if (action == OPVM_BLOCK_REDIRECT) {
 		part->target_bytes = block->target_bytes;
+		part->backend = block->backend;
+	}
 	part->delay_ns = block->delay_ns;
 	part->status = -(int)block->status;
 }
@@ -199,6 +205,7 @@ static void ask(struct part *part, unsigned number)
 
 	part->action = OPVM_BLOCK_PASS;
 	part->target_bytes = part->request->offset_bytes + part->skip_bytes;
+	part->backend = 0;
 	part->delay_ns = 0;
 	atomic_fetch_add(&lane->inside, 1);
 	loaded = atomic_load(&filter->loaded);
@@ -260,23 +267,68 @@ static void part_is_back(void *instance, struct bdus_request *parent, struct bdu
 	finish_split(parent, parent->driver_data, result);
 }
 
+static struct bdus_request *make_child(const struct part *part)
+{
+	return bdus_filter_child(part->request, part->skip_bytes, part->length_bytes,
+				 part->split != NULL ? part_is_back : NULL);
+}
+
+static void send_child(struct bdus_request *child, uint32_t backend)
+{
+	if (backend != 0)
+		bdus_filter_send_to(child, backend - 1);
+	else
+		bdus_filter_send(child);
+}
+
+/** What was redirected earlier may be anywhere: a flush goes to all that have something to flush.
+ */
+static void flush_all(const struct part *part)
+{
+	struct bdus_request *children[32];
+	const uint32_t flushes = part->filter->flushes;
+	const unsigned count = (unsigned)__builtin_popcount(flushes);
+	unsigned made = 0, sent = 0;
+
+	if (count == 0) {
+		finish(part, 0);
+		return;
+	}
+	while (made < count && (children[made] = make_child(part)) != NULL)
+		made++;
+	if (made < count) {
+		while (made > 0)
+			bdus_filter_drop(children[--made]);
+		finish(part, -ENOMEM);
+		return;
+	}
+	if (part->split != NULL)
+		part->split->pending += count - 1;
+	for (uint32_t backend = 0; sent < count; backend++)
+		if (flushes & 1U << backend)
+			send_child(children[sent++], backend);
+}
+
 static void send_down(const struct part *part)
 {
 	struct bdus_request *child;
 
+	if (part->filter->backends != 0 && part->request->op == BDUS_OP_FLUSH) {
+		flush_all(part);
+		return;
+	}
 	if (part->split == NULL && part->action == OPVM_BLOCK_PASS) {
 		bdus_filter_pass(part->request);
 		return;
 	}
-	child = bdus_filter_child(part->request, part->skip_bytes, part->length_bytes,
-				  part->split != NULL ? part_is_back : NULL);
+	child = make_child(part);
 	if (child == NULL) {
 		finish(part, -ENOMEM);
 		return;
 	}
 	if (part->request->length_bytes != 0)
 		child->offset_bytes = part->target_bytes;
-	bdus_filter_send(child);
+	send_child(child, part->backend);
 }
 
 /** What was not read must not be what the memory held before. */

@@ -36,6 +36,8 @@ extern const struct bdus_filter bdus_filter_opvm;
 #define AT_STATUS    "88"
 #define AT_RESULT    "92"
 #define AT_ELAPSED   "96"
+#define AT_BACKENDS  "104"
+#define AT_BACKEND   "108"
 #define PASS         "mov r0, 0\n"
 #define DONE         "mov r0, 1\n"
 #define REDIRECT     "mov r0, 2\n"
@@ -523,6 +525,123 @@ static void the_device_seems_as_small_as_told(void **state)
 	fake_finish(&fake);
 }
 
+/* ---- backends ---------------------------------------------------------------------------------
+ */
+
+/** What reached each of two backends. */
+static struct {
+	struct bdus_request seen[8];
+	unsigned count;
+	int result;
+} reached[2];
+static unsigned backends_open;
+
+static int open_backend(const struct bdus_config *config, struct bdus_device_attrs *attrs,
+			void **instance)
+{
+	(void)config;
+	attrs->size_bytes = 1 << 19;
+	attrs->ops =
+		BDUS_OP_BIT(BDUS_OP_READ) | BDUS_OP_BIT(BDUS_OP_WRITE) | BDUS_OP_BIT(BDUS_OP_FLUSH);
+	*instance = &reached[backends_open++];
+	return 0;
+}
+
+static int close_backend(void *instance)
+{
+	(void)instance;
+	backends_open--;
+	return 0;
+}
+
+static void submit_to_backend(void *instance, struct bdus_request *request)
+{
+	typeof(reached[0]) *const here = instance;
+
+	here->seen[here->count++] = *request;
+	bdus_complete(request, here->result);
+}
+
+static const struct bdus_driver backend = {
+	.abi = BDUS_DRIVER_ABI,
+	.size = sizeof(backend),
+	.name = "elsewhere",
+	.open = open_backend,
+	.close = close_backend,
+	.submit = submit_to_backend,
+};
+
+static void start_backed(const char *text, uint32_t ops)
+{
+	const struct bdus_backend_use uses[2] = {{.driver = &backend}, {.driver = &backend}};
+	char words[512];
+	const char *all = words;
+
+	memset(&io, 0, sizeof(io));
+	memset(reached, 0, sizeof(reached));
+	snprintf(words, sizeof(words), "program=%s", file("program.s", text));
+	fake_init_backed(&fake, plain, ops, filters, &all, 1, uses, 2);
+	fake.at_once = true;
+}
+
+static const uint32_t every_op = BDUS_OP_BIT(BDUS_OP_CACHE + 1) - 1;
+
+static void a_redirected_request_reaches_the_backend_that_was_named(void **state)
+{
+	(void)state;
+	start_backed("ldxw r2, [r1+" AT_BACKENDS "]\nstxw [r1+" AT_BACKEND
+		     "], r2\nmov r2, 8192\nstxdw [r1+" AT_TARGET "], r2\n" REDIRECT EXIT,
+		     every_op);
+	assert_int_equal(serve(BDUS_OP_WRITE, 4096, 8192), 0);
+	assert_int_equal(fake.seen_count + reached[0].count, 0);
+	assert_int_equal(reached[1].count, 1);
+	assert_int_equal(reached[1].seen[0].offset_bytes, 8192);
+	assert_int_equal(reached[1].seen[0].length_bytes, 8192);
+	assert_ptr_equal(reached[1].seen[0].data, payload);
+	reached[1].result = -ENOSPC;
+	assert_int_equal(serve(BDUS_OP_WRITE, 4096, 8192), -ENOSPC);
+	assert_int_equal(counted("redirected"), 2);
+	fake_finish(&fake);
+	assert_int_equal(backends_open, 0);
+}
+
+static void what_is_not_within_a_backend_is_an_error_and_reaches_nobody(void **state)
+{
+	(void)state;
+	start_backed("mov r2, 2\nstxw [r1+" AT_BACKEND "], r2\n" REDIRECT EXIT, every_op);
+	assert_int_equal(serve(BDUS_OP_WRITE, (1 << 19) - 512, 512), 0);
+	assert_int_equal(serve(BDUS_OP_WRITE, 1 << 19, 512), -ENOSPC);
+	assert_int_equal(reached[1].count, 1);
+	fake_finish(&fake);
+	start_backed("mov r2, 3\nstxw [r1+" AT_BACKEND "], r2\n" REDIRECT EXIT, every_op);
+	assert_int_equal(serve(BDUS_OP_WRITE, 0, 512), -EIO);
+	assert_int_equal(counted("refused_answers"), 1);
+	assert_int_equal(fake.seen_count + reached[0].count + reached[1].count, 0);
+	fake_finish(&fake);
+}
+
+static void a_flush_reaches_whatever_has_something_to_flush(void **state)
+{
+	(void)state;
+	start_backed(PASS EXIT, every_op);
+	assert_int_equal(serve(BDUS_OP_FLUSH, 0, 0), 0);
+	assert_int_equal(fake.seen_count, 1);
+	assert_int_equal(reached[0].count, 1);
+	assert_int_equal(reached[1].seen[0].op, BDUS_OP_FLUSH);
+	reached[0].result = -EIO;
+	assert_int_equal(serve(BDUS_OP_FLUSH, 0, 0), -EIO);
+	assert_int_equal(reached[1].count, 2);
+	fake_finish(&fake);
+	/* A driver without a cache does not hide that a backend has one. */
+	start_backed(PASS EXIT, BDUS_OP_BIT(BDUS_OP_READ) | BDUS_OP_BIT(BDUS_OP_WRITE));
+	assert_true(fake.attrs.ops & BDUS_OP_BIT(BDUS_OP_FLUSH));
+	assert_int_equal(serve(BDUS_OP_FLUSH, 0, 0), 0);
+	assert_int_equal(fake.seen_count, 0);
+	assert_int_equal(reached[0].count, 1);
+	assert_int_equal(reached[1].count, 1);
+	fake_finish(&fake);
+}
+
 static int make_directory(void **state)
 {
 	(void)state;
@@ -565,6 +684,9 @@ int main(void)
 		cmocka_unit_test(a_program_is_replaced_under_load),
 		cmocka_unit_test(words_and_programs_that_are_wrong_are_refused_by_name),
 		cmocka_unit_test(the_device_seems_as_small_as_told),
+		cmocka_unit_test(a_redirected_request_reaches_the_backend_that_was_named),
+		cmocka_unit_test(what_is_not_within_a_backend_is_an_error_and_reaches_nobody),
+		cmocka_unit_test(a_flush_reaches_whatever_has_something_to_flush),
 	};
 
 	return cmocka_run_group_tests(tests, make_directory, remove_directory);

@@ -126,6 +126,21 @@ struct bdus_request *bdus_filter_child(struct bdus_request *parent, uint64_t ski
  */
 void bdus_filter_send(struct bdus_request *child);
 
+/**
+ * A backend of the device (`bdus run --backend`), by its index from 0: its attributes, which stay
+ * as long as the filter is open; NULL past the last. @config is what `open` was given, and it is
+ * only called there. Flushes reach a backend only if the filter sends them, too; where one has
+ * BDUS_OP_FLUSH and the layer below has not, the filter adds it.
+ */
+const struct bdus_device_attrs *bdus_filter_backend(const struct bdus_config *config,
+						    unsigned index);
+
+/**
+ * As bdus_filter_send(), to a backend, past all filters that may lie below. What is not within the
+ * backend comes back with an error.
+ */
+void bdus_filter_send_to(struct bdus_request *child, unsigned backend);
+
 /** Gives up a child that was not sent; it counts as never made. */
 void bdus_filter_drop(struct bdus_request *child);
 

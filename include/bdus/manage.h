@@ -120,6 +120,13 @@ struct bdus_filter_use {
 	unsigned option_count;
 };
 
+/** A driver beside the device's own, to which filters may send requests, and its words. */
+struct bdus_backend_use {
+	const struct bdus_driver *driver;
+	const char *const *options;
+	unsigned option_count;
+};
+
 struct bdus_run_options {
 	/** sizeof(struct bdus_run_options), so that later versions can add fields. */
 	size_t size;
@@ -149,6 +156,10 @@ struct bdus_run_options {
 	/** The filters before the driver, at most 16; the first one is next to the clients. */
 	const struct bdus_filter_use *filters;
 	unsigned filter_count;
+	/** Drivers with `submit` that filters may send requests to, at most 8; with filters only.
+	 */
+	const struct bdus_backend_use *backends;
+	unsigned backend_count;
 };
 
 /**

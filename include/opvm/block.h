@@ -28,7 +28,10 @@ enum {
 	OPVM_BLOCK_PASS = 0,
 	/** It is done; a read gives zeros, anything else has no effect. */
 	OPVM_BLOCK_DONE = 1,
-	/** The layer below serves it at `target_bytes` instead of its offset. A flush passes. */
+	/**
+	 * The layer below, or `backend`, serves it at `target_bytes` instead of its offset. A flush
+	 * passes, to all of them.
+	 */
 	OPVM_BLOCK_REDIRECT = 2,
 	/** It fails with `status`. */
 	OPVM_BLOCK_FAIL = 3,
@@ -90,6 +93,14 @@ struct opvm_block {
 	 */
 	uint32_t result;
 	uint64_t elapsed_ns;
+
+	/** How many backends there are besides the layer below. */
+	uint32_t backends;
+	/**
+	 * Which of them serves what OPVM_BLOCK_REDIRECT is the answer to; from 1 on, preset to 0,
+	 * the layer below.
+	 */
+	uint32_t backend;
 };
 
 #endif

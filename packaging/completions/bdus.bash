@@ -74,6 +74,9 @@ __bdus_complete()
 	--filter)
 		[[ $name == run ]] && __bdus_words filters && return
 		;;
+	--backend)
+		[[ $name == run ]] && __bdus_words drivers && return
+		;;
 	--queues | --depth | --timeout) return ;;
 	esac
 	if [[ -z $name ]]; then
@@ -106,7 +109,7 @@ __bdus_read_line()
 			name=$word
 		elif [[ $word != -* && -z $driver ]]; then
 			case $previous in
-			-t | --transport | --filter | --queues | --depth | --timeout) ;;
+			-t | --transport | --filter | --backend | --queues | --depth | --timeout) ;;
 			*) driver=$word ;;
 			esac
 		fi

@@ -7,7 +7,7 @@ function __bdus_operands
     for word in (commandline -opc)[2..-1]
         if test $skip = yes
             set skip no
-        else if contains -- $word -t --transport --filter --queues --depth --timeout
+        else if contains -- $word -t --transport --filter --backend --queues --depth --timeout
             set skip yes
         else if not string match -q -- '-*' $word
             echo $word
@@ -95,6 +95,7 @@ complete -c bdus -n __bdus_needs_command -a '(__bdus_command commands)'
 complete -c bdus -n 'string match -q -- "-*" (commandline -ct)' -a '(__bdus_options)'
 complete -c bdus -n '__bdus_uses run' -s t -l transport -x -a '(__bdus_transport_words)'
 complete -c bdus -n '__bdus_uses run' -l filter -x -a '(__bdus_command filters)'
+complete -c bdus -n '__bdus_uses run' -l backend -x -a '(__bdus_command drivers)'
 complete -c bdus -n '__bdus_uses run' -l queues -x
 complete -c bdus -n '__bdus_uses run' -l depth -x
 complete -c bdus -n '__bdus_uses destroy flush resize stats' -l timeout -x
