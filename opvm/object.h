@@ -43,4 +43,11 @@ int opvm_object_add_program(struct opvm_object *object, const char *name, const 
 			    uint32_t entry);
 int opvm_object_add_line(struct opvm_object *object, const struct opvm_line *line);
 
+/**
+ * Fills in what BTF says of the map @name; @definition has its name, and is zero otherwise. -EINVAL
+ * for what is damaged, missing or not understood, -ENOMEM.
+ */
+int opvm_btf_map(const void *bytes, size_t size_bytes, const char *name, struct opvm_log *log,
+		 struct opvm_map_definition *definition);
+
 #endif

@@ -4,8 +4,9 @@
  *
  * The code of all executable sections is put one after the other, so that calls from one to another
  * only have to be moved. Functions with external linkage outside of .text are programs. Structures
- * in the section opvm_maps (opvm/program.h) are maps, and sections of data are arrays with one
- * value.
+ * in the section opvm_maps (opvm/program.h) are maps, as is what BTF describes in the section
+ * .maps, and sections of data are arrays with one value. Relocations of CO-RE are left as they are:
+ * the contexts of opvm have the layout that programs were compiled with.
  */
 #include "object.h"
 
@@ -15,6 +16,7 @@
 #define RELOCATION_64   1
 #define RELOCATION_CALL 10
 #define MAP_SECTION     "opvm_maps"
+#define BTF_MAP_SECTION ".maps"
 #define BTF_MAGIC       0xeb9f
 #define NO_INDEX        UINT32_MAX
 
@@ -182,11 +184,17 @@ static bool is_code(const struct section *section)
 	return section->type == SHT_PROGBITS && (section->flags & SHF_EXECINSTR) != 0;
 }
 
+static bool holds_maps(const struct section *section)
+{
+	return strcmp(section->name, MAP_SECTION) == 0 ||
+	       strcmp(section->name, BTF_MAP_SECTION) == 0;
+}
+
 static bool is_data(const struct section *section)
 {
 	return (section->flags & SHF_ALLOC) != 0 && !is_code(section) && section->size_bytes > 0 &&
 	       (section->type == SHT_PROGBITS || section->type == SHT_NOBITS) &&
-	       strcmp(section->name, MAP_SECTION) != 0 && section->name[0] == '.';
+	       !holds_maps(section) && section->name[0] == '.';
 }
 
 static int add_code(struct elf *elf, struct section *section)
@@ -261,6 +269,30 @@ static int add_contents(struct elf *elf)
 	return error;
 }
 
+static const struct section *find_section(const struct elf *elf, const char *name)
+{
+	for (uint32_t index = 0; index < elf->sections_count; index++)
+		if (elf->sections[index].bytes != NULL && elf->sections[index].name != NULL &&
+		    strcmp(elf->sections[index].name, name) == 0)
+			return &elf->sections[index];
+	return NULL;
+}
+
+/** A map that BTF describes. */
+static int describe_map(struct elf *elf, const struct symbol *symbol,
+			struct opvm_map_definition *definition)
+{
+	const struct section *const btf = find_section(elf, ".BTF");
+	int error;
+
+	if (btf == NULL)
+		return wrong(elf, "there is a section .maps, but no BTF; compile with -g");
+	error = opvm_btf_map(btf->bytes, (size_t)btf->size_bytes, symbol->name, elf->log,
+			     definition);
+	elf->object->maps_count += error == 0;
+	return error;
+}
+
 static int add_map(struct elf *elf, const struct symbol *symbol)
 {
 	struct opvm_map_definition *const definition = new_map(elf, symbol->name);
@@ -268,6 +300,8 @@ static int add_map(struct elf *elf, const struct symbol *symbol)
 
 	if (definition == NULL)
 		return wrong(elf, "too many maps");
+	if (strcmp(symbol->section->name, BTF_MAP_SECTION) == 0)
+		return describe_map(elf, symbol, definition);
 	if (symbol->section->bytes == NULL ||
 	    !within(symbol->value, sizeof(*definition), symbol->section->size_bytes))
 		return wrong(elf, "a map lies past the end of its section");
@@ -304,7 +338,7 @@ static int add_symbols(struct elf *elf)
 		error = read_symbol(elf, index, &symbol);
 		if (error != 0 || symbol.section == NULL)
 			continue;
-		if (symbol.type == STT_OBJECT && strcmp(symbol.section->name, MAP_SECTION) == 0)
+		if (symbol.type == STT_OBJECT && holds_maps(symbol.section))
 			error = add_map(elf, &symbol);
 		else if (symbol.type == STT_FUNC && symbol.binding != STB_LOCAL &&
 			 is_code(symbol.section) && strcmp(symbol.section->name, ".text") != 0)
@@ -337,7 +371,7 @@ static int relocate_wide(struct elf *elf, uint32_t at, const struct symbol *symb
 
 	if (halves->opcode != 0x18 || at + 1 >= elf->object->count || symbol->section == NULL)
 		return wrong(elf, "a relocation of what is no address");
-	if (strcmp(symbol->section->name, MAP_SECTION) == 0) {
+	if (holds_maps(symbol->section)) {
 		const uint32_t map = map_of(elf, symbol);
 
 		if (map == NO_INDEX)
@@ -415,15 +449,6 @@ static int relocate_section(struct elf *elf, const struct section *section)
 }
 
 /* ---- lines --------------------------------------------------------------------------------- */
-
-static const struct section *find_section(const struct elf *elf, const char *name)
-{
-	for (uint32_t index = 0; index < elf->sections_count; index++)
-		if (elf->sections[index].bytes != NULL && elf->sections[index].name != NULL &&
-		    strcmp(elf->sections[index].name, name) == 0)
-			return &elf->sections[index];
-	return NULL;
-}
 
 static uint32_t word_at(const struct section *section, uint64_t offset)
 {

@@ -66,8 +66,62 @@ OPVM_PROGRAM uint64_t bad(struct opvm_command_context *context)
 	return context->data[5];
 }
 END
+# Maps as libbpf describes them.
+cat >"$dir/described.c" <<'END'
+#include "opvm/program.h"
+
+#define __uint(name, value) int (*name)[value]
+#define __type(name, type) type *name
+
+struct key {
+	uint32_t number;
+	uint16_t more[2];
+};
+typedef const struct key key_type;
+struct {
+	__uint(type, 1); /* BPF_MAP_TYPE_HASH */
+	__type(key, key_type);
+	__type(value, uint64_t);
+	__uint(max_entries, 100);
+} seen __attribute__((section(".maps"), used));
+struct {
+	__uint(type, 2);
+	__uint(key_size, 4);
+	__uint(value_size, 16);
+	__uint(max_entries, 3);
+	__uint(map_flags, 0);
+} numbers __attribute__((section(".maps"), used));
+
+OPVM_PROGRAM uint64_t see(struct opvm_command_context *context)
+{
+	struct key key = {5, {6, 7}};
+	uint64_t value = context->numbers[0], *found;
+	uint32_t index = 2;
+
+	opvm_map_update(&seen, &key, &value, 0);
+	key.number++;
+	found = opvm_map_lookup(&seen, &key);
+	if (found)
+		return 1;
+	key.number--;
+	found = opvm_map_lookup(&seen, &key);
+	if (!found || !(found = opvm_map_lookup(&seen, &key)))
+		return 2;
+	value = *found;
+	found = opvm_map_lookup(&numbers, &index);
+	if (!found)
+		return 3;
+	found[1] = value;
+	index = 3;
+	return opvm_map_lookup(&numbers, &index) ? 4 : found[1];
+}
+END
+sed 's/__uint(type, 1)/__uint(type, 13)/' "$dir/described.c" >"$dir/strange.c"
+sed 's/__uint(map_flags, 0)/__uint(pinning, 1)/' "$dir/described.c" >"$dir/pinned.c"
 printf '\001\002\003\004\005' >"$dir/data"
-(cd "$dir" && "$opvm" compile good.c && "$opvm" compile bad.c) || fail "cannot compile"
+(cd "$dir" && for file in good bad described strange pinned; do
+	"$opvm" compile $file.c || exit 1
+done) || fail "cannot compile"
 
 "$opvm" verify "$dir/good.o" | grep -q '^sum: safe' || fail "sum is not accepted"
 "$opvm" dis "$dir/good.o" | grep -q '^count:' || fail "no disassembly"
@@ -84,6 +138,12 @@ grep -q 'needs a comparison with the end of data that leaves 6 bytes' "$dir/refu
 	fail "not what was needed: $(cat "$dir/refusal")"
 "$opvm" verify --explain "$dir/bad.o" 2>&1 | grep -q '^instruction 0: ' || fail "no explanation"
 
+[ "$("$opvm" run "$dir/described.o" 12345)" = 12345 ] || fail "maps of BTF are not what was described"
+! "$opvm" verify "$dir/strange.o" 2>"$dir/refusal" || fail "a strange map is accepted"
+grep -q "map seen: there are no maps of Linux's type 13 here" "$dir/refusal" || fail "$(cat "$dir/refusal")"
+! "$opvm" verify "$dir/pinned.o" 2>"$dir/refusal" || fail "a map to be pinned is accepted"
+grep -q 'map numbers: .pinning. is not understood' "$dir/refusal" || fail "$(cat "$dir/refusal")"
+
 # Damaged objects are refused, not read past their end.
 size=$(wc -c <"$dir/good.o")
 for cut in 0 3 63 64 100 $((size / 2)) $((size - 1)); do
@@ -92,6 +152,9 @@ for cut in 0 3 63 64 100 $((size / 2)) $((size - 1)); do
 	"$opvm" verify "$dir/cut.o" >/dev/null 2>"$dir/refusal" || status=$?
 	[ $status -eq 1 ] || fail "status $status for an object of $cut bytes"
 done
+llvm-objcopy --remove-section .BTF --remove-section .BTF.ext "$dir/described.o" "$dir/bare.o" 2>/dev/null ||
+	cp "$dir/strange.o" "$dir/bare.o"
+! "$opvm" verify "$dir/bare.o" 2>/dev/null || fail "maps that nothing describes are accepted"
 
 status=0
 "$opvm" frobnicate x 2>"$dir/usage" || status=$?
