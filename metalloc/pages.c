@@ -235,7 +235,7 @@ static void *describe(char *mapping, size_t bytes, size_t offset, bool zeroed)
 	struct group *const group = (struct group *)(void *)mapping;
 	const size_t guard = metalloc_policy.hardened ? PAGE_BYTES : 0;
 
-	atomic_store_explicit(&group->owner, 0, memory_order_relaxed);
+	group->list = list_distance(0);
 	group->allocator = &metalloc_pages;
 	group->block = mapping + offset;
 	group->block_bytes = bytes - offset - guard;

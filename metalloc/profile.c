@@ -86,7 +86,7 @@ void profile_allocated(unsigned class, uint64_t blocks)
 	struct record *const record = profile_record();
 
 	atomic_fetch_add_explicit(&record->allocated[class], blocks, memory_order_relaxed);
-	if (record != &own)
+	if (record != &own && (int64_t)blocks > 0)
 		draw(record, class, blocks);
 }
 

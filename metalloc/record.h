@@ -36,8 +36,7 @@ struct record {
 	 * time. */
 	_Atomic uint64_t allocated[CLASS_COUNT];
 	_Atomic uint64_t carved[CLASS_COUNT];
-	/** Of those measured: how many outlived 0, 1 to 3, 4 to 15, … allocations of their class.
-	 */
+	/** Of those measured: how many outlived 0, 1 to 3, 4 to 15, … others of their class. */
 	_Atomic uint32_t lives[RECORD_LIVES];
 
 	_Atomic uint64_t big_allocated[RECORD_BIG];

@@ -281,6 +281,7 @@ struct group *units_take(size_t count)
 	if (group == NULL)
 		return NULL;
 	memset(group, 0, sizeof(*group));
+	group->list = list_distance(0);
 	group->units = (uint32_t)count;
 	group->chunk = chunk;
 	group->zeroed = zeroed;
