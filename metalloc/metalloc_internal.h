@@ -143,6 +143,7 @@ struct outgoing {
 };
 
 #define OUTGOING_COUNT 4
+#define RUNS_MOST      8u
 
 struct heap {
 	struct heap_class classes[CLASS_COUNT];
@@ -155,6 +156,9 @@ struct heap {
 	uint32_t groups_swept;
 	uint32_t groups_most;
 	struct outgoing outgoing[OUTGOING_COUNT];
+	/** big: runs of up to RUNS_MOST units that were released, by their number. */
+	struct group *runs[RUNS_MOST + 1];
+	size_t runs_bytes;
 	struct heap *next_idle;
 	struct heap *next;
 	/** A cache line that other threads write. */
@@ -305,6 +309,8 @@ void handover_flush(struct heap *from);
 /** big.c and pages.c. @alignment_bytes is a power of two. */
 void *big_allocate(size_t size_bytes, size_t alignment_bytes);
 void *pages_allocate(size_t size_bytes, size_t alignment_bytes);
+/** Gives back what a heap has at hand for big blocks. */
+void big_let_go(struct heap *heap);
 /** In place, or for pages anywhere; NULL when that does not work. */
 void *big_resize(void *block, size_t size_bytes);
 void *pages_resize(void *block, size_t size_bytes);

@@ -81,6 +81,7 @@ void heap_sweep(struct heap *heap)
 	heap->groups_most = (uint32_t)base_max(heap->groups_most, heap->groups);
 	heap_collect(heap);
 	lists_settle_all(heap);
+	big_let_go(heap);
 	bitmap_give_empty(heap);
 	for (unsigned i = 1; i < CLASS_COUNT; i++)
 		lists_give_empty(heap, i);

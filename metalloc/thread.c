@@ -67,6 +67,7 @@ static void leave(void *argument)
 	struct heap *const heap = argument;
 
 	lists_settle_all(heap);
+	big_let_go(heap);
 	profile_flush(heap);
 	memset(&metalloc_thread, 0, sizeof(metalloc_thread));
 	lock_take(&heaps.lock);
