@@ -106,7 +106,7 @@ static uint64_t churned_bytes(const struct record *merged)
 			bytes +=
 				(uint64_t)peak * ((METALLOC_MOST_BYTES + 1) * UINT64_C(3) / 2 << i);
 	}
-	return base_min(bytes, base_min(MOST_KEPT, seen(&merged->peak_bytes) / 2));
+	return base_min(bytes, base_min(MOST_KEPT, seen(&merged->peak_bytes) / 4 * 3));
 }
 
 /**

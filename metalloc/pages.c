@@ -234,7 +234,8 @@ void pages_after_fork(void)
 	lock_give(&cache.lock);
 }
 
-/** What is mapped now was unmapped before: next time more is kept, up to half of the peak. */
+/** What is mapped now was unmapped before: next time more is kept, up to three quarters of the
+ * peak. */
 static void regret(size_t bytes)
 {
 	struct metalloc_usage usage;
@@ -244,7 +245,8 @@ static void regret(size_t bytes)
 	units_usage(&usage);
 	lock_take(&cache.lock);
 	cache.dropped = 0;
-	cache.keep = base_min(base_max(2 * cache.keep, 4 * cache.largest), usage.peak_bytes / 2);
+	cache.keep =
+		base_min(base_max(2 * cache.keep, 4 * cache.largest), usage.peak_bytes / 4 * 3);
 	lock_give(&cache.lock);
 }
 
@@ -261,8 +263,10 @@ static char *reuse(size_t *bytes)
 		return mapping;
 	}
 	moved = move((struct group *)(void *)mapping, got, wanted);
+	/* The kernel moves no pages of what was mapped at different times and became one here. */
 	if (moved == NULL) {
-		unmap(mapping, got);
+		if (!keep(mapping, got))
+			unmap(mapping, got);
 		return NULL;
 	}
 	units_count((int64_t)(wanted - got), 0);
