@@ -242,6 +242,8 @@ void units_give(struct group *group);
 void units_trim(size_t keep_bytes);
 /** Unmaps chunks of which nothing is in use. */
 void units_unmap(void);
+/** Bytes in memory of all units that were written, which are *@written_bytes. */
+uint64_t units_resident(uint64_t *written_bytes);
 void units_usage(struct metalloc_usage *usage);
 /** Accounts for memory that did not come from units. */
 void units_count(int64_t mapped_bytes, int64_t used_bytes);

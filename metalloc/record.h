@@ -29,7 +29,8 @@ struct record {
 	_Atomic uint64_t foreign;
 	/** Most bytes in use by allocators, in whole groups. */
 	_Atomic uint64_t peak_bytes;
-	/** Of an execution without huge pages that came to exit(): most bytes in memory; else 0. */
+	/** Of an execution without huge pages that came to exit(): what of the peak was in memory,
+	 * if that could matter; else 0. */
 	_Atomic uint64_t resident_bytes;
 
 	/** By class: allocations, and blocks that were ever carved, which is the most live at a
