@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Payload memory from the program: its own calls, or a region, with a limit on what is out at once,
- * and a line of those that wait for some to come back.
+ * Payload memory as the program wants it: its own calls, a region of it, or a pool that is made
+ * here, with a limit on what is out at once, and a line of those that wait for some to come back.
+ * Nothing is cached by a queue, where it would be out of the reach of others who wait.
  *
  * `lock` protects everything; the program's calls are made under it. A queue that waits is in
  * `waiting` until memory comes back; then its loop is woken, and looks at `memory_came` of its
@@ -16,6 +17,7 @@
 #include "region.h"
 
 #include <errno.h>
+#include <metalloc/pool.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -24,6 +26,7 @@
 struct bdus_memory {
 	struct bdus_memory_options options;
 	struct bdus_region *region;
+	struct metalloc_pool *pool;
 	pthread_mutex_t lock;
 	size_t out_bytes;
 	unsigned users;
@@ -34,14 +37,41 @@ struct bdus_memory {
 static int check(const struct bdus_memory_options *options)
 {
 	const bool calls = options->allocate != NULL && options->release != NULL;
+	const bool region = options->region != NULL, pool = options->pool_count != 0;
 
 	if (options->size != sizeof(*options))
 		return base_error(EINVAL, "size of the memory's options is %zu: it has to be %zu",
 				  options->size, sizeof(*options));
-	if (calls == (options->region != NULL))
-		return base_error(EINVAL, "payload memory comes from `allocate` and `release`, or "
-					  "from a region: give one of them");
+	if (calls + region + pool != 1)
+		return base_error(EINVAL, "payload memory comes from `allocate` and `release`, "
+					  "from a region, or from a pool: give one of them");
 	return 0;
+}
+
+static int create_pool(const struct bdus_memory_options *options, struct metalloc_pool **pool)
+{
+	const struct metalloc_pool_options wanted = {
+		.buffer_bytes = options->pool_buffer_bytes,
+		.alignment_bytes = PAGE_BYTES,
+		.count = options->pool_count,
+		.flags = options->pool_flags,
+	};
+	const int error = metalloc_pool_create(&wanted, pool);
+
+	if (error < 0)
+		return base_error_errno(
+			-error, "cannot make a pool of %u payloads of %zu bytes, flags %u",
+			options->pool_count, options->pool_buffer_bytes, options->pool_flags);
+	return 0;
+}
+
+static int create_source(struct bdus_memory *memory)
+{
+	const struct bdus_memory_options *const options = &memory->options;
+
+	if (options->region != NULL)
+		return bdus_region_create(options->region, options->region_bytes, &memory->region);
+	return options->pool_count == 0 ? 0 : create_pool(options, &memory->pool);
 }
 
 int bdus_memory_create(const struct bdus_memory_options *options,
@@ -56,9 +86,7 @@ int bdus_memory_create(const struct bdus_memory_options *options,
 	if (memory == NULL)
 		return base_error(ENOMEM, "no memory to manage payload memory");
 	memory->options = *options;
-	if (options->region != NULL)
-		result =
-			bdus_region_create(options->region, options->region_bytes, &memory->region);
+	result = create_source(memory);
 	if (result < 0) {
 		free(memory);
 		return result;
@@ -76,22 +104,35 @@ int bdus_memory_destroy(struct bdus_memory *memory)
 	if (memory->users != 0)
 		return base_error(EBUSY, "%u devices still use the payload memory", memory->users);
 	bdus_region_destroy(memory->region);
+	metalloc_pool_destroy(memory->pool);
 	pthread_mutex_destroy(&memory->lock);
 	free(memory);
 	return 0;
 }
 
-int bdus_memory_join(struct bdus_memory *memory, size_t largest_bytes)
+/** The largest payload that there can be memory for; 0 for any. */
+static size_t largest_bytes(const struct bdus_memory *memory)
 {
-	size_t most = memory->options.limit_bytes;
+	const size_t limit =
+		memory->options.limit_bytes != 0 ? memory->options.limit_bytes : SIZE_MAX;
 
 	if (memory->region != NULL)
-		most = base_min(most != 0 ? most : SIZE_MAX, bdus_region_largest(memory->region));
-	if (most != 0 && most < largest_bytes)
+		return base_min(limit, bdus_region_largest(memory->region));
+	if (memory->pool != NULL)
+		return base_min(limit,
+				base_align_up(memory->options.pool_buffer_bytes, PAGE_BYTES));
+	return memory->options.limit_bytes;
+}
+
+int bdus_memory_join(struct bdus_memory *memory, size_t wanted_bytes)
+{
+	const size_t most = largest_bytes(memory);
+
+	if (most != 0 && most < wanted_bytes)
 		return base_error(EINVAL,
 				  "payloads have up to %zu bytes, and the payload memory gives out "
 				  "no more than %zu: lower max_transfer_bytes or give more",
-				  largest_bytes, most);
+				  wanted_bytes, most);
 	pthread_mutex_lock(&memory->lock);
 	memory->users++;
 	pthread_mutex_unlock(&memory->lock);
@@ -128,6 +169,8 @@ static void *take(struct bdus_memory *memory, size_t bytes)
 		return NULL;
 	if (memory->region != NULL)
 		return bdus_region_get(memory->region, bytes);
+	if (memory->pool != NULL)
+		return metalloc_pool_take(memory->pool);
 	return options->allocate(options->opaque, bytes);
 }
 
@@ -135,6 +178,8 @@ static void give_back(struct bdus_memory *memory, void *piece, size_t bytes)
 {
 	if (memory->region != NULL)
 		bdus_region_put(memory->region, piece, bytes);
+	else if (memory->pool != NULL)
+		metalloc_pool_give(memory->pool, piece);
 	else
 		memory->options.release(memory->options.opaque, piece, bytes);
 }

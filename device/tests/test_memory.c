@@ -13,6 +13,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -176,6 +177,92 @@ static void options_that_make_no_sense_are_refused(void **state)
 	assert_null(none);
 }
 
+static const struct bdus_memory_options pooled = {
+	.size = sizeof(pooled),
+	.pool_count = 2,
+	.pool_buffer_bytes = 2 * PAGE,
+};
+
+static void a_pool_gives_each_payload_one_of_its_buffers(void **state)
+{
+	struct bdus_memory *pool = NULL;
+	char *first, *second;
+
+	(void)state;
+	assert_int_equal(bdus_memory_create(&pooled, &pool), 0);
+	first = bdus_memory_get(pool, &fake.queue, 100);
+	second = bdus_memory_get(pool, &fake.queue, 2 * PAGE);
+	assert_true(first != NULL && second != NULL && first != second);
+	assert_int_equal((uintptr_t)first % PAGE, 0);
+	memset(first, 1, 2 * PAGE);
+	memset(second, 2, 2 * PAGE);
+	assert_int_equal(first[2 * PAGE - 1], 1);
+	assert_null(bdus_memory_get(pool, &fake.queue, 1));
+	bdus_memory_put(pool, first, 100);
+	assert_true(atomic_load(&fake.queue.memory_came));
+	assert_ptr_equal(bdus_memory_get(pool, &fake.queue, 1), first);
+	bdus_memory_put(pool, first, 1);
+	bdus_memory_put(pool, second, 2 * PAGE);
+	assert_int_equal(bdus_memory_join(pool, 2 * PAGE), 0);
+	bdus_memory_leave(pool);
+	assert_int_equal(bdus_memory_join(pool, 2 * PAGE + 1), -EINVAL);
+	assert_int_equal(bdus_memory_destroy(pool), 0);
+}
+
+/** KiB of this process that are locked in memory. */
+static long locked_kib(void)
+{
+	char line[256];
+	long kib = -1;
+	FILE *const file = fopen("/proc/self/status", "r");
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file) != NULL)
+		if (strncmp(line, "VmLck:", 6) == 0)
+			kib = strtol(line + 6, NULL, 10);
+	fclose(file);
+	return kib;
+}
+
+static void a_pinned_pool_is_locked_as_long_as_it_lives(void **state)
+{
+	struct bdus_memory_options options = pooled;
+	struct bdus_memory *pool = NULL;
+	const long before = locked_kib();
+	int result;
+
+	(void)state;
+	options.pool_flags = BDUS_MEMORY_PINNED | BDUS_MEMORY_HUGE;
+	result = bdus_memory_create(&options, &pool);
+	if (result == -EPERM || result == -ENOMEM || result == -EAGAIN)
+		skip();
+	assert_int_equal(result, 0);
+	assert_true(locked_kib() >= before + 16);
+	assert_int_equal(bdus_memory_destroy(pool), 0);
+	assert_int_equal(locked_kib(), before);
+}
+
+static void pools_that_make_no_sense_are_refused(void **state)
+{
+	struct bdus_memory_options wrong = pooled;
+	struct bdus_memory *none = NULL;
+
+	(void)state;
+	wrong.pool_buffer_bytes = 0;
+	assert_int_equal(bdus_memory_create(&wrong, &none), -EINVAL);
+	wrong = pooled;
+	wrong.pool_flags = 1u << 7;
+	assert_int_equal(bdus_memory_create(&wrong, &none), -EINVAL);
+	assert_non_null(strstr(bdus_manage_error(), "flags 128"));
+	wrong = pooled;
+	wrong.region = &wrong;
+	assert_int_equal(bdus_memory_create(&wrong, &none), -EINVAL);
+	wrong = pooled;
+	wrong.pool_buffer_bytes = SIZE_MAX / 2;
+	assert_int_equal(bdus_memory_create(&wrong, &none), -ENOMEM);
+	assert_null(none);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -186,6 +273,9 @@ int main(void)
 		CASE(misaligned_memory_is_given_back_and_named),
 		CASE(memory_that_is_too_small_for_a_device_is_refused),
 		CASE(options_that_make_no_sense_are_refused),
+		CASE(a_pool_gives_each_payload_one_of_its_buffers),
+		CASE(a_pinned_pool_is_locked_as_long_as_it_lives),
+		CASE(pools_that_make_no_sense_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,9 +155,27 @@ struct bdus_memory_options {
 	size_t region_bytes;
 	/** Most bytes in use at once; 0 for no limit but the memory's own. */
 	size_t limit_bytes;
+	/**
+	 * Instead of these calls and a region: this many buffers of at least so many bytes each,
+	 * which the memory object allocates itself, as pool_flags (bdus_memory_flag) say. Each
+	 * payload occupies one buffer.
+	 */
+	uint32_t pool_count;
+	unsigned pool_flags;
+	size_t pool_buffer_bytes;
 };
 
-/** -EINVAL, -ENOMEM. Any thread. */
+enum bdus_memory_flag {
+	/** In huge pages where the kernel has some. */
+	BDUS_MEMORY_HUGE = 1 << 0,
+	/** Locked in memory, see mlock(2), and present from the start. */
+	BDUS_MEMORY_PINNED = 1 << 1
+};
+
+/**
+ * -EINVAL, -ENOMEM; of a pool that is pinned also -EPERM and -EAGAIN, as mlock(2) has them. Any
+ * thread.
+ */
 int bdus_memory_create(const struct bdus_memory_options *options, struct bdus_memory **memory);
 
 /** Takes NULL. -EBUSY while a device uses it. Any thread. */

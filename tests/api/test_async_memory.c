@@ -19,13 +19,13 @@
 static char *region;
 static atomic_uint strays;
 
-/** The payload has to lie in the region. */
+/** The payload has to lie in the region, if there is one. */
 static void check_place(struct async_disk *disk, struct bdus_request *request)
 {
 	char *const data = request->data;
 
 	(void)disk;
-	if (request->op != BDUS_OP_READ && request->op != BDUS_OP_WRITE)
+	if (region == NULL || (request->op != BDUS_OP_READ && request->op != BDUS_OP_WRITE))
 		return;
 	if (data < region || data + request->length_bytes > region + REGION_BYTES)
 		atomic_fetch_add(&strays, 1);
@@ -43,6 +43,20 @@ static struct bdus_memory *make_region(void)
 		      0);
 	assert_ptr_not_equal(region, MAP_FAILED);
 	options.region = region;
+	assert_int_equal(bdus_memory_create(&options, &memory), 0);
+	return memory;
+}
+
+static struct bdus_memory *make_pool(void)
+{
+	const struct bdus_memory_options options = {
+		.size = sizeof(options),
+		.pool_count = REGION_BYTES / TRANSFER,
+		.pool_buffer_bytes = TRANSFER,
+		.pool_flags = BDUS_MEMORY_HUGE,
+	};
+	struct bdus_memory *memory;
+
 	assert_int_equal(bdus_memory_create(&options, &memory), 0);
 	return memory;
 }
@@ -72,18 +86,18 @@ static void answer_some(void *argument)
 		async_disk_answer(&disks[i], 1, i % 2 != 0);
 }
 
-static void many_devices_share_memory_for_three_requests(void **state)
+static void share(struct bdus_memory *(*make)(void))
 {
 	struct async_client clients[CLIENTS];
 	struct bdus_queue *queues[DEVICES];
 	struct bdus_memory *memory;
 	struct bdus_loop *loop;
 
-	(void)state;
+	most_held = 0;
 	for (unsigned i = 0; i < CLIENTS; i++)
 		async_client_start(&clients[i], i % DEVICES, async_client_verify, i / DEVICES);
 	loop = async_loop(0);
-	memory = make_region();
+	memory = make();
 	for (unsigned i = 0; i < DEVICES; i++) {
 		prepare(&disks[i], ASYNC_HELD, memory);
 		queues[i] = async_disk_start(&disks[i], i, loop);
@@ -98,7 +112,20 @@ static void many_devices_share_memory_for_three_requests(void **state)
 	bdus_loop_destroy(loop);
 	assert_int_equal(atomic_load(&strays), 0);
 	assert_int_equal(bdus_memory_destroy(memory), 0);
+}
+
+static void many_devices_share_memory_for_three_requests(void **state)
+{
+	(void)state;
+	share(make_region);
 	munmap(region, REGION_BYTES);
+	region = NULL;
+}
+
+static void many_devices_share_a_pool_for_three_requests(void **state)
+{
+	(void)state;
+	share(make_pool);
 }
 
 static size_t out_bytes;
@@ -175,6 +202,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		async_unit_test(many_devices_share_memory_for_three_requests),
+		async_unit_test(many_devices_share_a_pool_for_three_requests),
 		async_unit_test(misaligned_memory_ends_the_device_by_name),
 		async_unit_test(memory_for_less_than_one_request_is_refused),
 	};
