@@ -308,6 +308,8 @@ int cli_metrics_serve(const struct cli_args *args, const char *address);
 /* ---- the commands -------------------------------------------------------------------------- */
 
 extern const struct cli_option cli_run_options[];
+extern const struct cli_option cli_replace_options[];
+extern const struct cli_option cli_recover_options[];
 extern const struct cli_option cli_list_options[];
 extern const struct cli_option cli_info_options[];
 extern const struct cli_option cli_destroy_options[];
@@ -323,6 +325,8 @@ extern const struct cli_option cli_version_options[];
 extern const struct cli_option cli_help_options[];
 
 int cli_cmd_run(const struct cli_args *args);
+int cli_cmd_replace(const struct cli_args *args);
+int cli_cmd_recover(const struct cli_args *args);
 int cli_cmd_list(const struct cli_args *args);
 int cli_cmd_info(const struct cli_args *args);
 int cli_cmd_destroy(const struct cli_args *args);

@@ -31,6 +31,10 @@ const struct cli_option cli_run_options[] = {
 	{"depth", 0, "N", "Most requests in flight in each queue (default: likewise)"},
 	{"read-only", 'r', NULL, "Refuse writes"},
 	{"no-partition-scan", 0, NULL, "Keep the kernel from looking for partitions"},
+	{"recoverable", 0, NULL,
+	 "Keep the device when its driver is killed or fails; requests wait for another (bdus "
+	 "recover)"},
+	{"restart", 0, NULL, "Start the driver again when it is killed or fails"},
 	{"lock-memory", 0, NULL, "Keep all memory resident, to serve swap or a root file system"},
 	{"foreground", 'f', NULL, "Stay in the foreground"},
 	{"json", 0, NULL, "Print the device as one JSON document rather than its path"},
@@ -266,7 +270,95 @@ int cli_cmd_run(const struct cli_args *args)
 	options.transport = transport;
 	options.read_only = cli_args_has(args, "read-only");
 	options.no_partition_scan = cli_args_has(args, "no-partition-scan");
+	options.recoverable = cli_args_has(args, "recoverable");
+	options.restart = cli_args_has(args, "restart");
 	options.lock_memory = cli_args_has(args, "lock-memory");
 	options.daemonize = !cli_args_has(args, "foreground");
 	return serve(&run, &options);
+}
+
+/* ---- another driver for a device that exists ----------------------------------------------- */
+
+#define RERUN_OPTIONS                                                                            \
+	{"transport", 't', "SPEC",                                                               \
+	 "The device's own way in, where it needs the keys that it was made with"},              \
+		{"filter", 0, "SPEC", "A filter before the driver, as for \"bdus run\""},        \
+		{"backend", 0, "SPEC", "A driver that filters may send to, likewise"},           \
+		{"restart", 0, NULL, "Start the driver again when it is killed or fails"},       \
+		{"lock-memory", 0, NULL,                                                         \
+		 "Keep all memory resident, to serve swap or a root file system"},               \
+		{"foreground", 'f', NULL, "Stay in the foreground"},                             \
+		{"json", 0, NULL, "Print the device as one JSON document rather than its path"}, \
+	{                                                                                        \
+		"quiet", 'q', NULL, "Print neither the path nor notes"                           \
+	}
+
+const struct cli_option cli_replace_options[] = {
+	RERUN_OPTIONS,
+	{"timeout", 0, "SECONDS",
+	 "Wait at most so long for the driver that the device has (default: 60)"},
+	CLI_OPTIONS_END,
+};
+
+const struct cli_option cli_recover_options[] = {
+	RERUN_OPTIONS,
+	{"timeout", 0, "SECONDS", "Wait at most so long for the kernel (default: 60)"},
+	CLI_OPTIONS_END,
+};
+
+static int rerun(struct run *run, const struct bdus_device_info *info,
+		 struct bdus_run_options *options, unsigned flags, uint64_t timeout_ms)
+{
+	int error;
+
+	options->available = announce;
+	options->opaque = run;
+	error = bdus_manage_rerun(info, options, flags, timeout_ms);
+	if (error >= 0)
+		return CLI_OK;
+	cli_say_library_error(cli_device_name(info), error);
+	if (error == -EINVAL && !run->available)
+		suggest_keys(options);
+	return status_of_run(error, run->available);
+}
+
+static int find_and_rerun(const struct cli_args *args, unsigned flags)
+{
+	struct bdus_run_options options = {
+		.size = sizeof(options),
+		.transport = cli_args_value(args, "transport"),
+		.driver_options = args->operands + 2,
+		.driver_option_count = args->operand_count - 2,
+		.restart = cli_args_has(args, "restart"),
+		.lock_memory = cli_args_has(args, "lock-memory"),
+		.daemonize = !cli_args_has(args, "foreground"),
+	};
+	const struct cli_args named = {
+		.command = args->command, .operands = args->operands, .operand_count = 1};
+	struct run run = {.args = args};
+	struct cli_devices devices = {0};
+	uint64_t timeout_ms;
+	int status = cli_args_seconds(args, "timeout", &timeout_ms);
+
+	if (status == CLI_OK)
+		status = cli_driver_find(args->operands[1], &options.driver);
+	if (status == CLI_OK)
+		status = parse_filters(args, &options);
+	if (status == CLI_OK)
+		status = parse_backends(args, &options);
+	if (status == CLI_OK)
+		status = cli_devices_select(&named, &devices, NULL, NULL);
+	if (status != CLI_OK)
+		return status;
+	return rerun(&run, &devices.infos[0], &options, flags, timeout_ms);
+}
+
+int cli_cmd_replace(const struct cli_args *args)
+{
+	return find_and_rerun(args, 0);
+}
+
+int cli_cmd_recover(const struct cli_args *args)
+{
+	return find_and_rerun(args, BDUS_RERUN_ORPHAN_ONLY);
 }

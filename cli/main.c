@@ -28,6 +28,16 @@ const struct cli_command cli_commands[] = {
 	{"flush", "DEVICE…", 0, UINT_MAX, "Make what was written to devices durable",
 	 "A DEVICE is an id, a path, a link to one, or an NBD URI.", cli_flush_options,
 	 cli_cmd_flush, false},
+	{"replace", "DEVICE DRIVER [KEY=VALUE]…", 2, UINT_MAX,
+	 "Give a device another driver while it is in use",
+	 "The device was made with --recoverable or --restart. Its driver, if it has one, finishes "
+	 "the requests that it has, is flushed and ends; others wait until DRIVER is there. "
+	 "Everything else is as for \"bdus run\"; see bdus-replace(7).",
+	 cli_replace_options, cli_cmd_replace, false},
+	{"recover", "DEVICE DRIVER [KEY=VALUE]…", 2, UINT_MAX,
+	 "Give a device that lost its driver another one",
+	 "As \"bdus replace\", but fails where the device still has a driver.", cli_recover_options,
+	 cli_cmd_recover, false},
 	{"resize", "DEVICE SIZE", 2, 2, "Give a device another size while it is in use",
 	 "SIZE is a number of bytes, which may be followed by K, M, G, T or P.", cli_resize_options,
 	 cli_cmd_resize, false},

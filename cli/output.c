@@ -160,6 +160,8 @@ const char *cli_flag_name(unsigned bit)
 		return "no-partition-scan";
 	case BDUS_DEVICE_FAST_ZERO:
 		return "fast-zero";
+	case BDUS_DEVICE_RECOVERABLE:
+		return "recoverable";
 	default:
 		return NULL;
 	}

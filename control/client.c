@@ -212,6 +212,19 @@ int bdus_control_stop(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progr
 	return tell(&question);
 }
 
+int bdus_control_hand_over(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progress,
+			   void *opaque)
+{
+	const struct question question = {.id = id,
+					  .operation = CONTROL_OPERATION_HAND_OVER,
+					  .what = "hand_over",
+					  .deadline_ns = deadline_ns,
+					  .progress = progress,
+					  .opaque = opaque};
+
+	return tell(&question);
+}
+
 int bdus_manage_set_log_level(const struct bdus_device_info *info, enum bdus_log_level level,
 			      uint64_t timeout_ms)
 {
@@ -376,7 +389,7 @@ int bdus_manage_refresh(struct bdus_device_info *info, uint64_t timeout_ms)
 		return result;
 	device = answer.data;
 	if (control_device_id(device) == info->id &&
-	    control_device_state(device) <= BDUS_STATE_ORPHANED) {
+	    control_device_state(device) <= BDUS_STATE_RECOVERING) {
 		info->state = control_device_state(device);
 		take_device(info, device);
 	} else {

@@ -131,6 +131,17 @@ static void handle_stop(void *context, struct caps_port *port, struct caps_messa
 	control_stop_reply(port, message);
 }
 
+static void handle_hand_over(void *context, struct caps_port *port, struct caps_message *message)
+{
+	const struct bdus_control *const control = context;
+	const int result = bdus_device_hand_over(control->device);
+
+	if (result < 0)
+		control_refuse(port, message, result);
+	else
+		control_hand_over_reply(port, message);
+}
+
 static void handle_set_log_level(void *context, struct caps_port *port,
 				 struct caps_message *message,
 				 const struct control_log_level *request)
@@ -168,5 +179,6 @@ struct control_service control_handlers(struct bdus_control *control)
 		.handle_set_log_level = handle_set_log_level,
 		.handle_resize = handle_resize,
 		.handle_filter = control_handle_filter,
+		.handle_hand_over = handle_hand_over,
 	};
 }

@@ -32,13 +32,21 @@ bool bdus_run_0_1_3_(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 }
 
 /** Programs of before 0.1.3 know less of both structures, which end where zones begin. */
+static void know_zones(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
+		       struct bdus_ops *all_ops, struct bdus_attrs *all_attrs)
+{
+	*all_ops = (struct bdus_ops){0};
+	*all_attrs = (struct bdus_attrs){0};
+	memcpy(all_ops, ops, offsetof(struct bdus_ops, zone_report));
+	memcpy(all_attrs, attrs, offsetof(struct bdus_attrs, zone_size));
+}
+
 bool bdus_run_0_1_0_(const struct bdus_ops *ops, const struct bdus_attrs *attrs, void *private_data)
 {
-	struct bdus_ops all_ops = {0};
-	struct bdus_attrs all_attrs = {0};
+	struct bdus_ops all_ops;
+	struct bdus_attrs all_attrs;
 
-	memcpy(&all_ops, ops, offsetof(struct bdus_ops, zone_report));
-	memcpy(&all_attrs, attrs, offsetof(struct bdus_attrs, zone_size));
+	know_zones(ops, attrs, &all_ops, &all_attrs);
 	return bdus_run_0_1_3_(&all_ops, &all_attrs, private_data);
 }
 
@@ -47,22 +55,20 @@ bool bdus_run_0_1_1_(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 	return bdus_run_0_1_0_(ops, attrs, private_data);
 }
 
-bool bdus_rerun_0_1_0_(uint64_t dev_id, const struct bdus_ops *ops, const struct bdus_attrs *attrs,
-		       void *private_data)
-{
-	(void)ops;
-	(void)attrs;
-	(void)private_data;
-	return succeeded(base_error(ENOTSUP,
-				    "cannot run a new driver for device %llu: no way in of this "
-				    "version lets a device outlive its driver",
-				    (unsigned long long)dev_id));
-}
-
 bool bdus_rerun_0_1_3_(uint64_t dev_id, const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 		       void *private_data)
 {
-	return bdus_rerun_0_1_0_(dev_id, ops, attrs, private_data);
+	return succeeded(bdus_blocking_rerun(dev_id, ops, attrs, private_data));
+}
+
+bool bdus_rerun_0_1_0_(uint64_t dev_id, const struct bdus_ops *ops, const struct bdus_attrs *attrs,
+		       void *private_data)
+{
+	struct bdus_ops all_ops;
+	struct bdus_attrs all_attrs;
+
+	know_zones(ops, attrs, &all_ops, &all_attrs);
+	return bdus_rerun_0_1_3_(dev_id, &all_ops, &all_attrs, private_data);
 }
 
 bool bdus_rerun_0_1_1_(uint64_t dev_id, const struct bdus_ops *ops, const struct bdus_attrs *attrs,

@@ -8,9 +8,11 @@
 
 #include "attrs.h"
 #include "base/bits.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "device.h"
 #include "run.h"
+#include "takeover.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -29,6 +31,7 @@ struct blocking {
 	char path[sizeof(((struct bdus_device_info *)0)->path)];
 	struct bdus_device *device;
 	bool initialized;
+	bool is_rerun;
 	/** Any thread: whether calls are logged; starts as `attrs.log`. */
 	atomic_bool log;
 };
@@ -309,7 +312,7 @@ static void fill_ctx(struct blocking *blocking, const struct bdus_device_info *i
 		.path = blocking->path,
 		.ops = &blocking->ops,
 		.attrs = &blocking->attrs,
-		.is_rerun = false,
+		.is_rerun = blocking->is_rerun,
 		.private_data = private_data,
 		.major = info->major,
 		.minor = info->minor,
@@ -373,19 +376,25 @@ static const struct bdus_driver blocking_driver = {
 	.handle = handle,
 };
 
-int bdus_blocking_run(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
-		      void *private_data)
+static void init(struct blocking *blocking, const struct bdus_ops *ops,
+		 const struct bdus_attrs *attrs, void *private_data)
 {
-	struct blocking blocking = {
+	*blocking = (struct blocking){
 		.ops = *ops,
 		.attrs = *attrs,
 		.original_attrs = *attrs,
 		.private_data = private_data,
 		.log = attrs->log,
 	};
-	const struct bdus_run_config config = {
+}
+
+static struct bdus_run_config configure(struct blocking *blocking)
+{
+	const struct bdus_attrs *const attrs = &blocking->attrs;
+
+	return (struct bdus_run_config){
 		.driver = &blocking_driver,
-		.instance = &blocking,
+		.instance = blocking,
 		.transport = getenv("BDUS_TRANSPORT"),
 		.block_device_only = true,
 		.daemonize = !attrs->dont_daemonize,
@@ -393,12 +402,61 @@ int bdus_blocking_run(const struct bdus_ops *ops, const struct bdus_attrs *attrs
 		.available = available,
 		.set_log_level = set_log_level,
 		.log_level = attrs->log ? BDUS_LOG_CALLS : BDUS_LOG_NOTHING,
-		.opaque = &blocking,
+		.opaque = blocking,
 	};
+}
+
+int bdus_blocking_run(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
+		      void *private_data)
+{
+	struct bdus_run_config config;
+	struct blocking blocking;
 	int result = bdus_blocking_check(ops, attrs);
 
 	if (result < 0)
 		return result;
+	init(&blocking, ops, attrs, private_data);
+	config = configure(&blocking);
+	result = bdus_run_driver(&config);
+	free(blocking.ctx);
+	return result;
+}
+
+/** What can be refused before a driver that lives is asked to end. */
+static int check_fit(const struct bdus_device_info *info, const struct blocking *blocking)
+{
+	struct bdus_device_attrs attrs;
+	int result;
+
+	bdus_blocking_describe(&blocking->ops, &blocking->attrs, &attrs);
+	result = bdus_attrs_complete("driver blocking", &attrs);
+	return result < 0 ? result : bdus_takeover_match("blocking", info, attrs.ops, &attrs);
+}
+
+int bdus_blocking_rerun(uint64_t id, const struct bdus_ops *ops, const struct bdus_attrs *attrs,
+			void *private_data)
+{
+	struct bdus_run_config config;
+	struct bdus_device_info info;
+	struct blocking blocking;
+	int result = bdus_manage_find_id(id, &info);
+
+	if (result < 0)
+		return result;
+	init(&blocking, ops, attrs, private_data);
+	result = bdus_blocking_inherit(&info, &blocking.attrs);
+	if (result == 0)
+		result = bdus_blocking_check(ops, &blocking.attrs);
+	if (result == 0)
+		result = check_fit(&info, &blocking);
+	if (result < 0)
+		return result;
+	blocking.is_rerun = true;
+	config = configure(&blocking);
+	config.transport = NULL;
+	config.takes_over = true;
+	config.device_id = id;
+	config.rerun_deadline_ns = base_deadline_ns(BDUS_RERUN_TIMEOUT_MS);
 	result = bdus_run_driver(&config);
 	free(blocking.ctx);
 	return result;

@@ -9,10 +9,11 @@
 #include "zones.h"
 
 #include <bdus/driver.h>
+#include <bdus/manage.h>
 #include <errno.h>
 #include <inttypes.h>
 
-static int check_ops(const struct bdus_ops *ops, const struct bdus_attrs *attrs)
+static int check_ops(const struct bdus_ops *ops)
 {
 	if (ops->fua_write != NULL && ops->flush == NULL)
 		return base_error(EINVAL,
@@ -21,9 +22,6 @@ static int check_ops(const struct bdus_ops *ops, const struct bdus_attrs *attrs)
 	if (ops->ioctl != NULL)
 		return base_error(ENOTSUP, "callback 'ioctl' is set, but no way in of this version "
 					   "carries ioctls");
-	if (attrs->recoverable)
-		return base_error(ENOTSUP, "attribute 'recoverable' is true, but no way in of this "
-					   "version keeps a device without its driver");
 	return 0;
 }
 
@@ -134,7 +132,7 @@ static int check_zones(const struct bdus_ops *ops, const struct bdus_attrs *attr
 int bdus_blocking_check(const struct bdus_ops *ops, const struct bdus_attrs *attrs)
 {
 	const uint32_t block = attrs->logical_block_size;
-	int result = check_ops(ops, attrs);
+	int result = check_ops(ops);
 
 	if (result == 0)
 		result = check_block_sizes(attrs);
@@ -232,6 +230,8 @@ void bdus_blocking_describe(const struct bdus_ops *ops, const struct bdus_attrs 
 		device_attrs->flags |= BDUS_DEVICE_FUA;
 	if (attrs->disable_partition_scanning)
 		device_attrs->flags |= BDUS_DEVICE_NO_PARTITION_SCAN;
+	if (attrs->recoverable)
+		device_attrs->flags |= BDUS_DEVICE_RECOVERABLE;
 }
 
 static uint32_t adjusted(bool wanted, uint64_t settled)
@@ -254,4 +254,84 @@ void bdus_blocking_adjust(const struct bdus_ops *ops, const struct bdus_device_a
 	attrs->max_write_zeros_size =
 		adjusted(ops->write_zeros != NULL, device_attrs->max_write_zeros_bytes);
 	attrs->max_discard_erase_size = adjusted(discards, device_attrs->max_discard_bytes);
+}
+
+/* ---- a device that exists ------------------------------------------------------------------ */
+
+/** 0 stands for what the device has; anything else must be that. */
+static int inherit(const char *name, uint64_t is, uint64_t has, uint64_t *value)
+{
+	*value = has;
+	if (is == 0 || is == has)
+		return 0;
+	return base_error(
+		EINVAL, "attribute '%s' is %" PRIu64 ": must be 0 or that of the device, %" PRIu64,
+		name, is, has);
+}
+
+/** The same for limits, which may be larger, and then are those of the device. */
+static int inherit_limit(const char *name, bool is_known, uint64_t has, uint32_t *value)
+{
+	const uint32_t limit = (uint32_t)base_min(has, UINT32_MAX);
+
+	if (!is_known)
+		return 0;
+	if (*value != 0 && *value < limit)
+		return base_error(EINVAL,
+				  "attribute '%s' is %" PRIu32
+				  ": must be 0 or at least that of the device, %" PRIu32,
+				  name, *value, limit);
+	*value = limit;
+	return 0;
+}
+
+static int inherit_sizes(const struct bdus_device_info *info, struct bdus_attrs *attrs)
+{
+	uint64_t size = 0;
+	uint64_t logical = 0;
+	uint64_t physical = 0;
+	int result = inherit("size", attrs->size, info->size_bytes, &size);
+
+	if (result == 0)
+		result = inherit("logical_block_size", attrs->logical_block_size,
+				 info->logical_block_size, &logical);
+	if (result == 0)
+		result = inherit("physical_block_size", attrs->physical_block_size,
+				 info->physical_block_size, &physical);
+	if (result < 0)
+		return result;
+	attrs->size = size;
+	attrs->logical_block_size = (uint32_t)logical;
+	attrs->physical_block_size = (uint32_t)physical;
+	return 0;
+}
+
+static bool had(const struct bdus_device_info *info, uint32_t ops)
+{
+	return (info->native_ops & ops) != 0;
+}
+
+int bdus_blocking_inherit(const struct bdus_device_info *info, struct bdus_attrs *attrs)
+{
+	const uint32_t transfers = BDUS_OP_BIT(BDUS_OP_READ) | BDUS_OP_BIT(BDUS_OP_WRITE);
+	const uint32_t discards = BDUS_OP_BIT(BDUS_OP_DISCARD) | BDUS_OP_BIT(BDUS_OP_SECURE_ERASE);
+	struct bdus_attrs merged = *attrs;
+	int result = inherit_sizes(info, &merged);
+
+	if (result == 0)
+		result = inherit_limit("max_read_write_size", had(info, transfers),
+				       info->max_transfer_bytes, &merged.max_read_write_size);
+	if (result == 0)
+		result = inherit_limit("max_write_zeros_size",
+				       had(info, BDUS_OP_BIT(BDUS_OP_WRITE_ZEROS)),
+				       info->max_write_zeros_bytes, &merged.max_write_zeros_size);
+	if (result == 0)
+		result = inherit_limit("max_discard_erase_size", had(info, discards),
+				       info->max_discard_bytes, &merged.max_discard_erase_size);
+	if (result < 0)
+		return result;
+	merged.disable_partition_scanning = (info->flags & BDUS_DEVICE_NO_PARTITION_SCAN) != 0;
+	merged.recoverable = (info->flags & BDUS_DEVICE_RECOVERABLE) != 0;
+	*attrs = merged;
+	return 0;
 }

@@ -142,14 +142,22 @@ static int leave_streams(void)
 	return 0;
 }
 
+int bdus_daemon_detach(void)
+{
+	const int result = leave_streams();
+
+	if (result == 0)
+		setsid();
+	return result;
+}
+
 int bdus_daemon_ready(struct bdus_daemon *daemon)
 {
 	const struct word word = {.result = 0};
-	int result = leave_streams();
+	int result = bdus_daemon_detach();
 
 	if (result < 0)
 		return result;
-	setsid();
 	result = tell_parent(daemon, &word);
 	if (result < 0)
 		return base_error(EPIPE, "the process that started the driver is gone");

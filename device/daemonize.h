@@ -25,6 +25,9 @@ int bdus_daemon_fork(struct bdus_daemon **daemon);
  */
 int bdus_daemon_ready(struct bdus_daemon *daemon);
 
+/** The first half of that, for a process that shares the daemon with the one that tells. */
+int bdus_daemon_detach(void);
+
 /** Whether the parent still waits for word. */
 bool bdus_daemon_is_waited_for(const struct bdus_daemon *daemon);
 

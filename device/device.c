@@ -4,7 +4,7 @@
  *
  *                 choose, reserve id
  *                        │ create_device
- *                        ▼
+ *                        ▼           adopt_device (another process had it) ───▶ created
  *                     created ──── a failure ─────────────────────────┐
  *                        │ bdus_queue_open, bdus_device_start         │
  *                        │ become_available                           │
@@ -18,8 +18,10 @@
  *                     destroyed ◀──────────────────── bdus_device_destroy
  *
  *   The process is killed in any state: orphaned. Its record is no longer locked;
- * bdus_manage_destroy() or the next run's sweep removes what is left (manage.c). Replacement and
- * adoption are the other ways out of "orphaned" once a way in can keep a device without its driver.
+ * bdus_manage_destroy() or the next run's sweep removes what is left (manage.c). A recoverable
+ * device that was available is not swept but waits for another driver (takeover.c); it is left in
+ * that state as well by a driver that fails (begin_stop) and by one that hands it over (run.c): its
+ * transport is left rather than destroyed, and its record let go of.
  *
  * The main thread of a device is the one that serves queue 0: it owns the transport's control
  * calls, the record and the service. `stop_requested`, `abort_error` and `open_queues` are
@@ -92,6 +94,8 @@ struct bdus_device {
 	bool is_stopping;
 
 	/* Any thread. */
+	/** enum bdus_leaving; changed by the main thread. */
+	atomic_uint leaving;
 	int wake_fd;
 	atomic_uint open_queues;
 	atomic_bool stop_requested;
@@ -124,7 +128,16 @@ static void fill_info(struct bdus_device *device)
 	info->queue_depth = attrs->queue_depth;
 	info->ops = attrs->ops;
 	info->flags = attrs->flags;
-	info->created_s = (uint64_t)time(NULL);
+	if (info->created_s == 0)
+		info->created_s = (uint64_t)time(NULL);
+	/* Of one that was taken over, clients were told before. */
+	if (device->config.adopted == NULL) {
+		info->native_ops = device->native_ops;
+		info->max_transfer_bytes = attrs->max_transfer_bytes;
+		info->max_write_zeros_bytes = attrs->max_write_zeros_bytes;
+		info->max_discard_bytes = attrs->max_discard_bytes;
+		info->zone_size_bytes = attrs->zone_size_bytes;
+	}
 	snprintf(info->transport, sizeof(info->transport), "%s", device->transport->name);
 	snprintf(info->driver, sizeof(info->driver), "%s", device->config.driver_name);
 }
@@ -134,8 +147,13 @@ static int reserve_id(struct bdus_device *device)
 	int result = bdus_registry_directory(device->runtime_directory,
 					     sizeof(device->runtime_directory));
 
-	if (result == 0)
+	if (device->config.adopted != NULL) {
+		device->record = device->config.record;
+		device->info = *device->config.adopted;
+		device->info.state = BDUS_STATE_RECOVERING;
+	} else if (result == 0) {
 		result = bdus_registry_reserve(&device->record, &device->info.id);
+	}
 	if (result < 0)
 		return result;
 	fill_info(device);
@@ -181,6 +199,17 @@ static int make_stats(struct bdus_device *device)
 				      device->attrs.queue_depth);
 }
 
+static int adopt(struct bdus_device *device, const struct bdus_transport_setup *setup)
+{
+	const struct bdus_transport *const transport = device->transport;
+	const int result = transport->adopt(setup, &device->transport_device);
+
+	if (result < 0)
+		return result;
+	return transport->await_predecessor(device->transport_device,
+					    device->config.adopt_deadline_ns);
+}
+
 static int create_device(struct bdus_device *device)
 {
 	const struct bdus_device_config *const config = &device->config;
@@ -192,13 +221,20 @@ static int create_device(struct bdus_device *device)
 		.attrs = &device->attrs,
 		.native_ops = device->native_ops,
 		.memory = config->memory,
+		.recoverable = (device->attrs.flags & BDUS_DEVICE_RECOVERABLE) != 0,
+		.adopted = config->adopted,
 	};
-	int result = device->transport->create(&setup, &device->transport_device);
+	int result = config->adopted != NULL
+			     ? adopt(device, &setup)
+			     : device->transport->create(&setup, &device->transport_device);
 
 	if (result < 0)
 		return result;
 	fill_info(device);
 	foretell_path(device);
+	/* Its last process may have been killed, and left its service. */
+	if (config->adopted != NULL)
+		bdus_control_forget(device->runtime_directory, device->info.id);
 	result = join_memory(device);
 	if (result == 0)
 		result = bdus_registry_write(device->record, &device->info);
@@ -215,6 +251,19 @@ static int create_device(struct bdus_device *device)
 	return result;
 }
 
+/** Whether the way in can do without a server for a while, where the device is to. */
+static int check_recoverable(const struct bdus_device *device)
+{
+	const bool recoverable = (device->attrs.flags & BDUS_DEVICE_RECOVERABLE) != 0;
+
+	if (recoverable && device->transport->adopt == NULL)
+		return base_error(EOPNOTSUPP,
+				  "%s cannot make a recoverable device: its devices end with their "
+				  "drivers",
+				  device->transport->name);
+	return 0;
+}
+
 static int make(struct bdus_device *device)
 {
 	const struct bdus_device_config *const config = &device->config;
@@ -225,6 +274,8 @@ static int make(struct bdus_device *device)
 		return base_error_errno(errno, "cannot create an eventfd for a device");
 	result = bdus_transport_choose(config->transport, config->block_device_only,
 				       &device->transport, &device->transport_config);
+	if (result == 0)
+		result = check_recoverable(device);
 	if (result == 0)
 		result = reserve_id(device);
 	if (result == 0)
@@ -238,8 +289,10 @@ int bdus_device_make(const struct bdus_device_config *config, struct bdus_device
 {
 	struct bdus_device *const device = calloc(1, sizeof(*device));
 
-	if (device == NULL)
+	if (device == NULL) {
+		bdus_registry_let_go(config->record);
 		return base_error(ENOMEM, "no memory for a device");
+	}
 	device->config = *config;
 	device->config.free_opaque = NULL;
 	device->attrs = *config->attrs;
@@ -251,7 +304,7 @@ int bdus_device_make(const struct bdus_device_config *config, struct bdus_device
 	bdus_manage_sweep();
 	if (note_result(device, make(device)) < 0)
 		return bdus_device_destroy(device);
-	/* They need not outlive the call. */
+	/* They need not outlive the call; `adopted` is only compared with NULL. */
 	device->config.attrs = NULL;
 	device->config.transport = NULL;
 	device->config.free_opaque = config->free_opaque;
@@ -422,6 +475,66 @@ int bdus_device_filter_command(struct bdus_device *device, const char *filter,
 					     answer_bytes);
 }
 
+static void look_around(struct bdus_device *device);
+
+/* ---- leaving ------------------------------------------------------------------------------- */
+
+int bdus_device_hand_over(struct bdus_device *device)
+{
+	const struct bdus_device_info *const info = &device->info;
+
+	if (!(device->attrs.flags & BDUS_DEVICE_RECOVERABLE))
+		return base_error(EOPNOTSUPP,
+				  "device %llu cannot be given another driver: it was not made "
+				  "recoverable",
+				  (unsigned long long)info->id);
+	if (!device->config.can_leave)
+		return base_error(EOPNOTSUPP,
+				  "device %llu cannot be given another driver while process %d "
+				  "serves it from a loop of its own",
+				  (unsigned long long)info->id, info->pid);
+	/* What no driver has seen would be failed with what one had, as that must not run twice. */
+	if (device->attrs.zone_size_bytes != 0 && device->transport->is_succeeded == NULL)
+		return base_error(
+			EOPNOTSUPP,
+			"device %llu has zones, and %s cannot tell requests that must not "
+			"run twice from others: it can be recovered, but not replaced",
+			(unsigned long long)info->id, info->transport);
+	if (!device->is_available || device->is_stopping)
+		return base_error(ENODEV, "device %llu is not available",
+				  (unsigned long long)info->id);
+	atomic_store(&device->leaving, BDUS_LEAVING_IN_ORDER);
+	return 0;
+}
+
+enum bdus_leaving bdus_device_leaving(const struct bdus_device *device)
+{
+	return (enum bdus_leaving)atomic_load_explicit(&device->leaving, memory_order_acquire);
+}
+
+void bdus_device_stay(struct bdus_device *device)
+{
+	if (bdus_device_leaving(device) == BDUS_LEAVING_IN_ORDER)
+		atomic_store(&device->leaving, BDUS_NOT_LEAVING);
+	/* A request to stop was put off. */
+	look_around(device);
+}
+
+void bdus_device_leave(struct bdus_device *device)
+{
+	note_result(device, device->transport->leave(device->transport_device));
+}
+
+/** Whether the device, whose driver is ending, is left for another one. */
+static bool outlives_failure(const struct bdus_device *device)
+{
+	const bool failed = device->is_available && device->result < 0;
+	const bool was_never_served = device->config.adopted != NULL && !device->is_available;
+
+	return (failed || was_never_served) && device->config.can_leave &&
+	       (device->attrs.flags & BDUS_DEVICE_RECOVERABLE);
+}
+
 /* ---- from other threads -------------------------------------------------------------------- */
 
 void bdus_device_stop(struct bdus_device *device)
@@ -494,7 +607,8 @@ static void begin_stop(struct bdus_device *device);
 /** Queue 0's loop no longer does the device's work; so there must be none left to do. */
 static void leave_loop(struct bdus_device *device)
 {
-	if (device->is_started && !device->is_stopping)
+	if (device->is_started && !device->is_stopping &&
+	    bdus_device_leaving(device) == BDUS_NOT_LEAVING)
 		begin_stop(device);
 	bdus_control_detach(device->control);
 	bdus_loop_end_call(device->loop, &device->wake_call);
@@ -741,9 +855,13 @@ static void begin_stop(struct bdus_device *device)
 	device->is_stopping = true;
 	bdus_loop_remove_hook(&device->hook);
 	note_abort(device);
-	record_end(device);
-	bdus_registry_unlink(&device->info);
-	note_result(device, device->transport->stop(device->transport_device));
+	if (outlives_failure(device)) {
+		atomic_store(&device->leaving, BDUS_LEAVING_AT_ONCE);
+	} else {
+		record_end(device);
+		bdus_registry_unlink(&device->info);
+		note_result(device, device->transport->stop(device->transport_device));
+	}
 	if (device->config.stopping != NULL)
 		device->config.stopping(device->config.opaque, device->result);
 }
@@ -782,7 +900,7 @@ static void look_around(struct bdus_device *device)
 	    note_result(device, become_available(device)) < 0)
 		atomic_store(&device->stop_requested, true);
 	if (atomic_load_explicit(&device->stop_requested, memory_order_acquire) &&
-	    !device->is_stopping)
+	    !device->is_stopping && bdus_device_leaving(device) == BDUS_NOT_LEAVING)
 		begin_stop(device);
 }
 
@@ -848,9 +966,26 @@ int bdus_device_start(struct bdus_device *device)
 
 /* ---- ending -------------------------------------------------------------------------------- */
 
+/** What others know of the device goes, or stays, for another process. */
+static void unmake_record(struct bdus_device *device, bool leave)
+{
+	if (leave) {
+		bdus_registry_let_go(device->record != NULL ? device->record
+							    : device->config.record);
+		return;
+	}
+	if (device->record != NULL)
+		bdus_registry_unlink(&device->info);
+	bdus_registry_release(device->record);
+}
+
 static void unmake(struct bdus_device *device)
 {
-	if (device->transport != NULL)
+	const bool was_never_taken_over =
+		device->config.adopted != NULL && !device->is_available && !device->is_stopping;
+	const bool leave = bdus_device_leaving(device) != BDUS_NOT_LEAVING || was_never_taken_over;
+
+	if (device->transport != NULL && !leave)
 		record_end(device);
 	note_abort(device);
 	bdus_control_destroy(device->control);
@@ -859,9 +994,7 @@ static void unmake(struct bdus_device *device)
 	bdus_stats_memory_finish(&device->stats);
 	if (device->transport_device != NULL)
 		note_result(device, device->transport->destroy(device->transport_device));
-	if (device->record != NULL)
-		bdus_registry_unlink(&device->info);
-	bdus_registry_release(device->record);
+	unmake_record(device, leave);
 	bdus_config_destroy(device->transport_config);
 	if (device->uses_memory)
 		bdus_memory_leave(device->config.memory);

@@ -35,6 +35,13 @@ struct bdus_device_config {
 	/** As bdus_stack_command(); NULL without filters. */
 	int (*filter_command)(void *opaque, const char *filter, const char *const *words,
 			      unsigned count, char *answer, size_t answer_bytes);
+	/** A device to be taken over, with its claimed record, which belongs to the device from
+	 * bdus_device_make() on; NULL for a new one. */
+	const struct bdus_device_info *adopted;
+	struct bdus_record *record;
+	uint64_t adopt_deadline_ns;
+	/** Whoever runs the device asks bdus_device_leaving() after each turn. */
+	bool can_leave;
 	/** The end begins, for this reason. NULL for none. */
 	void (*stopping)(void *opaque, int result);
 	void *opaque;
@@ -52,6 +59,24 @@ void bdus_device_set_top(struct bdus_device *device, struct bdus_layer top);
  * Any thread; the first call counts.
  */
 void bdus_device_abort(struct bdus_device *device, int error, const char *what);
+
+/** How a recoverable device is left without being ended. */
+enum bdus_leaving {
+	BDUS_NOT_LEAVING,
+	/** What is in the driver is to finish first. */
+	BDUS_LEAVING_IN_ORDER,
+	/** The driver has failed. */
+	BDUS_LEAVING_AT_ONCE,
+};
+
+/** Whether, and how, the loops of all queues are to be destroyed, as run.c does. Any thread. */
+enum bdus_leaving bdus_device_leaving(const struct bdus_device *device);
+
+/** Has a device that was to be left in order be served on. Main thread. */
+void bdus_device_stay(struct bdus_device *device);
+
+/** Nothing of the device is with its driver any more: has the way in leave it. Main thread. */
+void bdus_device_leave(struct bdus_device *device);
 
 /** What the device has failed with so far, with its message; 0 for nothing. Once no queue is open.
  */

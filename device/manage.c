@@ -39,16 +39,14 @@ const char *bdus_manage_error(void)
 	return base_error_message();
 }
 
-int bdus_manage_run(const struct bdus_run_options *options)
+static int read_options(const struct bdus_run_options *options, struct bdus_run_config *config)
 {
-	struct bdus_run_config config;
-
 	if (options->size < sizeof(*options) || options->driver == NULL)
 		return base_error(EINVAL,
 				  "bdus_manage_run: size is %zu: must be at least %zu, with a "
 				  "driver",
 				  options->size, sizeof(*options));
-	config = (struct bdus_run_config){
+	*config = (struct bdus_run_config){
 		.driver = options->driver,
 		.driver_options = options->driver_options,
 		.driver_option_count = options->driver_option_count,
@@ -56,6 +54,8 @@ int bdus_manage_run(const struct bdus_run_options *options)
 		.queues = options->queues,
 		.queue_depth = options->queue_depth,
 		.read_only = options->read_only,
+		.recoverable = options->recoverable,
+		.restart = options->restart,
 		.no_partition_scan = options->no_partition_scan,
 		.lock_memory = options->lock_memory,
 		.daemonize = options->daemonize,
@@ -66,6 +66,32 @@ int bdus_manage_run(const struct bdus_run_options *options)
 		.backends = options->backends,
 		.backend_count = options->backend_count,
 	};
+	return 0;
+}
+
+int bdus_manage_run(const struct bdus_run_options *options)
+{
+	struct bdus_run_config config;
+	const int result = read_options(options, &config);
+
+	return result < 0 ? result : bdus_run_driver(&config);
+}
+
+int bdus_manage_rerun(const struct bdus_device_info *info, const struct bdus_run_options *options,
+		      unsigned flags, uint64_t timeout_ms)
+{
+	struct bdus_run_config config;
+	const int result = read_options(options, &config);
+
+	if (result < 0)
+		return result;
+	config.takes_over = true;
+	config.device_id = info->id;
+	config.rerun_flags = flags;
+	config.rerun_deadline_ns =
+		base_deadline_ns(timeout_ms != 0 ? timeout_ms : BDUS_RERUN_TIMEOUT_MS);
+	config.read_only = false;
+	config.no_partition_scan = false;
 	return bdus_run_driver(&config);
 }
 
@@ -421,12 +447,18 @@ static int remove_remains(const struct bdus_device_info *info, uint64_t deadline
 			  bdus_progress_fn *progress, void *opaque)
 {
 	const struct bdus_transport *const transport = bdus_transport_find(info->transport);
+	struct bdus_record *record = NULL;
 	int result = 0;
 
+	/* While it is ours, nobody takes the device over. */
+	if (info->id != BDUS_ID_NONE && bdus_registry_claim(info->id, &record) == -EBUSY)
+		return base_error(EBUSY, "another process is just taking over device %" PRIu64,
+				  info->id);
 	if (transport != NULL && transport->remove != NULL)
 		result = transport->remove(info, deadline_ns, progress, opaque);
 	if (result == 0 && info->id != BDUS_ID_NONE)
 		bdus_registry_forget(info);
+	bdus_registry_let_go(record);
 	return result;
 }
 
@@ -446,7 +478,7 @@ static int sweep_one(const struct bdus_device_info *info, void *opaque)
 {
 	const uint64_t *const deadline_ns = opaque;
 
-	if (info->state == BDUS_STATE_ORPHANED)
+	if (info->state == BDUS_STATE_ORPHANED && !(info->flags & BDUS_DEVICE_RECOVERABLE))
 		remove_remains(info, *deadline_ns, NULL, NULL);
 	return 0;
 }

@@ -58,10 +58,9 @@ const char *bdus_feature_name(enum bdus_feature feature)
 const char *bdus_state_name(enum bdus_device_state state)
 {
 	static const char *const names[] = {
-		[BDUS_STATE_CREATING] = "creating",
-		[BDUS_STATE_AVAILABLE] = "available",
-		[BDUS_STATE_DRAINING] = "draining",
-		[BDUS_STATE_ORPHANED] = "orphaned",
+		[BDUS_STATE_CREATING] = "creating",     [BDUS_STATE_AVAILABLE] = "available",
+		[BDUS_STATE_DRAINING] = "draining",     [BDUS_STATE_ORPHANED] = "orphaned",
+		[BDUS_STATE_RECOVERING] = "recovering",
 	};
 
 	return (unsigned)state < BASE_ARRAY_LENGTH(names) ? names[state] : "unknown";

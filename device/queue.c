@@ -320,12 +320,20 @@ void bdus_queue_refuse(struct bdus_queue *queue, struct bdus_io *io, int result)
 	bring_back(queue, io);
 }
 
+void bdus_queue_hold_back(struct bdus_queue *queue, bool hold_back)
+{
+	queue->is_held_back = hold_back;
+	/* What came meanwhile waits for nothing else. */
+	if (!hold_back)
+		bdus_host_make_ready(queue);
+}
+
 unsigned bdus_queue_fetch(struct bdus_queue *queue, unsigned capacity)
 {
 	struct bdus_io *batch[BDUS_BATCH];
 	int count;
 
-	if (base_unlikely(queue->result != 0))
+	if (base_unlikely(queue->result != 0 || queue->is_held_back))
 		return 0;
 	count = queue->transport->fetch(queue->transport_queue, batch, capacity);
 	if (base_unlikely(count < 0)) {

@@ -70,6 +70,8 @@ struct bdus_queue {
 	struct base_list ready_link;
 	struct base_list dirty_link;
 
+	/** No requests are fetched, as the device is about to be left. */
+	bool is_held_back;
 	/** The transport wants commit() to be called, be it without requests. */
 	bool wants_commit;
 	/** Completed, not yet committed. */
@@ -107,6 +109,9 @@ void bdus_queue_close_by_force(struct bdus_queue *queue);
 
 /** Fetches up to @capacity requests and submits them; returns how many there were. For loop.c. */
 unsigned bdus_queue_fetch(struct bdus_queue *queue, unsigned capacity);
+
+/** Has no more requests fetched, or has them fetched again. */
+void bdus_queue_hold_back(struct bdus_queue *queue, bool hold_back);
 
 /** Gives the transport what is done. For loop.c. */
 void bdus_queue_commit(struct bdus_queue *queue);

@@ -31,6 +31,7 @@
 /** Ids of users other than root start at their uid shifted by this. */
 #define USER_ID_SHIFT 24
 #define RECORD_SUFFIX ".dev"
+#define CLAIM_LOOKS   10
 
 struct bdus_record {
 	uint64_t id;
@@ -248,6 +249,11 @@ static const struct field number_fields[] = {
 	FIELD(major),
 	FIELD(minor),
 	FIELD(created_s),
+	FIELD(native_ops),
+	FIELD(max_transfer_bytes),
+	FIELD(max_write_zeros_bytes),
+	FIELD(max_discard_bytes),
+	FIELD(zone_size_bytes),
 };
 
 static const struct field text_fields[] = {
@@ -354,6 +360,20 @@ static bool is_held(int fd)
 	return false;
 }
 
+/** What the record says of a device that nobody serves. */
+static void orphan(struct bdus_device_info *info)
+{
+	const bool was_served = info->state == BDUS_STATE_AVAILABLE ||
+				info->state == BDUS_STATE_ORPHANED ||
+				info->state == BDUS_STATE_RECOVERING;
+
+	/* One that never came to be, or was about to end, is not kept. */
+	if (!was_served)
+		info->flags &= ~(uint32_t)BDUS_DEVICE_RECOVERABLE;
+	info->state = BDUS_STATE_ORPHANED;
+	info->pid = 0;
+}
+
 int bdus_registry_read(uint64_t id, struct bdus_device_info *info)
 {
 	struct bdus_device_info read_info = {.id = id};
@@ -377,10 +397,8 @@ int bdus_registry_read(uint64_t id, struct bdus_device_info *info)
 	}
 	text[length] = '\0';
 	parse_record(text, &read_info);
-	if (!is_held(fd)) {
-		read_info.state = BDUS_STATE_ORPHANED;
-		read_info.pid = 0;
-	}
+	if (!is_held(fd))
+		orphan(&read_info);
 	close(fd);
 	*info = read_info;
 	return 1;
@@ -442,6 +460,64 @@ int bdus_registry_each(int (*found)(const struct bdus_device_info *info, void *o
 	return result;
 }
 
+/** Whether @fd is what the record's name leads to, rather than one that was removed. */
+static bool is_current(const struct bdus_record *record)
+{
+	struct stat named;
+	struct stat held;
+
+	return lstat(record->path, &named) == 0 && fstat(record->fd, &held) == 0 &&
+	       named.st_ino == held.st_ino && named.st_dev == held.st_dev;
+}
+
+static int lock_record(struct bdus_record *record)
+{
+	const struct timespec pause = {.tv_nsec = 2000000};
+
+	record->fd = open(record->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (record->fd < 0)
+		return errno == ENOENT ? -ENOENT
+				       : base_error_errno(errno, "cannot open %s", record->path);
+	/* Who only looks whether it is held has it for a moment. */
+	for (unsigned look = 0; flock(record->fd, LOCK_EX | LOCK_NB) != 0; look++) {
+		if (errno != EWOULDBLOCK)
+			return base_error_errno(errno, "cannot lock %s", record->path);
+		if (look == CLAIM_LOOKS)
+			return -EBUSY;
+		nanosleep(&pause, NULL);
+	}
+	return is_current(record) ? 0 : -ENOENT;
+}
+
+int bdus_registry_claim(uint64_t id, struct bdus_record **record)
+{
+	struct bdus_record *const claimed = calloc(1, sizeof(*claimed));
+	int result;
+
+	if (claimed == NULL)
+		return base_error(ENOMEM, "no memory for the record of device %" PRIu64, id);
+	claimed->id = id;
+	claimed->fd = -1;
+	result = format_path(claimed->path, sizeof(claimed->path), id, RECORD_SUFFIX);
+	if (result == 0)
+		result = lock_record(claimed);
+	if (result < 0) {
+		bdus_registry_let_go(claimed);
+		return result;
+	}
+	*record = claimed;
+	return 0;
+}
+
+void bdus_registry_let_go(struct bdus_record *record)
+{
+	if (record == NULL)
+		return;
+	if (record->fd >= 0)
+		close(record->fd);
+	free(record);
+}
+
 void bdus_registry_release(struct bdus_record *record)
 {
 	if (record == NULL)
@@ -472,13 +548,26 @@ static void format_link(uint64_t id, char *path, size_t size)
 	snprintf(path, size, "/dev/bdus-%" PRIu64, id);
 }
 
+/** Whether @link leads to @target already, as for a device that has a new driver. */
+static bool is_linked(const char *link, const char *target)
+{
+	char present[PATH_BYTES];
+	const ssize_t length = readlink(link, present, sizeof(present) - 1);
+
+	if (length < 0)
+		return false;
+	present[length] = '\0';
+	return strcmp(present, target) == 0;
+}
+
 int bdus_registry_link(struct bdus_device_info *info)
 {
 	char link[sizeof(info->path)];
 
 	format_link(info->id, link, sizeof(link));
 	/* Where the way in's own name is that, there is nothing to do. */
-	if (strcmp(info->native_path, link) != 0 && symlink(info->native_path, link) != 0) {
+	if (strcmp(info->native_path, link) != 0 && !is_linked(link, info->native_path) &&
+	    symlink(info->native_path, link) != 0) {
 		if (errno != EACCES && errno != EPERM && errno != EROFS)
 			return base_error_errno(errno, "cannot make the link %s to %s", link,
 						info->native_path);
@@ -491,14 +580,11 @@ int bdus_registry_link(struct bdus_device_info *info)
 void bdus_registry_unlink(const struct bdus_device_info *info)
 {
 	char link[PATH_BYTES];
-	char target[PATH_BYTES];
-	ssize_t length;
+	struct stat status;
 
 	format_link(info->id, link, sizeof(link));
-	length = readlink(link, target, sizeof(target) - 1);
-	if (length < 0)
+	if (lstat(link, &status) != 0 || !S_ISLNK(status.st_mode))
 		return;
-	target[length] = '\0';
-	if (info->native_path[0] == '\0' || strcmp(target, info->native_path) == 0)
+	if (info->native_path[0] == '\0' || is_linked(link, info->native_path))
 		unlink(link);
 }

@@ -27,6 +27,15 @@ int bdus_registry_link(struct bdus_device_info *info);
 /** Removes the link, if it is still the one to info->native_path. */
 void bdus_registry_unlink(const struct bdus_device_info *info);
 
+/**
+ * Takes over the record of a device that nobody serves. -EBUSY: somebody holds it; -ENOENT: there
+ * is none any more; these two without a message.
+ */
+int bdus_registry_claim(uint64_t id, struct bdus_record **record);
+
+/** Gives up the lock and leaves the record, for another to claim. Takes NULL. */
+void bdus_registry_let_go(struct bdus_record *record);
+
 /** Removes the record and gives up its lock. Takes NULL. */
 void bdus_registry_release(struct bdus_record *record);
 

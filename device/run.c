@@ -3,8 +3,9 @@
  * Running a driver: everything that a program with a loop of its own would do itself, and the
  * threads that this takes.
  *
- *	open_driver, its filters ─▶ bdus_device_make ─▶ open_queues ─▶ bdus_device_start ─▶
- *serve_main_queue ─▶ join_threads ─▶ close the queues ─▶ close_driver ─▶ bdus_device_destroy
+ *	take_over ─▶ open_driver, its filters ─▶ bdus_device_make ─▶ open_queues ─▶
+ *bdus_device_start ─▶ serve_main_queue ─▶ join_threads ─▶ close the queues ─▶ close_driver ─▶
+ *bdus_device_destroy
  *
  * The thread that calls bdus_run_driver() is the device's main thread and serves queue 0; queues
  * from 1 on have a thread each. A driver with `handle` gets the elastic pool, or is called on the
@@ -15,13 +16,16 @@
 
 #include "attrs.h"
 #include "base/bits.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/thread.h"
 #include "daemonize.h"
 #include "device.h"
 #include "options.h"
+#include "restart.h"
 #include "signals.h"
 #include "stack.h"
+#include "takeover.h"
 #include "workers.h"
 
 #include <bdus/thread.h>
@@ -48,6 +52,9 @@ struct queue_thread {
 	struct run *run;
 	unsigned index;
 	pthread_t thread;
+	/** Lasts from before the thread reports that it is open until it has the order to leave. */
+	struct bdus_loop *loop;
+	struct bdus_queue *queue;
 	int open_result;
 	char open_error[BASE_ERROR_MESSAGE_BYTES];
 };
@@ -61,6 +68,12 @@ struct run {
 	bool driver_is_open;
 	struct bdus_device_attrs attrs;
 	uint32_t native_ops;
+	/** Queues that the driver can be served by at once, each from a thread of its own; 0 is 1.
+	 */
+	uint32_t most_threads;
+	/** The device to be taken over, and its record until the device has that; else NULL. */
+	struct bdus_device_info taken;
+	struct bdus_record *record;
 	/** NULL without filters. */
 	struct bdus_stack *stack;
 	struct bdus_workers *workers;
@@ -69,12 +82,19 @@ struct run {
 	struct bdus_device *device;
 	struct bdus_loop *loop;
 	struct bdus_queue *main_queue;
+	/** All queues, by their index. */
+	struct bdus_queue **queues;
 	struct queue_thread *threads;
 	unsigned thread_count;
-	/** Protects the threads' start: `opened`, `orders`. */
+	/** Protects what threads tell one another: `opened`, `drained`, `orders`. */
 	pthread_mutex_t start_lock;
 	pthread_cond_t start_changed;
 	unsigned opened;
+	/** Threads whose queue has nothing in flight and gets nothing, while the device is left. */
+	unsigned drained;
+	/** The flush before the device is handed over. */
+	struct bdus_io last_flush;
+	bool is_flushing;
 	enum thread_orders orders;
 
 	/** What the run returns, with its message; the first error counts. */
@@ -172,6 +192,8 @@ static void apply_overrides(struct run *run)
 		attrs->flags |= BDUS_DEVICE_READ_ONLY;
 	if (config->no_partition_scan)
 		attrs->flags |= BDUS_DEVICE_NO_PARTITION_SCAN;
+	if (config->recoverable || config->restart)
+		attrs->flags |= BDUS_DEVICE_RECOVERABLE;
 	if (config->queue_depth != 0)
 		attrs->queue_depth = config->queue_depth;
 	attrs->queues = (uint32_t)base_min(attrs->queues, config->queues != 0 ? config->queues
@@ -179,6 +201,7 @@ static void apply_overrides(struct run *run)
 	/* A blocking driver gets its concurrency from workers, which one queue feeds. */
 	if (config->driver->handle != NULL)
 		attrs->queues = 1;
+	run->most_threads = attrs->queues;
 }
 
 /** The filters, and what they may send to, if there are any. */
@@ -199,30 +222,37 @@ static int create_stack(const struct bdus_run_config *config, struct bdus_stack 
 	return result;
 }
 
-static int open_driver(struct run *run)
+/** What the user wrote, before anything is opened, or a driver that lives is asked to end. */
+static int read_options(struct run *run, const char *owner, struct bdus_config **options)
 {
 	const struct bdus_run_config *const config = run->config;
-	struct bdus_config *options = NULL;
-	char owner[96];
 	int result = check_driver(config->driver);
 
 	if (result < 0)
 		return result;
-	snprintf(owner, sizeof(owner), "driver %s", config->driver->name);
 	result = bdus_config_create(owner, config->driver->options, config->driver_options,
-				    config->driver_option_count, &options);
+				    config->driver_option_count, options);
 	if (result == 0)
 		result = create_stack(config, &run->stack);
-	if (result < 0) {
-		bdus_config_destroy(options);
-		return result;
-	}
-	run->attrs.flags = config->read_only ? BDUS_DEVICE_READ_ONLY : 0;
-	result = config->driver->open(options, &run->attrs, &run->instance);
-	bdus_config_destroy(options);
-	if (result < 0)
-		return result;
-	run->driver_is_open = true;
+	return result;
+}
+
+/** The device becomes this process's to serve. */
+static int take_over(struct run *run)
+{
+	const struct bdus_run_config *const config = run->config;
+
+	if (!config->takes_over)
+		return 0;
+	return bdus_takeover_claim(config->device_id, config->rerun_flags,
+				   config->rerun_deadline_ns, &run->taken, &run->record);
+}
+
+/** The attributes that the device will have, of those that the driver wants. */
+static int settle_attrs(struct run *run, const char *owner)
+{
+	int result;
+
 	apply_overrides(run);
 	result = bdus_attrs_complete(owner, &run->attrs);
 	if (result == 0 && run->stack != NULL)
@@ -230,8 +260,33 @@ static int open_driver(struct run *run)
 	if (result < 0)
 		return result;
 	run->native_ops = run->attrs.ops;
+	if (run->record != NULL)
+		return bdus_takeover_match(run->config->driver->name, &run->taken, run->native_ops,
+					   &run->attrs);
 	run->attrs.ops = bdus_rules_effective_ops(run->native_ops, run->attrs.flags);
 	return 0;
+}
+
+static int open_driver(struct run *run)
+{
+	const struct bdus_run_config *const config = run->config;
+	struct bdus_config *options = NULL;
+	char owner[96];
+	int result;
+
+	snprintf(owner, sizeof(owner), "driver %s", config->driver->name);
+	result = read_options(run, owner, &options);
+	if (result == 0)
+		result = take_over(run);
+	run->attrs.flags = config->read_only ? BDUS_DEVICE_READ_ONLY : 0;
+	run->attrs.flags |= run->taken.flags & BDUS_DEVICE_READ_ONLY;
+	if (result == 0)
+		result = config->driver->open(options, &run->attrs, &run->instance);
+	bdus_config_destroy(options);
+	if (result < 0)
+		return result;
+	run->driver_is_open = true;
+	return settle_attrs(run, owner);
 }
 
 static void close_driver(struct run *run)
@@ -327,6 +382,7 @@ static int prepare(struct run *run)
 		.resize = config->driver->resize != NULL ? resize : NULL,
 		.opaque = run,
 		.filter_command = config->filter_count != 0 ? filter_command : NULL,
+		.can_leave = true,
 	};
 	int result = config->lock_memory ? lock_memory() : 0;
 
@@ -335,6 +391,15 @@ static int prepare(struct run *run)
 	if (result < 0)
 		return result;
 	made.native_ops = run->native_ops;
+	if (run->record != NULL) {
+		made.adopted = &run->taken;
+		made.record = run->record;
+		made.adopt_deadline_ns = config->rerun_deadline_ns;
+		made.transport =
+			config->transport != NULL ? config->transport : run->taken.transport;
+		made.block_device_only = false;
+		run->record = NULL;
+	}
 	return bdus_device_make(&made, &run->device);
 }
 
@@ -361,12 +426,72 @@ static enum thread_orders report_and_wait(struct queue_thread *self)
 	return orders;
 }
 
-static void serve_queue(struct run *run, struct bdus_loop *loop, struct bdus_queue *queue)
+static void wait_to_leave(struct run *run)
 {
+	pthread_mutex_lock(&run->start_lock);
+	run->drained++;
+	pthread_cond_broadcast(&run->start_changed);
+	while (run->orders != ORDERS_LEAVE)
+		pthread_cond_wait(&run->start_changed, &run->start_lock);
+	pthread_mutex_unlock(&run->start_lock);
+}
+
+static bool is_leaving(const struct run *run)
+{
+	return base_unlikely(bdus_device_leaving(run->device) != BDUS_NOT_LEAVING);
+}
+
+/** Gives the kernel what was completed by the last turn, without taking anything new. */
+static void hand_in(struct bdus_loop *loop)
+{
+	bdus_loop_turn(loop, 0);
+	bdus_loop_flush(loop);
+}
+
+/** The device is being left: finishes what the driver has, and waits for what comes of it. */
+static void drain_thread(struct queue_thread *self)
+{
+	struct run *const run = self->run;
+
+	bdus_queue_hold_back(self->queue, true);
+	while (is_leaving(run) && self->queue->in_flight != 0 &&
+	       bdus_loop_turn(self->loop, -1) >= 0)
+		;
+	hand_in(self->loop);
+	pthread_mutex_lock(&run->start_lock);
+	run->drained++;
+	pthread_cond_broadcast(&run->start_changed);
+	while (run->orders != ORDERS_LEAVE && is_leaving(run))
+		pthread_cond_wait(&run->start_changed, &run->start_lock);
+	run->drained--;
+	pthread_mutex_unlock(&run->start_lock);
+	bdus_queue_hold_back(self->queue, false);
+}
+
+static bool is_to_serve(struct queue_thread *self)
+{
+	struct run *const run = self->run;
+	bool serve;
+
+	pthread_mutex_lock(&run->start_lock);
+	serve = run->orders != ORDERS_LEAVE;
+	pthread_mutex_unlock(&run->start_lock);
+	return serve;
+}
+
+static void serve_queue(struct queue_thread *self)
+{
+	struct run *const run = self->run;
 	int result = 0;
 
-	while (result >= 0 && bdus_queue_result(queue) == 0)
-		result = bdus_loop_turn(loop, -1);
+	while (result >= 0 && bdus_queue_result(self->queue) == 0) {
+		result = bdus_loop_turn(self->loop, -1);
+		if (!is_leaving(run))
+			continue;
+		drain_thread(self);
+		if (!is_to_serve(self))
+			return;
+	}
 	if (result < 0)
 		bdus_device_abort(run->device, -result, base_error_message());
 }
@@ -374,17 +499,19 @@ static void serve_queue(struct run *run, struct bdus_loop *loop, struct bdus_que
 static void *queue_thread_main(void *argument)
 {
 	struct queue_thread *const self = argument;
-	struct bdus_loop *loop = NULL;
-	struct bdus_queue *queue;
+	struct run *const run = self->run;
 
-	self->open_result = bdus_loop_create(&loop_options, &loop);
+	self->open_result = bdus_loop_create(&loop_options, &self->loop);
 	if (self->open_result == 0)
-		self->open_result = bdus_queue_open(self->run->device, self->index, loop, &queue);
+		self->open_result =
+			bdus_queue_open(run->device, self->index, self->loop, &self->queue);
 	if (self->open_result < 0)
 		snprintf(self->open_error, sizeof(self->open_error), "%s", base_error_message());
 	if (report_and_wait(self) == ORDERS_SERVE)
-		serve_queue(self->run, loop, queue);
-	bdus_loop_destroy(loop);
+		serve_queue(self);
+	/* The main thread wakes the loop until then. */
+	wait_to_leave(run);
+	bdus_loop_destroy(self->loop);
 	return NULL;
 }
 
@@ -416,17 +543,27 @@ static int wait_for_threads_to_open(struct run *run)
 	return 0;
 }
 
+/**
+ * Queues from 1 on have a thread each. A device that was taken over may have more of them than its
+ * driver can be served by; the main thread serves the rest.
+ */
 static int open_queues(struct run *run)
 {
+	const unsigned queues = run->attrs.queues;
+	const unsigned own_threads = (unsigned)base_min(base_max(run->most_threads, 1), queues);
 	int result = 0;
 
-	run->threads = calloc(run->attrs.queues, sizeof(run->threads[0]));
-	if (run->threads == NULL)
-		return base_error(ENOMEM, "no memory for %u threads", run->attrs.queues);
-	for (unsigned i = 1; i < run->attrs.queues && result == 0; i++)
+	run->threads = calloc(queues, sizeof(run->threads[0]));
+	run->queues = calloc(queues, sizeof(struct bdus_queue *));
+	if (run->threads == NULL || run->queues == NULL)
+		return base_error(ENOMEM, "no memory for %u threads", queues);
+	for (unsigned i = 1; i < own_threads && result == 0; i++)
 		result = start_thread(run, i);
 	if (result == 0)
 		result = bdus_queue_open(run->device, 0, run->loop, &run->main_queue);
+	run->queues[0] = run->main_queue;
+	for (unsigned i = own_threads; i < queues && result == 0; i++)
+		result = bdus_queue_open(run->device, i, run->loop, &run->queues[i]);
 	if (result == 0)
 		result = wait_for_threads_to_open(run);
 	return result;
@@ -448,6 +585,129 @@ static void join_threads(struct run *run)
 	run->thread_count = 0;
 }
 
+/* ---- turns ---------------------------------------------------------------------------------- */
+
+/** One turn of queue 0's loop, of at most @timeout_ms, and what is to be done besides. */
+static int turn(struct run *run, int timeout_ms)
+{
+	const int result = bdus_loop_turn(run->loop, timeout_ms);
+
+	if (bdus_signals_came(run->signal_slot))
+		bdus_device_stop(run->device);
+	return result;
+}
+
+/** How long the next turn may sleep. */
+static int tick_ms(struct run *run)
+{
+	return run->workers != NULL && bdus_workers_tick(run->workers) ? BDUS_WORKERS_TICK_MS : -1;
+}
+
+/* ---- leaving a device to another process --------------------------------------------------- */
+
+#define LEAVE_TURN_MS 100
+
+static void wake_threads(struct run *run)
+{
+	for (unsigned i = 1; i <= run->thread_count; i++)
+		bdus_loop_wake(run->threads[i].loop);
+}
+
+static void hold_back_main(struct run *run, bool hold_back)
+{
+	for (unsigned i = 0; i < run->attrs.queues; i++) {
+		if (run->queues[i] != NULL)
+			bdus_queue_hold_back(run->queues[i], hold_back);
+	}
+}
+
+static bool main_has_requests(const struct run *run)
+{
+	for (unsigned i = 0; i < run->attrs.queues; i++) {
+		if (run->queues[i] != NULL && run->queues[i]->in_flight != 0)
+			return true;
+	}
+	return false;
+}
+
+static bool threads_are_drained(struct run *run)
+{
+	bool drained;
+
+	pthread_mutex_lock(&run->start_lock);
+	drained = run->drained == run->thread_count;
+	pthread_mutex_unlock(&run->start_lock);
+	return drained;
+}
+
+/** Until no request is in the driver; false once that took too long. */
+static bool drain(struct run *run)
+{
+	const bool in_order = bdus_device_leaving(run->device) == BDUS_LEAVING_IN_ORDER;
+	const uint64_t deadline_ns = in_order ? base_deadline_ns(BDUS_HAND_OVER_MS) : UINT64_MAX;
+
+	hold_back_main(run, true);
+	wake_threads(run);
+	while (main_has_requests(run) || !threads_are_drained(run)) {
+		const int most_ms = run->thread_count != 0 ? BDUS_WORKERS_TICK_MS : LEAVE_TURN_MS;
+
+		if (base_now_ns() > deadline_ns || turn(run, most_ms) < 0)
+			return !in_order;
+		tick_ms(run);
+	}
+	hand_in(run->loop);
+	return true;
+}
+
+static void flush_is_back(struct bdus_io *io)
+{
+	base_container_of(io, struct run, last_flush)->is_flushing = false;
+}
+
+/** Has the driver make durable what it has; one that fails has its `close` left to do so. */
+static bool flush(struct run *run)
+{
+	const uint64_t deadline_ns = base_deadline_ns(BDUS_HAND_OVER_MS);
+
+	/* That of an attempt before may still be on its way. */
+	if (!run->is_flushing) {
+		bdus_io_init(&run->last_flush);
+		run->last_flush.finished = flush_is_back;
+		run->is_flushing = true;
+		if (bdus_device_flush(run->device, &run->last_flush) < 0)
+			run->is_flushing = false;
+	}
+	while (run->is_flushing) {
+		if (base_now_ns() > deadline_ns || turn(run, LEAVE_TURN_MS) < 0)
+			return false;
+		tick_ms(run);
+	}
+	return true;
+}
+
+/** The device is served on: what it was left for took too long. */
+static void stay(struct run *run)
+{
+	bdus_device_stay(run->device);
+	pthread_mutex_lock(&run->start_lock);
+	pthread_cond_broadcast(&run->start_changed);
+	pthread_mutex_unlock(&run->start_lock);
+	hold_back_main(run, false);
+}
+
+/** Brings the queues to the point where the loops can be destroyed; false: the device is kept. */
+static bool leave(struct run *run)
+{
+	const bool in_order = bdus_device_leaving(run->device) == BDUS_LEAVING_IN_ORDER;
+
+	if (drain(run) && (!in_order || flush(run))) {
+		bdus_device_leave(run->device);
+		return true;
+	}
+	stay(run);
+	return false;
+}
+
 /* ---- serving ------------------------------------------------------------------------------- */
 
 static void serve_main_queue(struct run *run)
@@ -456,12 +716,10 @@ static void serve_main_queue(struct run *run)
 	int result = 0;
 
 	while (result >= 0 && bdus_queue_result(run->main_queue) == 0) {
-		result = bdus_loop_turn(run->loop, timeout_ms);
-		if (bdus_signals_came(run->signal_slot))
-			bdus_device_stop(run->device);
-		timeout_ms = -1;
-		if (run->workers != NULL && bdus_workers_tick(run->workers))
-			timeout_ms = BDUS_WORKERS_TICK_MS;
+		result = turn(run, timeout_ms);
+		if (is_leaving(run) && leave(run))
+			return;
+		timeout_ms = tick_ms(run);
 	}
 	/* The end of the loop then ends the device. */
 	note_result(run, result);
@@ -493,16 +751,19 @@ static void serve(struct run *run)
 	} else {
 		order_threads(run, ORDERS_SERVE);
 		serve_main_queue(run);
+		wake_threads(run);
+		order_threads(run, ORDERS_LEAVE);
 	}
 	bdus_signals_set_wake(run->signal_slot, -1);
 	bdus_workers_destroy(run->workers);
 	bdus_loop_destroy(run->loop);
 	join_threads(run);
 	free(run->threads);
+	free(run->queues);
 	note_result(run, bdus_device_failure(run->device));
 }
 
-static int run_here(const struct bdus_run_config *config, struct bdus_daemon *daemon)
+int bdus_run_once(const struct bdus_run_config *config, struct bdus_daemon *daemon)
 {
 	struct run run = {
 		.config = config,
@@ -517,6 +778,7 @@ static int run_here(const struct bdus_run_config *config, struct bdus_daemon *da
 		serve(&run);
 	close_driver(&run);
 	note_result(&run, bdus_device_destroy(run.device));
+	bdus_registry_let_go(run.record);
 	bdus_stack_destroy(run.stack);
 	bdus_signals_forget(run.signal_slot);
 	if (run.result < 0)
@@ -534,7 +796,7 @@ int bdus_run_driver(const struct bdus_run_config *config)
 		if (result < 0)
 			return result;
 	}
-	result = run_here(config, daemon);
+	result = config->restart ? bdus_restart_run(config, daemon) : bdus_run_once(config, daemon);
 	if (daemon != NULL && bdus_daemon_is_waited_for(daemon)) {
 		if (result == 0)
 			result = base_error(ECANCELED, "the device was ended by a signal before it "

@@ -25,6 +25,15 @@ struct bdus_run_config {
 	bool no_partition_scan;
 	bool lock_memory;
 	bool daemonize;
+	/** See struct bdus_run_options; both are not looked at where a device is taken over. */
+	bool recoverable;
+	bool restart;
+
+	/** A device that exists, by its id, with bdus_rerun_flags and until when to wait for it. */
+	bool takes_over;
+	uint64_t device_id;
+	unsigned rerun_flags;
+	uint64_t rerun_deadline_ns;
 
 	/**
 	 * Called once limits are settled, before any request, on the main thread; @attrs and @info
@@ -49,5 +58,13 @@ struct bdus_run_config {
 
 /** The life of a device: creates, serves and removes it. Returns as bdus_manage_run() does. */
 int bdus_run_driver(const struct bdus_run_config *config);
+
+/** How long a new driver waits for the old one where the caller leaves it open. */
+#define BDUS_RERUN_TIMEOUT_MS 60000
+
+struct bdus_daemon;
+
+/** The same in this process, which tells @daemon, if there is one, that the device is available. */
+int bdus_run_once(const struct bdus_run_config *config, struct bdus_daemon *daemon);
 
 #endif

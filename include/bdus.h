@@ -282,8 +282,10 @@ struct bdus_attrs {
 	bool disable_partition_scanning;
 
 	/**
-	 * Keeps the device when its driver fails, for a later bdus_rerun(). (This version of BDUS
-	 * has no way in that can do so; bdus_run() fails with ENOTSUP where it is set.)
+	 * Keeps the device when its driver is killed or fails (a callback returns bdus_abort, or
+	 * `terminate` fails), for a later bdus_rerun(); requests wait meanwhile. bdus_run() fails
+	 * with ENOTSUP where the way in cannot do so. Over ublk, only such a device can be given
+	 * another driver while it has one, too.
 	 */
 	bool recoverable;
 
@@ -351,7 +353,7 @@ bool bdus_run_0_1_3_(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
  * Calls may run at the same time in several threads if all of them set `dont_daemonize`.
  *
  * EINVAL: a rule of `struct bdus_attrs` is broken, or `fua_write` is set without `flush`. ENOTSUP:
- * `ioctl`, `recoverable`, or what else the way in cannot carry, by name. EPERM, EACCES: not allowed
+ * `ioctl`, or what else the way in cannot carry, by name. EPERM, EACCES: not allowed
  * to this user (block devices need root). ENODEV: no way in works here. Any errno value that
  * `initialize`, `on_device_available` or `terminate` returned. EIO: the driver was aborted.
  */
@@ -375,10 +377,24 @@ bool bdus_rerun_0_1_3_(uint64_t dev_id, const struct bdus_ops *ops, const struct
 		       void *private_data);
 
 /**
- * Runs a driver for a device that exists, in place of the driver that it has or had.
+ * Runs a driver for a device that exists, in place of the driver that it has or had; otherwise as
+ * bdus_run(), on_device_available included.
  *
- * No way in of this version of BDUS lets a device outlive its driver: the call fails with ENOTSUP
- * and changes nothing.
+ * A driver that the device has gets no more requests, finishes those that it has, is called for
+ * `flush` and then `terminate`, and its bdus_run() returns true. Only then is `initialize` called
+ * here. Requests wait meanwhile, as they did if the device had lost its driver; those that a driver
+ * which died had not answered are repeated. Clients see nothing else of it.
+ *
+ * Of @attrs, `size`, `logical_block_size` and `physical_block_size` must be 0 or those of the
+ * device, and limits (max_*) 0 or at least those of its first driver, where that had the callback;
+ * in ctx->attrs they are then those of the device. `disable_partition_scanning` and `recoverable`
+ * are ignored and become those of the device. The callbacks must include those for the requests
+ * that the device's first driver served; more than these may not be called.
+ *
+ * Errors of bdus_run(), and: ENODEV: no such device. EINVAL: driver and device do not fit together,
+ * by name. ENOTSUP: the device cannot be given another driver: see `recoverable`. EBUSY: another
+ * process is just doing so. ETIMEDOUT: the driver that there is has not finished its requests for
+ * 30 seconds, and goes on. After these, the device is as it was. After others, it has no driver.
  */
 static inline bool bdus_rerun(uint64_t dev_id, const struct bdus_ops *ops,
 			      const struct bdus_attrs *attrs, void *private_data)

@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static struct {
@@ -129,19 +130,13 @@ static __attribute__((constructor)) void start(int count, char **arguments, char
 	errno = saved_errno;
 }
 
-/** As much of the peak as is in memory of what was used; with huge pages that would tell nothing.
- */
+/** With huge pages it would tell nothing of what the program touches. */
 static void note_resident(struct record *record)
 {
-	uint64_t written_bytes, resident_bytes;
+	struct rusage usage;
 
-	if (metalloc_policy.huge || record->peak_bytes < CHOICE_HUGE_FROM_BYTES)
-		return;
-	resident_bytes = units_resident(&written_bytes);
-	if (written_bytes != 0)
-		record->resident_bytes =
-			(uint64_t)((double)record->peak_bytes *
-				   ((double)resident_bytes / (double)written_bytes));
+	if (!metalloc_policy.huge && getrusage(RUSAGE_SELF, &usage) == 0)
+		record->resident_bytes = (uint64_t)usage.ru_maxrss * 1024;
 }
 
 static __attribute__((destructor)) void end(void)

@@ -53,6 +53,10 @@ offers 'bdus destroy ' "$id"
 offers 'bdus info ' "$id"
 offers 'bdus info nbd' "$uri"
 offers 'bdus flush ' "$id"
+offers 'bdus replace ' "$id"
+withholds 'bdus replace ' ram
+offers "bdus replace $id " ram null file
+offers "bdus recover $id ram " size=
 offers 'bdus drivers ' ram file
 offers 'bdus check ' nbd
 offers 'bdus filters ' delay error

@@ -53,3 +53,13 @@ int bdus_control_stop(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progr
 	(void)opaque;
 	return -ENOENT;
 }
+
+int bdus_control_hand_over(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progress,
+			   void *opaque)
+{
+	(void)id;
+	(void)deadline_ns;
+	(void)progress;
+	(void)opaque;
+	return -ENOENT;
+}

@@ -45,7 +45,7 @@ static void every_number_has_a_name_of_its_own(void **state)
 	(void)state;
 	assert_distinct(op_name, BDUS_OP_COUNT);
 	assert_distinct(feature_name, BDUS_FEATURE_COUNT);
-	assert_distinct(state_name, BDUS_STATE_ORPHANED + 1);
+	assert_distinct(state_name, BDUS_STATE_RECOVERING + 1);
 }
 
 static void names_of_features_are_words_for_json(void **state)

@@ -96,6 +96,12 @@ enum {
 	BDUS_DEVICE_ANY_PAYLOAD = 1 << 5,
 	/** Write zeros is always fast, so that BDUS_REQUEST_FAST_ONLY never fails. */
 	BDUS_DEVICE_FAST_ZERO = 1 << 4,
+	/**
+	 * The device outlives a driver that is killed or fails, and can be given another one while
+	 * it is in use: see bdus_manage_rerun(). Requests wait meanwhile. Refused by name where the
+	 * way in cannot do it.
+	 */
+	BDUS_DEVICE_RECOVERABLE = 1 << 6,
 };
 
 /**

@@ -75,8 +75,10 @@ enum bdus_device_state {
 	BDUS_STATE_CREATING,
 	BDUS_STATE_AVAILABLE,
 	BDUS_STATE_DRAINING,
-	/** No process serves it any more; only destroying is left. */
+	/** No process serves it any more. One with BDUS_DEVICE_RECOVERABLE can be given another. */
 	BDUS_STATE_ORPHANED,
+	/** A process has taken it over, and is about to serve it. */
+	BDUS_STATE_RECOVERING,
 };
 
 const char *bdus_state_name(enum bdus_device_state state);
@@ -101,6 +103,14 @@ struct bdus_device_info {
 	uint32_t minor;
 	/** Seconds since the epoch at which it was created; 0 when not known. */
 	uint64_t created_s;
+	/** BDUS_OP_BIT() of those that the driver takes which the device was made for. */
+	uint32_t native_ops;
+	/** Largest requests that clients were told of, and the size of zones; 0: not known, none.
+	 */
+	uint64_t max_transfer_bytes;
+	uint64_t max_write_zeros_bytes;
+	uint64_t max_discard_bytes;
+	uint64_t zone_size_bytes;
 	char transport[16];
 	char driver[64];
 	/** Where clients reach it: "/dev/bdus-3", or an NBD URI. */
@@ -142,6 +152,10 @@ struct bdus_run_options {
 	uint32_t queue_depth;
 	/** Refuse writes whatever the driver says. */
 	bool read_only;
+	/** Make the device with BDUS_DEVICE_RECOVERABLE. */
+	bool recoverable;
+	/** Start the driver again when it is killed or fails: see bdus_manage_run(). */
+	bool restart;
 	bool no_partition_scan;
 	/** Keep all memory of the process resident, so that it can serve swap and dirty pages. */
 	bool lock_memory;
@@ -171,12 +185,44 @@ struct bdus_run_options {
  * calling process then exits with status 0 by _exit(). When the device does not become available,
  * the call returns the error in the calling process.
  *
- * Returns 0 after an orderly end, else a negative errno: every error of the driver's and the
+ * With `restart`, which makes the device recoverable, a process stays beside the one that serves:
+ * when that is killed or its driver fails, it forks another, which opens the driver anew and
+ * recovers the device. It gives up, and leaves the device without a driver, when five of them in
+ * succession did not last ten seconds each.
+ *
+ * Returns 0 after an orderly end, which for a recoverable device is also that another process was
+ * given it, else a negative errno: every error of the driver's and the
  * filters' `open`; -EINVAL for options or attributes that make no sense; -EOPNOTSUPP when the way
  * in cannot carry what the driver needs; -ENODEV when no way in works here; -EPERM or -EACCES
  * without the rights.
  */
 int bdus_manage_run(const struct bdus_run_options *options);
+
+/** How bdus_manage_rerun() takes a device over. */
+enum bdus_rerun_flags {
+	/** Only if it has no driver any more: -EBUSY otherwise. */
+	BDUS_RERUN_ORPHAN_ONLY = 1 << 0,
+};
+
+/**
+ * Runs a driver for a device that exists, made with BDUS_DEVICE_RECOVERABLE, in place of the driver
+ * that it has or had; otherwise as bdus_manage_run(). A driver that lives takes no more requests,
+ * finishes those that it has, is flushed and ends, and then this one is opened; meanwhile, as when
+ * there was none, requests wait. Clients see nothing of it but the time, with what bdus-replace(7)
+ * says for each way in.
+ *
+ * The device keeps its size, block sizes, zones, queues, operations and flags. Of @options,
+ * `queues`, `queue_depth`, `read_only`, `no_partition_scan` and `recoverable` are ignored;
+ * `transport` is NULL, or the device's own way in with the options that it had. Waits at most
+ * @timeout_ms (0: 60 s) for the driver that there is. `available` is called as for a new device.
+ *
+ * Further errors: -ENODEV: no such device; -EOPNOTSUPP: not made recoverable, or its process serves
+ * it from a loop of its own; -EINVAL: the driver does not fit the device, by name; -EBUSY: another
+ * process is just taking it over; -EPERM: another user's; -ETIMEDOUT: the driver that there is did
+ * not finish, and goes on. After any later error the device is left without a driver.
+ */
+int bdus_manage_rerun(const struct bdus_device_info *info, const struct bdus_run_options *options,
+		      unsigned flags, uint64_t timeout_ms);
 
 /**
  * Loads a driver from a shared object. The object stays loaded for the life of the process.

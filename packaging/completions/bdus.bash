@@ -69,13 +69,13 @@ __bdus_complete()
 {
 	case $previous in
 	-t | --transport)
-		[[ $name == run ]] && __bdus_transport && return
+		[[ $name == run || $name == replace || $name == recover ]] && __bdus_transport && return
 		;;
 	--filter)
-		[[ $name == run ]] && __bdus_words filters && return
+		[[ $name == run || $name == replace || $name == recover ]] && __bdus_words filters && return
 		;;
 	--backend)
-		[[ $name == run ]] && __bdus_words drivers && return
+		[[ $name == run || $name == replace || $name == recover ]] && __bdus_words drivers && return
 		;;
 	--queues | --depth | --timeout) return ;;
 	esac
@@ -88,6 +88,7 @@ __bdus_complete()
 	else
 		case $name in
 		run) __bdus_driver_word ;;
+		replace | recover) if [[ $device ]]; then __bdus_driver_word; else __bdus_words devices; fi ;;
 		drivers) [[ -z $driver ]] && __bdus_driver_word ;;
 		info | destroy | flush | resize | stats) __bdus_words devices ;;
 		filters) [[ -z $driver ]] && __bdus_words filters ;;
@@ -97,7 +98,8 @@ __bdus_complete()
 	fi
 }
 
-# Sets the command's name, the driver (the first operand), and the word before the current one.
+# Sets the command's name, the device that is given another driver, the driver (the first operand
+# else), and the word before the current one.
 __bdus_read_line()
 {
 	local word
@@ -110,7 +112,13 @@ __bdus_read_line()
 		elif [[ $word != -* && -z $driver ]]; then
 			case $previous in
 			-t | --transport | --filter | --backend | --queues | --depth | --timeout) ;;
-			*) driver=$word ;;
+			*)
+				if [[ ($name == replace || $name == recover) && -z $device ]]; then
+					device=$word
+				else
+					driver=$word
+				fi
+				;;
 			esac
 		fi
 		previous=$word
@@ -130,7 +138,7 @@ __bdus_cut_replies()
 _bdus()
 {
 	local line=${COMP_LINE:0:COMP_POINT} command=${COMP_WORDS[0]}
-	local name='' driver='' previous='' current=''
+	local name='' device='' driver='' previous='' current=''
 	command=${command/#\~/$HOME}
 	[[ $line == *[[:space:]] ]] || current=${line##*[[:space:]]}
 	COMPREPLY=()

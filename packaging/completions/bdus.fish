@@ -40,9 +40,15 @@ function __bdus_options
     test -n "$name"; and __bdus_command options $name
 end
 
+# Whether the device is still to be named that gets another driver.
+function __bdus_lacks_device
+    __bdus_uses replace recover; and test (count (__bdus_operands)) -lt 2
+end
+
 # DRIVER, then KEY=VALUE.
 function __bdus_driver_words
     set -l operands (__bdus_operands)
+    __bdus_uses replace recover; and set -e operands[2]
     set -l current (commandline -ct)
     if test (count $operands) -lt 2
         __bdus_command drivers
@@ -93,16 +99,18 @@ end
 complete -c bdus -f
 complete -c bdus -n __bdus_needs_command -a '(__bdus_command commands)'
 complete -c bdus -n 'string match -q -- "-*" (commandline -ct)' -a '(__bdus_options)'
-complete -c bdus -n '__bdus_uses run' -s t -l transport -x -a '(__bdus_transport_words)'
-complete -c bdus -n '__bdus_uses run' -l filter -x -a '(__bdus_command filters)'
-complete -c bdus -n '__bdus_uses run' -l backend -x -a '(__bdus_command drivers)'
+complete -c bdus -n '__bdus_uses run replace recover' -s t -l transport -x -a '(__bdus_transport_words)'
+complete -c bdus -n '__bdus_uses run replace recover' -l filter -x -a '(__bdus_command filters)'
+complete -c bdus -n '__bdus_uses run replace recover' -l backend -x -a '(__bdus_command drivers)'
 complete -c bdus -n '__bdus_uses run' -l queues -x
 complete -c bdus -n '__bdus_uses run' -l depth -x
-complete -c bdus -n '__bdus_uses destroy flush resize stats' -l timeout -x
+complete -c bdus -n '__bdus_uses destroy flush replace recover resize stats' -l timeout -x
 complete -c bdus -n '__bdus_uses stats' -l metrics -rF
 complete -c bdus -n '__bdus_uses top' -l interval -x
 complete -c bdus -n '__bdus_uses top' -l count -x
 complete -c bdus -n '__bdus_uses run' -a '(__bdus_driver_words)'
+complete -c bdus -n __bdus_lacks_device -a '(__bdus_command devices)'
+complete -c bdus -n '__bdus_uses replace recover; and not __bdus_lacks_device' -a '(__bdus_driver_words)'
 complete -c bdus -n '__bdus_uses drivers' -a '(__bdus_command drivers)'
 complete -c bdus -n '__bdus_uses filters' -a '(__bdus_command filters)'
 complete -c bdus -n '__bdus_uses info destroy flush resize stats' -a '(__bdus_command devices)'

@@ -156,9 +156,11 @@ static bool process_lives(int pid)
 
 bool ublk_is_alive(const struct ublk_abi_dev_info *answer)
 {
-	/* The kernel knows the process of a started device; before and after, only an open tells.
+	/*
+	 * The kernel knows the process of a started device; before and after, and while another is
+	 * to take it over, only an open tells.
 	 */
-	if (ublk_abi_dev_info_state(answer) != UBLK_ABI_STATE_DEAD)
+	if (ublk_abi_dev_info_state(answer) == UBLK_ABI_STATE_LIVE)
 		return process_lives(ublk_abi_dev_info_server_pid(answer));
 	return ublk_is_served(ublk_abi_dev_info_dev_id(answer));
 }

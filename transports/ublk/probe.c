@@ -42,7 +42,6 @@ static void report_fixed_features(struct bdus_transport_report *report)
 	say_no(report, BDUS_FEATURE_EXTENTS, "block devices cannot be asked");
 	say_no(report, BDUS_FEATURE_CACHE, "block devices cannot be told");
 	say_no(report, BDUS_FEATURE_IOCTL, "the kernel's ublk protocol lacks it");
-	say_no(report, BDUS_FEATURE_RECOVERY, "not in this version");
 }
 
 static void report_partition_scan(struct bdus_transport_report *report, uint64_t features,
@@ -82,6 +81,14 @@ static void report_zones(struct bdus_transport_report *report, uint64_t features
 		say_yes(report, BDUS_FEATURE_ZONES, "");
 }
 
+static void report_recovery(struct bdus_transport_report *report, bool privileged)
+{
+	if (!privileged)
+		say_no(report, BDUS_FEATURE_RECOVERY, "only for devices of root");
+	else
+		say_yes(report, BDUS_FEATURE_RECOVERY, "of devices that were made recoverable");
+}
+
 static void report_zero_copy(struct bdus_transport_report *report, uint64_t features,
 			     bool privileged)
 {
@@ -103,6 +110,7 @@ static void report_usable(struct bdus_transport_report *report, const struct ubl
 	report_unprivileged(report, features);
 	report_zero_copy(report, features, privileged);
 	report_zones(report, features, privileged);
+	report_recovery(report, privileged);
 	report->usable = privileged || (features & UBLK_ABI_F_UNPRIVILEGED) != 0;
 	if (!report->usable)
 		snprintf(report->reason, sizeof(report->reason),
@@ -125,6 +133,7 @@ void ublk_probe(struct bdus_transport_report *report)
 		say_no(report, BDUS_FEATURE_NO_PARTITION_SCAN, "ublk does not work here");
 		say_no(report, BDUS_FEATURE_UNPRIVILEGED, "ublk does not work here");
 		say_no(report, BDUS_FEATURE_ZERO_COPY, "ublk does not work here");
+		say_no(report, BDUS_FEATURE_RECOVERY, "ublk does not work here");
 		return;
 	}
 	report_usable(report, control);

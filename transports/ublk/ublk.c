@@ -13,8 +13,14 @@
  * START_DEV and STOP_DEV end only when requests have been served, by the same thread perhaps that
  * issued them. They are therefore errands: begun here, run by a child, watched in queue 0's loop.
  *
- * When the process dies, the kernel ends the requests with errors and removes /dev/ublkbN by
- *itself; /dev/ublkcN stays, with our tag in it, until somebody removes it.
+ * A recoverable device goes on from there by another process:
+ *
+ *	leave       the commands are taken back with the ring  (requests wait)
+ *	adopt       START_USER_RECOVERY, open /dev/ublkcN      (await_predecessor)
+ *	start       END_USER_RECOVERY: the requests that were left come first
+ *
+ * When the process of another one dies, the kernel ends the requests with errors and removes
+ * /dev/ublkbN by itself; /dev/ublkcN stays, with our tag in it, until somebody removes it.
  */
 #include "base/bits.h"
 #include "base/clock.h"
@@ -90,8 +96,9 @@ static int choose_privilege(const struct bdus_transport_setup *setup,
 static bool may_avoid_copies(const struct bdus_transport_setup *setup,
 			     const struct bdus_transport_device *device)
 {
+	/* The next driver of a recoverable device may be one that wants memory. */
 	return (setup->attrs->flags & BDUS_DEVICE_ANY_PAYLOAD) && !device->unprivileged &&
-	       bdus_config_bool(setup->options, "zero-copy") &&
+	       !setup->recoverable && bdus_config_bool(setup->options, "zero-copy") &&
 	       (ublk_control_features(device->control) & UBLK_ZERO_COPY_FLAGS) ==
 		       UBLK_ZERO_COPY_FLAGS;
 }
@@ -120,6 +127,26 @@ static int check_batch(const struct bdus_transport_setup *setup,
 }
 
 /*
+ * Outstanding requests of a server that died are given to the next one, but for those of zones,
+ * which must not be carried out twice: see docs/decisions/replace.md.
+ */
+static uint64_t recovery_flags(const struct bdus_transport_setup *setup,
+			       const struct bdus_transport_device *device)
+{
+	const bool zoned = setup->attrs->zone_size_bytes != 0;
+	uint64_t flags = 0;
+
+	if (!setup->recoverable)
+		return 0;
+	flags |= UBLK_ABI_F_USER_RECOVERY;
+	if (!zoned)
+		flags |= UBLK_ABI_F_USER_RECOVERY_REISSUE;
+	if (ublk_control_features(device->control) & UBLK_ABI_F_QUIESCE)
+		flags |= UBLK_ABI_F_QUIESCE;
+	return flags;
+}
+
+/*
  * Since UBLK_F_NO_AUTO_PART_SCAN the kernel can be told not to look for partitions. Before, it
  * looks exactly when all queues were fetched by threads with CAP_SYS_ADMIN, to protect itself from
  * the partition tables of ordinary users; so there the queues lay that down while they fetch.
@@ -144,9 +171,18 @@ static uint64_t wanted_flags(const struct bdus_transport_setup *setup,
 		flags |= UBLK_ABI_F_ZONED;
 	if (bdus_config_bool(setup->options, "batch"))
 		flags |= UBLK_ABI_F_BATCH_IO;
+	flags |= recovery_flags(setup, device);
 	device->hide_privilege =
 		no_scan && !device->unprivileged && !(flags & UBLK_ABI_F_NO_PARTITION_SCAN);
 	return flags;
+}
+
+static int check_recoverable(const struct bdus_transport_setup *setup,
+			     const struct bdus_transport_device *device)
+{
+	if (setup->recoverable && device->unprivileged)
+		return base_error(EPERM, "ublk: only root can make a recoverable device");
+	return 0;
 }
 
 static int add_device(struct bdus_transport_device *device, uint32_t number,
@@ -184,6 +220,7 @@ static int check_echo(const struct bdus_transport_device *device, uint64_t asked
 {
 	const uint64_t missing = asked & ~ublk_abi_dev_info_flags(info) &
 				 (UBLK_ABI_F_UNPRIVILEGED | UBLK_ABI_F_NO_PARTITION_SCAN |
+				  UBLK_ABI_F_USER_RECOVERY | UBLK_ABI_F_USER_RECOVERY_REISSUE |
 				  UBLK_ZERO_COPY_FLAGS | UBLK_ABI_F_ZONED | UBLK_ABI_F_BATCH_IO);
 
 	if (missing != 0)
@@ -201,6 +238,20 @@ static int check_echo(const struct bdus_transport_device *device, uint64_t asked
 				  ublk_abi_dev_info_queue_depth(info),
 				  ublk_abi_dev_info_max_io_buf_bytes(info));
 	return 0;
+}
+
+/** @flags: those that the kernel made the device with. */
+void ublk_note_flags(const struct bdus_transport_setup *setup, struct bdus_transport_device *device,
+		     uint64_t flags)
+{
+	const uint64_t made = ublk_abi_dev_info_flags(&device->made);
+
+	device->batches = (flags & UBLK_ABI_F_BATCH_IO) != 0;
+	device->zero_copy = (flags & UBLK_ABI_F_AUTO_BUFFER) != 0;
+	device->user_copy = !device->zero_copy && (flags & UBLK_ABI_F_USER_COPY) != 0;
+	device->memory = device->zero_copy ? NULL : setup->memory;
+	device->may_trim = (made & UBLK_ABI_F_COMPLETE_IN_TASK) != 0;
+	device->recoverable = (flags & UBLK_ABI_F_USER_RECOVERY) != 0;
 }
 
 static int add(const struct bdus_transport_setup *setup, struct bdus_transport_device *device)
@@ -224,11 +275,7 @@ static int add(const struct bdus_transport_setup *setup, struct bdus_transport_d
 	result = check_echo(device, flags, &info);
 	if (result < 0)
 		return result;
-	device->batches = (flags & UBLK_ABI_F_BATCH_IO) != 0;
-	device->zero_copy = (flags & UBLK_ABI_F_AUTO_BUFFER) != 0;
-	device->user_copy = !device->zero_copy && (flags & UBLK_ABI_F_USER_COPY) != 0;
-	device->memory = device->zero_copy ? NULL : setup->memory;
-	device->may_trim = (ublk_abi_dev_info_flags(&info) & UBLK_ABI_F_COMPLETE_IN_TASK) != 0;
+	ublk_note_flags(setup, device, flags);
 	attrs->queues = (uint32_t)base_min(attrs->queues, ublk_abi_dev_info_nr_hw_queues(&info));
 	attrs->queue_depth =
 		(uint32_t)base_min(attrs->queue_depth, ublk_abi_dev_info_queue_depth(&info));
@@ -243,7 +290,7 @@ static int add(const struct bdus_transport_setup *setup, struct bdus_transport_d
  * The node is made by devtmpfs or udev, and for unprivileged devices udev gives it to its owner.
  * EBUSY: somebody looks whether the device is served, and will let go at once.
  */
-static int open_node(struct bdus_transport_device *device)
+int ublk_open_node(struct bdus_transport_device *device)
 {
 	const uint64_t deadline_ns = base_deadline_ns(NODE_TIMEOUT_MS);
 	char path[UBLK_PATH_BYTES];
@@ -322,17 +369,17 @@ static int create(const struct bdus_transport_setup *setup, struct bdus_transpor
 	if (result == 0)
 		result = check_batch(setup, device);
 	if (result == 0)
+		result = check_recoverable(setup, device);
+	if (result == 0)
 		result = add(setup, device);
 	if (result == 0)
-		result = open_node(device);
+		result = ublk_open_node(device);
 	if (result == 0)
 		result = set_params(device, setup->attrs);
 	if (result == 0)
 		remember_limits(device, setup->attrs);
 	return result < 0 ? result : 0;
 }
-
-static int ublk_destroy(struct bdus_transport_device *device);
 
 /* Undoes what create() has done and returns its error; says what could not be undone. */
 static int abandon(struct bdus_transport_device *device, int result)
@@ -417,6 +464,8 @@ static int ublk_start(struct bdus_transport_device *device)
 		make_command(device, UBLK_ABI_CTRL_START_DEV, (uint64_t)getpid());
 	int result;
 
+	if (device->adopted)
+		return ublk_end_recovery(device);
 	device->start_watch.completed = on_start_news;
 	device->start_timer.completed = on_start_news;
 	result = begin_errand(device, device->start, &command, &device->start_watch);
@@ -455,6 +504,8 @@ static int ublk_start_result(struct bdus_transport_device *device)
 	const bool in_time = base_now_ns() < device->start_deadline_ns;
 	int result;
 
+	if (device->adopted)
+		return 1;
 	if (ublk_errand_wait(device->start, 0, &result) == 0) {
 		if (in_time)
 			return 0;
@@ -469,6 +520,8 @@ static int ublk_start_result(struct bdus_transport_device *device)
 	if (result < 0)
 		return base_error_errno(-result, "ublk: the kernel failed START_DEV of device %u",
 					device->number);
+	if (device->recoverable)
+		ublk_watch_server(device);
 	return 1;
 }
 
@@ -476,6 +529,7 @@ static int ublk_stop(struct bdus_transport_device *device)
 {
 	const struct ublk_command command = make_command(device, UBLK_ABI_CTRL_STOP_DEV, 0);
 
+	device->stays = false;
 	device->stop_watch.completed = on_stop_ended;
 	return begin_errand(device, device->stop, &command, &device->stop_watch);
 }
@@ -517,7 +571,7 @@ static int end_device(struct bdus_transport_device *device)
 	return ublk_delete(device->control, &device->made, &patience);
 }
 
-static int ublk_destroy(struct bdus_transport_device *device)
+int ublk_destroy(struct bdus_transport_device *device)
 {
 	int result = 0;
 
@@ -525,7 +579,7 @@ static int ublk_destroy(struct bdus_transport_device *device)
 		return 0;
 	if (device->char_fd >= 0)
 		close(device->char_fd);
-	if (device->added)
+	if ((device->added || device->adopted) && !device->stays)
 		result = end_device(device);
 	ublk_errand_destroy(device->start);
 	ublk_errand_destroy(device->stop);
@@ -569,6 +623,8 @@ const struct bdus_transport bdus_transport_ublk = {
 	.makes_block_device = true,
 	.probe = ublk_probe,
 	.create = ublk_create,
+	.adopt = ublk_adopt,
+	.await_predecessor = ublk_await_predecessor,
 	.open_queue = ublk_queue_open,
 	.start = ublk_start,
 	.start_result = ublk_start_result,
@@ -577,6 +633,7 @@ const struct bdus_transport bdus_transport_ublk = {
 	.commit = ublk_queue_commit,
 	.copy_payload = ublk_queue_copy_payload,
 	.stop = ublk_stop,
+	.leave = ublk_leave,
 	.resize = ublk_resize,
 	.close_queue = ublk_queue_close,
 	.destroy = ublk_destroy,

@@ -3,6 +3,7 @@
  * What the files of the ublk way in share.
  *
  *	ublk.c       the ops table; a device's life
+ *	adopt.c      taking a device over from another server
  *	control.c    commands on /dev/ublk-control, each with a time limit
  *	errand.c     those that wait for requests, in a child
  *	queue.c      the way of requests
@@ -199,6 +200,11 @@ struct bdus_transport_device {
 	/** /dev/ublkcN */
 	int char_fd;
 	bool added;
+	/** Another process made it; not added, and so not removed, by this one. */
+	bool adopted;
+	/** Not ended by destroy(), but for another process. */
+	bool stays;
+	bool recoverable;
 	/** What the kernel made of ADD_DEV. */
 	struct ublk_abi_dev_info made;
 	bool unprivileged;
@@ -242,6 +248,22 @@ void ublk_queue_fail(struct bdus_transport_queue *queue, int result);
 
 /** Queue 0 is being closed: nothing of the device stays in its loop. */
 void ublk_device_leave_loop(struct bdus_transport_device *device);
+
+int ublk_destroy(struct bdus_transport_device *device);
+int ublk_open_node(struct bdus_transport_device *device);
+/** @flags: those of the kernel's device that count. */
+void ublk_note_flags(const struct bdus_transport_setup *setup, struct bdus_transport_device *device,
+		     uint64_t flags);
+
+/* ---- adopt.c ------------------------------------------------------------------------------- */
+
+int ublk_adopt(const struct bdus_transport_setup *setup, struct bdus_transport_device **device);
+int ublk_await_predecessor(struct bdus_transport_device *device, uint64_t deadline_ns);
+/** Lets requests come to a device that was adopted, all of whose queues are open. */
+int ublk_end_recovery(struct bdus_transport_device *device);
+int ublk_leave(struct bdus_transport_device *device);
+/** Has the kernel notice soon when the server of a started device dies. */
+void ublk_watch_server(const struct bdus_transport_device *device);
 
 /* ---- probe.c ------------------------------------------------------------------------------- */
 

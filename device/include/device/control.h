@@ -44,6 +44,8 @@ void bdus_control_forget(const char *directory, uint64_t id);
  */
 int bdus_control_flush(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progress, void *opaque);
 int bdus_control_stop(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progress, void *opaque);
+int bdus_control_hand_over(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progress,
+			   void *opaque);
 
 /* ---- what the control plane calls: the engine ----------------------------------------------- */
 
@@ -78,6 +80,12 @@ int bdus_device_filter_command(struct bdus_device *device, const char *filter,
  * refuses with.
  */
 int bdus_device_resize(struct bdus_device *device, uint64_t size_bytes);
+
+/**
+ * Begins to hand the device over to another process, which then claims its record. -EOPNOTSUPP: not
+ * recoverable, or served from a loop of a program's own; -ENODEV: not available.
+ */
+int bdus_device_hand_over(struct bdus_device *device);
 
 /** -EOPNOTSUPP: the driver tells nothing. */
 int bdus_device_set_log_level(struct bdus_device *device, uint32_t level);

@@ -66,6 +66,8 @@ struct bdus_transport_setup {
 	struct bdus_memory *memory;
 	/** The device is to stay when its server dies; only where there is adopt(). */
 	bool recoverable;
+	/** For adopt(): what the device's record, which this process has claimed, says of it. */
+	const struct bdus_device_info *adopted;
 };
 
 struct bdus_transport {
@@ -153,10 +155,11 @@ struct bdus_transport {
 
 	/**
 	 * In place of create(): announces the caller as the successor of the server of the device
-	 * @setup->id, which is asked to leave if it lives. @setup->attrs are the new driver's; they
-	 * become those that the device has and keeps, or are refused by name: -EINVAL. -ENODEV: no
-	 * such device; -EBUSY: it has a successor already, or is not available. destroy() takes the
-	 * announcement back, with all that was made meanwhile.
+	 * @setup->id, which the engine has had leave if it lived. @setup->attrs are those of the
+	 * device already, but for limits, which are the new driver's and may be lowered. -EINVAL:
+	 * refused by name; -ENODEV: no such device; -EBUSY: it has a successor already, or is not
+	 * available. destroy() takes the announcement back, with all that was made meanwhile, until
+	 * start() succeeded.
 	 */
 	int (*adopt)(const struct bdus_transport_setup *setup,
 		     struct bdus_transport_device **device);
@@ -170,15 +173,16 @@ struct bdus_transport {
 
 	/**
 	 * Whether a successor has come, which wants leave(). A look at memory; queue 0's thread.
-	 * When it changes, queue 0 becomes ready.
+	 * When it changes, queue 0 becomes ready. NULL where only the engine knows.
 	 */
 	bool (*is_succeeded)(const struct bdus_transport_device *device);
 
 	/**
-	 * As stop(), but the device stays, for its successor or as an orphan: fetched requests are
-	 * finished, no more are given, and each queue's fetch comes to return -ENODEV. destroy()
-	 * then leaves the device alone; the successor goes on only after that. -EINVAL when there
-	 * is no successor and the device is not recoverable.
+	 * In place of stop(), once nothing that was fetched is with a driver and all results were
+	 * committed, or the driver has failed: the device stays, for its successor or as an orphan.
+	 * The engine then closes the queues, with their loops where their fetch does not come to
+	 * return -ENODEV, and destroy() leaves the device alone; the successor goes on only after
+	 * that. -EINVAL when there is no successor and the device is not recoverable.
 	 */
 	int (*leave)(struct bdus_transport_device *device);
 
