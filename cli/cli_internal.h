@@ -284,6 +284,9 @@ struct cli_sample {
 	struct bdus_op_stats last[BDUS_OP_COUNT];
 	struct bdus_op_stats total[BDUS_OP_COUNT];
 	struct bdus_op_stats since[BDUS_OP_COUNT];
+	unsigned filter_count;
+	struct bdus_filter_stats filters[BDUS_STATS_FILTERS];
+	struct bdus_filter_stats filters_since[BDUS_STATS_FILTERS];
 };
 
 /** NULL with the library's @error when the device's process does not answer. */

@@ -49,6 +49,32 @@ static void add_operation(struct cli_table *table, unsigned number, const struct
 	add_time(table, op, (double)bdus_stats_quantile_ns(op, 0.999));
 }
 
+static void print_filters(const struct cli_sample *sample)
+{
+	static const char *const titles[] = {"FILTER", "COUNT", "ENDED", "ERRORS",
+					     "BYTES",  "MEAN",  "P50",   "P99"};
+	struct cli_table table = {.columns = 8, .right = 0xfe};
+
+	for (unsigned i = 0; i < 8; i++)
+		cli_table_add(&table, "%s", titles[i]);
+	for (unsigned i = 0; i < sample->filter_count; i++) {
+		const struct bdus_filter_stats *const filter = &sample->filters[i];
+		const struct bdus_op_stats *const held = &filter->held;
+		char size[CLI_SIZE_TEXT];
+
+		cli_table_add(&table, "%u %s", i, filter->name);
+		cli_table_add(&table, "%llu", (unsigned long long)held->operations);
+		cli_table_add(&table, "%llu", (unsigned long long)filter->completed);
+		cli_table_add(&table, "%llu", (unsigned long long)held->errors);
+		cli_table_add(&table, "%s", cli_size_text(held->bytes, size));
+		add_time(&table, held,
+			 held->timed != 0 ? (double)held->timed_ns / (double)held->timed : 0);
+		add_time(&table, held, (double)bdus_stats_quantile_ns(held, 0.5));
+		add_time(&table, held, (double)bdus_stats_quantile_ns(held, 0.99));
+	}
+	cli_table_print(&table);
+}
+
 static void print_sample(const struct cli_sample *sample)
 {
 	static const char *const titles[] = {"OPERATION", "COUNT", "ERRORS", "BYTES",
@@ -67,6 +93,8 @@ static void print_sample(const struct cli_sample *sample)
 		if (sample->total[op].operations != 0)
 			add_operation(&table, op, &sample->total[op]);
 	cli_table_print(&table);
+	if (sample->filter_count != 0)
+		print_filters(sample);
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
@@ -88,6 +116,20 @@ static json_t *json_operation(const struct bdus_op_stats *op)
 					    : json_null());
 	cli_json_set(object, "latency_ns", latency);
 	return object;
+}
+
+static json_t *json_filters(const struct cli_sample *sample)
+{
+	json_t *const filters = json_array();
+
+	for (unsigned i = 0; i < sample->filter_count; i++) {
+		json_t *const object = json_operation(&sample->filters[i].held);
+
+		cli_json_set(object, "name", cli_json_text(sample->filters[i].name));
+		cli_json_set(object, "completed", cli_json_number(sample->filters[i].completed));
+		cli_json_append(filters, object);
+	}
+	return filters;
 }
 
 static json_t *json_sample(const struct cli_sample *sample)
@@ -112,6 +154,7 @@ static json_t *json_sample(const struct cli_sample *sample)
 			cli_json_set(operations, cli_op_name(op),
 				     json_operation(&sample->total[op]));
 	cli_json_set(object, "operations", operations);
+	cli_json_set(object, "filters", json_filters(sample));
 	return object;
 }
 

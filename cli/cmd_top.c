@@ -131,6 +131,22 @@ static void show_sample(const struct cli_sample *sample)
 	printw(" %6llu\n", (unsigned long long)all.errors);
 }
 
+/** A filter sees no reads and writes apart. */
+static void show_filter(const struct cli_sample *sample, unsigned place)
+{
+	const double seconds = cli_sample_seconds(sample);
+	const struct bdus_filter_stats *const filter = &sample->filters_since[place];
+	char size[CLI_SIZE_TEXT];
+
+	printw("%4s %-14.14s %8.0f %8s %10s %10s", "", filter->name,
+	       (double)filter->held.operations / seconds, "",
+	       rate_text((double)filter->held.bytes / seconds, size), "");
+	show_time(&filter->held, 0.5);
+	show_time(&filter->held, 0.99);
+	show_time(&filter->held, 0.999);
+	printw(" %9s %6llu\n", "", (unsigned long long)filter->held.errors);
+}
+
 static void show(const struct top *top)
 {
 	erase();
@@ -139,8 +155,11 @@ static void show(const struct top *top)
 	       "READ/S", "WRITE/S", "READ B/S", "WRITE B/S", "P50", "P99", "P99.9", "DEPTH", "WRK",
 	       "ERRORS");
 	attroff(A_BOLD);
-	for (unsigned i = 0; i < top->count; i++)
+	for (unsigned i = 0; i < top->count; i++) {
 		show_sample(top->samples[i]);
+		for (unsigned place = 0; place < top->samples[i]->filter_count; place++)
+			show_filter(top->samples[i], place);
+	}
 	if (top->count == 0)
 		printw("no devices\n");
 	if (top->unanswered != 0)

@@ -123,6 +123,59 @@ static void put_op_metric(FILE *to, const struct metric *metric, struct cli_samp
 		}
 }
 
+/** A metric with one value for each filter of each device. */
+static const struct metric filter_metrics[] = {
+	{"filter_requests_total", "counter", "Requests that a filter was given.",
+	 offsetof(struct bdus_filter_stats, held.operations)},
+	{"filter_completed_total", "counter", "Requests that a filter completed itself.",
+	 offsetof(struct bdus_filter_stats, completed)},
+	{"filter_errors_total", "counter", "Requests that a filter completed with an error.",
+	 offsetof(struct bdus_filter_stats, held.errors)},
+	{"filter_bytes_total", "counter", "Bytes of the requests that a filter was given.",
+	 offsetof(struct bdus_filter_stats, held.bytes)},
+};
+
+static void put_filter(FILE *to, const char *metric, const struct cli_sample *sample,
+		       unsigned place)
+{
+	put_device(to, metric, sample);
+	fprintf(to, ",place=\"%u\",", place);
+	put_label(to, "filter", sample->filters[place].name);
+}
+
+static void put_filter_metric(FILE *to, const struct metric *metric,
+			      struct cli_sample *const *samples, unsigned count)
+{
+	put_head(to, metric->name, metric->type, metric->help);
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned place = 0; place < samples[i]->filter_count; place++) {
+			const char *const stats = (const char *)&samples[i]->filters[place];
+			uint64_t value;
+
+			memcpy(&value, stats + metric->offset, sizeof(value));
+			put_filter(to, metric->name, samples[i], place);
+			fprintf(to, "} %llu\n", (unsigned long long)value);
+		}
+}
+
+static void put_filters(FILE *to, struct cli_sample *const *samples, unsigned count)
+{
+	static const char *const held = "filter_held_seconds";
+
+	for (size_t i = 0; i < sizeof(filter_metrics) / sizeof(filter_metrics[0]); i++)
+		put_filter_metric(to, &filter_metrics[i], samples, count);
+	put_head(to, held, "summary", "Times for which a filter held a random sample of requests.");
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned place = 0; place < samples[i]->filter_count; place++) {
+			const struct bdus_op_stats *const times = &samples[i]->filters[place].held;
+
+			put_filter(to, "filter_held_seconds_sum", samples[i], place);
+			fprintf(to, "} %.9f\n", (double)times->timed_ns / 1e9);
+			put_filter(to, "filter_held_seconds_count", samples[i], place);
+			fprintf(to, "} %llu\n", (unsigned long long)times->timed);
+		}
+}
+
 static void put_gauges(FILE *to, struct cli_sample *const *samples, unsigned count)
 {
 	put_head(to, "in_flight", "gauge", "Requests between fetch and result.");
@@ -146,6 +199,7 @@ static void put_all(FILE *to, struct cli_sample *const *samples, unsigned count)
 		for (unsigned op = 0; op < BDUS_OP_COUNT; op++)
 			if (samples[i]->total[op].timed != 0)
 				put_buckets(to, samples[i], op);
+	put_filters(to, samples, count);
 	put_gauges(to, samples, count);
 }
 

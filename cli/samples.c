@@ -33,6 +33,24 @@ void cli_sample_close(struct cli_sample *sample)
 	sample->stats = NULL;
 }
 
+static void read_filters(struct cli_sample *sample)
+{
+	unsigned place = 0;
+
+	for (; place < BDUS_STATS_FILTERS; place++) {
+		struct bdus_filter_stats *const now = &sample->filters[place];
+		struct bdus_filter_stats *const since = &sample->filters_since[place];
+		const struct bdus_filter_stats last = *now;
+
+		if (bdus_stats_read_filter(sample->stats, BDUS_STATS_ALL, place, now) < 0)
+			break;
+		*since = *now;
+		bdus_stats_subtract(&since->held, &last.held);
+		since->completed -= last.completed;
+	}
+	sample->filter_count = place;
+}
+
 void cli_sample_read(struct cli_sample *sample)
 {
 	sample->before = sample->queue;
@@ -43,6 +61,7 @@ void cli_sample_read(struct cli_sample *sample)
 		sample->since[op] = sample->total[op];
 		bdus_stats_subtract(&sample->since[op], &sample->last[op]);
 	}
+	read_filters(sample);
 }
 
 double cli_sample_seconds(const struct cli_sample *sample)

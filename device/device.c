@@ -312,6 +312,11 @@ int bdus_device_make(const struct bdus_device_config *config, struct bdus_device
 	return 0;
 }
 
+void bdus_device_name_filters(struct bdus_device *device, const char *const *names, unsigned count)
+{
+	bdus_stats_name_filters(&device->stats, names, count);
+}
+
 void bdus_device_set_top(struct bdus_device *device, struct bdus_layer top)
 {
 	device->config.top = top;

@@ -51,6 +51,8 @@ struct bdus_device_config {
 
 int bdus_device_make(const struct bdus_device_config *config, struct bdus_device **device);
 
+/** For statistics: what filters there are, the one next to the clients first. */
+void bdus_device_name_filters(struct bdus_device *device, const char *const *names, unsigned count);
 /** Where requests go. Before any queue is open. */
 void bdus_device_set_top(struct bdus_device *device, struct bdus_layer top);
 

@@ -184,10 +184,34 @@ void bdus_host_want_commit(struct bdus_queue *host)
 		make_dirty(host);
 }
 
+void bdus_queue_leave_filter(struct bdus_queue *queue, struct bdus_io *io)
+{
+	const unsigned place = io->stage->place;
+
+	io->stage = NULL;
+	if (base_unlikely(io->entered_ns != 0) && queue->stats != NULL)
+		bdus_stats_left(queue->stats, place, io);
+}
+
+/** The filter that held it has completed it. */
+static void count_completed(struct bdus_queue *queue, struct bdus_io *io)
+{
+	if (queue->stats != NULL) {
+		struct bdus_stats_filter *const filter = &queue->stats->filters[io->stage->place];
+
+		bdus_stats_add(&filter->completed, 1);
+		if (io->result != 0)
+			bdus_stats_add(&filter->held.errors, 1);
+	}
+	bdus_queue_leave_filter(queue, io);
+}
+
 /** Brings a completed request to whoever made it. Owner only. */
 static inline void bring_back(struct bdus_queue *queue, struct bdus_io *io)
 {
 	io->state = BDUS_IO_IDLE;
+	if (base_unlikely(io->stage != NULL))
+		count_completed(queue, io);
 	if (base_unlikely(io->finished != NULL)) {
 		io->finished(io);
 		return;

@@ -24,11 +24,13 @@ struct bdus_backends;
 struct bdus_stage {
 	struct bdus_layer layer;
 	struct bdus_rules rules;
-	/** Of a filter: itself, and its instance; the stage below is the next in memory. */
+	/** Of a filter: itself, its instance, and its place; the stage below is the next in memory.
+	 */
 	const struct bdus_filter *filter;
 	void *instance;
 	/** Where it may send requests besides; NULL for nowhere. */
 	const struct bdus_backends *backends;
+	unsigned place;
 };
 
 enum bdus_io_state {
@@ -121,6 +123,9 @@ void bdus_queue_take_back(struct bdus_io *io);
 
 /** Hands @io to the layer of @stage as it is; for split.c. */
 void bdus_queue_pass(struct bdus_queue *queue, const struct bdus_stage *stage, struct bdus_io *io);
+
+/** Counts that the filter of @io, its stage, has no longer to do with it. */
+void bdus_queue_leave_filter(struct bdus_queue *queue, struct bdus_io *io);
 
 /** Takes @io, which is in flight, from the filter that holds it; for stack.c. */
 void bdus_queue_let_go(struct bdus_io *io);

@@ -734,8 +734,12 @@ static int start_device(struct run *run)
 		result = make_top_layer(run, &top);
 	if (result < 0)
 		return result;
-	if (run->stack != NULL)
+	if (run->stack != NULL) {
+		const char *names[BDUS_STATS_FILTERS];
+
 		top = bdus_stack_over(run->stack, top);
+		bdus_device_name_filters(run->device, names, bdus_stack_names(run->stack, names));
+	}
 	bdus_device_set_top(run->device, top);
 	bdus_signals_set_wake(run->signal_slot, bdus_device_wake_fd(run->device));
 	result = open_queues(run);

@@ -273,6 +273,7 @@ static void follow_plan(struct bdus_queue *queue, const struct bdus_stage *stage
 	}
 	bdus_io_init(&plan->piece);
 	plan->piece.finished = piece_finished;
+	plan->piece.fetched_ns = io->fetched_ns;
 	plan->whole = io;
 	plan->stage = stage;
 	plan->done_bytes = skip_bytes;

@@ -25,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_FILTERS 16
+#define MOST_FILTERS BDUS_STATS_FILTERS
 
 struct bdus_stack {
 	unsigned count;
@@ -75,6 +75,7 @@ static int add_filter(struct bdus_stack *stack, unsigned index, const struct bdu
 		return result;
 	snprintf(owner, sizeof(owner), "filter %s", use->filter->name);
 	stack->stages[index].filter = use->filter;
+	stack->stages[index].place = index;
 	return bdus_config_create(owner, use->filter->options, use->options, use->option_count,
 				  &stack->configs[index]);
 }
@@ -129,8 +130,11 @@ void bdus_stack_destroy(struct bdus_stack *stack)
 static void enter_filter(void *instance, struct bdus_request *request)
 {
 	const struct bdus_stage *const stage = instance;
+	struct bdus_io *const io = base_container_of(request, struct bdus_io, request);
 
-	base_container_of(request, struct bdus_io, request)->stage = stage;
+	io->stage = stage;
+	if (base_likely(io->queue->stats != NULL))
+		bdus_stats_entered(io->queue->stats, stage->place, io);
 	stage->filter->submit(stage->instance, request);
 }
 
@@ -196,6 +200,13 @@ struct bdus_layer bdus_stack_over(struct bdus_stack *stack, struct bdus_layer dr
 	return stack->stages[0].layer;
 }
 
+unsigned bdus_stack_names(const struct bdus_stack *stack, const char *names[BDUS_STATS_FILTERS])
+{
+	for (unsigned i = 0; i < stack->count; i++)
+		names[i] = stack->stages[i].filter->name;
+	return stack->count;
+}
+
 static struct bdus_stage *find_filter(struct bdus_stack *stack, const char *name)
 {
 	char index[16];
@@ -233,10 +244,12 @@ void bdus_filter_pass(struct bdus_request *request)
 {
 	struct bdus_io *const io = io_of(request);
 	struct bdus_queue *const queue = io->queue;
+	const struct bdus_stage *const below = io->stage + 1;
 
 	bdus_queue_let_go(io);
+	bdus_queue_leave_filter(queue, io);
 	request->driver_data = NULL;
-	bdus_rules_apply(queue, io->stage + 1, io);
+	bdus_rules_apply(queue, below, io);
 }
 
 static struct bdus_child *take_child(struct bdus_queue *queue)
@@ -285,6 +298,7 @@ struct bdus_request *bdus_filter_child(struct bdus_request *parent, uint64_t ski
 	bdus_io_init(&child->io);
 	child->io.finished = child_finished;
 	child->io.queue = parent_io->queue;
+	child->io.fetched_ns = parent_io->fetched_ns;
 	request = &child->io.request;
 	bdus_io_prepare_part(&child->io, parent, parent->flags, skip_bytes, length_bytes);
 	if (!child->is_whole)

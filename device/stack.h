@@ -11,6 +11,7 @@
 
 #include <bdus/filter.h>
 #include <bdus/manage.h>
+#include <bdus/stats.h>
 
 struct bdus_stack;
 
@@ -30,6 +31,9 @@ int bdus_stack_open(struct bdus_stack *stack, struct bdus_device_attrs *attrs);
 
 /** Puts the driver beneath the filters and returns the top layer. */
 struct bdus_layer bdus_stack_over(struct bdus_stack *stack, struct bdus_layer driver);
+
+/** Stores the names of the filters, the first one first, and returns their number. */
+unsigned bdus_stack_names(const struct bdus_stack *stack, const char *names[BDUS_STATS_FILTERS]);
 
 /** Closes what is open, the first filter first, and returns the first error. */
 int bdus_stack_close(struct bdus_stack *stack);

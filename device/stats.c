@@ -10,7 +10,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,6 +39,11 @@ struct header {
 	uint32_t part_bytes;
 	_Alignas(64) _Atomic(uint32_t) workers;
 	_Atomic(uint32_t) worker_limit;
+	/* Zeros in memory of libraries that counted no filters. */
+	_Alignas(64) _Atomic(uint32_t) filters;
+	uint32_t filters_at;
+	uint32_t filter_bytes;
+	char filter_names[BDUS_STATS_FILTERS][BDUS_STATS_FILTER_BYTES];
 };
 
 _Static_assert(sizeof(struct header) <= sizeof(struct bdus_stats_part), "the header has a place");
@@ -108,6 +115,17 @@ void bdus_stats_end(struct bdus_stats_part *part, struct bdus_io *io, uint64_t n
 	bdus_stats_add(&part->buckets[io->request.op][bucket_of(took_ns)], 1);
 }
 
+void bdus_stats_left(struct bdus_stats_part *part, unsigned place, struct bdus_io *io)
+{
+	struct bdus_stats_filter *const filter = &part->filters[place];
+	const uint64_t took_ns = base_now_ns() - io->entered_ns;
+
+	io->entered_ns = 0;
+	bdus_stats_add(&filter->held.timed, 1);
+	bdus_stats_add(&filter->held.timed_ns, took_ns);
+	bdus_stats_add(&filter->buckets[bucket_of(took_ns)], 1);
+}
+
 /* ---- the memory ---------------------------------------------------------------------------- */
 
 /** Others can map it to read, and can rely on its size. */
@@ -156,6 +174,8 @@ int bdus_stats_memory_init(struct bdus_stats_memory *memory, uint32_t queues, ui
 		.queues = queues,
 		.queue_depth = queue_depth,
 		.part_bytes = sizeof(struct bdus_stats_part),
+		.filters_at = offsetof(struct bdus_stats_part, filters),
+		.filter_bytes = sizeof(struct bdus_stats_filter),
 	};
 	*memory = made;
 	return 0;
@@ -175,6 +195,19 @@ struct bdus_stats_part *bdus_stats_part(const struct bdus_stats_memory *memory, 
 	if (memory->start == NULL)
 		return NULL;
 	return (struct bdus_stats_part *)memory->start + 1 + index;
+}
+
+void bdus_stats_name_filters(const struct bdus_stats_memory *memory, const char *const *names,
+			     unsigned count)
+{
+	struct header *const header = memory->start;
+
+	if (header == NULL)
+		return;
+	count = count < BDUS_STATS_FILTERS ? count : BDUS_STATS_FILTERS;
+	for (unsigned i = 0; i < count; i++)
+		snprintf(header->filter_names[i], BDUS_STATS_FILTER_BYTES, "%s", names[i]);
+	atomic_store_explicit(&header->filters, count, memory_order_release);
 }
 
 _Atomic(uint32_t) *bdus_stats_workers(const struct bdus_stats_memory *memory, uint32_t limit)
@@ -197,6 +230,9 @@ struct bdus_stats {
 	uint32_t queue_depth;
 	uint32_t ops;
 	uint32_t part_bytes;
+	/** Of the filters in each part; how many there are comes later. */
+	uint32_t filters_at;
+	uint32_t filter_bytes;
 };
 
 /** Where the parts have what this version reads, however many operations another one knows. */
@@ -226,6 +262,20 @@ _Static_assert(offsetof(struct bdus_stats_part, buckets) ==
 			~(size_t)63),
 	       "buckets follow the counters");
 
+/** Numbers of filters that cannot be are taken for none. */
+static void check_filters(struct bdus_stats *stats)
+{
+	const struct header *const header = (const void *)stats->start;
+	const uint64_t at = header->filters_at;
+	const uint64_t bytes = header->filter_bytes;
+
+	if (at % 64 != 0 || bytes % 64 != 0 || bytes < sizeof(struct bdus_stats_filter) ||
+	    at + bytes * BDUS_STATS_FILTERS > stats->part_bytes)
+		return;
+	stats->filters_at = (uint32_t)at;
+	stats->filter_bytes = (uint32_t)bytes;
+}
+
 static int check_header(struct bdus_stats *stats)
 {
 	const struct header *const header = (const void *)stats->start;
@@ -247,6 +297,7 @@ static int check_header(struct bdus_stats *stats)
 				  "statistics of %zu bytes say that they have %u queues with %u "
 				  "operations in parts of %u bytes",
 				  stats->size, stats->queues, stats->ops, stats->part_bytes);
+	check_filters(stats);
 	return 0;
 }
 
@@ -322,14 +373,9 @@ static int choose(const struct bdus_stats *stats, uint32_t queue, uint32_t *firs
 	return 0;
 }
 
-static void add_counters(struct bdus_op_stats *sum, const struct bdus_stats *stats, uint32_t queue,
-			 uint32_t op)
+static void add(struct bdus_op_stats *sum, const struct bdus_stats_counters *counters,
+		const _Atomic(uint64_t) *buckets)
 {
-	const struct bdus_stats_counters *const counters =
-		(const void *)(stats->start + counters_at(stats, queue, op));
-	const _Atomic(uint64_t) *const buckets =
-		(const void *)(stats->start + buckets_at(stats, queue, op));
-
 	sum->operations += load(&counters->operations);
 	sum->bytes += load(&counters->bytes);
 	sum->errors += load(&counters->errors);
@@ -339,6 +385,13 @@ static void add_counters(struct bdus_op_stats *sum, const struct bdus_stats *sta
 		return;
 	for (unsigned i = 0; i < BDUS_STATS_BUCKETS; i++)
 		sum->buckets[i] += load(&buckets[i]);
+}
+
+static void add_counters(struct bdus_op_stats *sum, const struct bdus_stats *stats, uint32_t queue,
+			 uint32_t op)
+{
+	add(sum, (const void *)(stats->start + counters_at(stats, queue, op)),
+	    (const void *)(stats->start + buckets_at(stats, queue, op)));
 }
 
 int bdus_stats_read(const struct bdus_stats *stats, uint32_t queue, uint32_t op,
@@ -356,6 +409,36 @@ int bdus_stats_read(const struct bdus_stats *stats, uint32_t queue, uint32_t op,
 	for (uint32_t i = first; i < end; i++)
 		for (uint32_t j = first_op; j < end_op; j++)
 			add_counters(result, stats, i, j);
+	return 0;
+}
+
+int bdus_stats_read_filter(const struct bdus_stats *stats, uint32_t queue, uint32_t place,
+			   struct bdus_filter_stats *result)
+{
+	const struct header *const header = (const void *)stats->start;
+	const uint32_t filters =
+		stats->filter_bytes == 0
+			? 0
+			: atomic_load_explicit(&header->filters, memory_order_acquire);
+	uint32_t first = 0;
+	uint32_t end = 0;
+	const int error = choose(stats, queue, &first, &end);
+
+	if (error < 0)
+		return error;
+	if (place >= base_min(filters, BDUS_STATS_FILTERS))
+		return base_error(ENODEV, "statistics of filter %u: the device has %u", place,
+				  filters);
+	*result = (struct bdus_filter_stats){0};
+	memcpy(result->name, header->filter_names[place], sizeof(result->name) - 1);
+	for (uint32_t i = first; i < end; i++) {
+		const struct bdus_stats_filter *const filter =
+			(const void *)(stats->start + stats->part_bytes * ((size_t)i + 1) +
+				       stats->filters_at + place * (size_t)stats->filter_bytes);
+
+		add(&result->held, &filter->held, filter->buckets);
+		result->completed += load(&filter->completed);
+	}
 	return 0;
 }
 

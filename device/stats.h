@@ -12,6 +12,7 @@
 #ifndef DEVICE_STATS_H
 #define DEVICE_STATS_H
 
+#include "base/clock.h"
 #include "device/control.h"
 #include "device/io.h"
 
@@ -26,12 +27,20 @@ struct bdus_stats_counters {
 	_Atomic(uint64_t) timed_ns;
 };
 
+/** Of one filter; the pages of those that there are not are never touched. */
+struct bdus_stats_filter {
+	_Alignas(64) struct bdus_stats_counters held;
+	_Atomic(uint64_t) completed;
+	_Alignas(64) _Atomic(uint64_t) buckets[BDUS_STATS_BUCKETS];
+};
+
 /** The part of one queue, on pages of its own. */
 struct bdus_stats_part {
 	_Alignas(4096) _Atomic(uint64_t) fetched;
 	_Atomic(uint64_t) batches;
 	_Alignas(64) struct bdus_stats_counters ops[BDUS_OP_COUNT];
 	_Alignas(64) _Atomic(uint64_t) buckets[BDUS_OP_COUNT][BDUS_STATS_BUCKETS];
+	struct bdus_stats_filter filters[BDUS_STATS_FILTERS];
 };
 
 /** Chooses the requests that are timed. Belongs to the queue's owner. */
@@ -66,6 +75,13 @@ struct bdus_stats_part *bdus_stats_part(const struct bdus_stats_memory *memory, 
 
 /** Where to note how many workers there are, and the most that there can be; NULL as above. */
 _Atomic(uint32_t) *bdus_stats_workers(const struct bdus_stats_memory *memory, uint32_t limit);
+
+/** Names the filters of the device, the one next to the clients first. */
+void bdus_stats_name_filters(const struct bdus_stats_memory *memory, const char *const *names,
+			     unsigned count);
+
+/** Notes how long the filter with that place held @io, which was timed. */
+void bdus_stats_left(struct bdus_stats_part *part, unsigned place, struct bdus_io *io);
 
 /** Draws the first request to be timed. */
 void bdus_stats_sampler_init(struct bdus_stats_sampler *sampler, uint64_t seed);
@@ -108,6 +124,18 @@ static inline void bdus_stats_ended(struct bdus_stats_part *part, const struct b
 		bdus_stats_add(&op->bytes, io->request.length_bytes);
 	else
 		bdus_stats_add(&op->errors, 1);
+}
+
+/** A filter was given a request. */
+static inline void bdus_stats_entered(struct bdus_stats_part *part, unsigned place,
+				      struct bdus_io *io)
+{
+	struct bdus_stats_counters *const held = &part->filters[place].held;
+
+	bdus_stats_add(&held->operations, 1);
+	bdus_stats_add(&held->bytes, io->request.length_bytes);
+	if (__builtin_expect(io->fetched_ns != 0, 0))
+		io->entered_ns = base_now_ns();
 }
 
 #endif

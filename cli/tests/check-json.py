@@ -85,7 +85,8 @@ SCHEMAS = {
     "stats": {"devices": [{
         "id": INT, "path": (TEXT, NULL), "driver": (TEXT, NULL), "transport": (TEXT, NULL),
         "time_ns": INT, "queues": INT, "queue_depth": INT, "in_flight": INT, "fetched": INT,
-        "batches": INT, "workers": INT, "worker_limit": INT, "operations": operations}],
+        "batches": INT, "workers": INT, "worker_limit": INT, "operations": operations,
+        "filters": [dict(OPERATION, name=TEXT, completed=INT)]}],
               "errors": [{"device": TEXT, "status": INT, "message": TEXT}]},
     "check": {"transports": [{
         "name": TEXT, "summary": TEXT, "usable": BOOL, "reason": (TEXT, NULL),

@@ -80,4 +80,50 @@ if command -v script >/dev/null; then
 	done
 fi
 expect 0 "$BDUS" destroy "$uri"
+
+# Each filter of a stack has a row of its own.
+expect 0 "$BDUS" run ram size=4M --filter delay:read=2ms --filter error:error=EIO,operations=write \
+	--transport "$(nbd s)"
+uri=$(cat "$tmp/out")
+nbdcopy --no-extents --connections=1 --requests=1 --request-size=1048576 "$uri" "$tmp/back"
+nbdcopy --connections=1 --requests=1 --request-size=1048576 "$tmp/data" "$uri" 2>/dev/null && fail "writes succeed"
+expect 0 "$BDUS" stats "$uri"
+says out FILTER ENDED '0 delay' '1 error'
+expect 0 "$BDUS" stats --json "$uri"
+python3 "$tests/check-json.py" stats "$tmp/out" '(
+	[f["name"] for f in d["devices"][0]["filters"]] == ["delay", "error"] and
+	d["devices"][0]["filters"][0]["operations"] == d["devices"][0]["filters"][1]["operations"]
+		>= d["devices"][0]["operations"]["read"]["operations"] >= 4 and
+	d["devices"][0]["filters"][0]["errors"] == 0 and
+	d["devices"][0]["filters"][1]["errors"] == d["devices"][0]["filters"][1]["completed"]
+		== d["devices"][0]["operations"]["write"]["errors"] > 0 and
+	d["devices"][0]["filters"][0]["latency_ns"]["p90"] >= 1000000
+		> d["devices"][0]["filters"][1]["latency_ns"]["p50"])' || fail "filters: $(cat "$tmp/out")"
+"$BDUS" stats --metrics "$tmp/metrics" &
+server=$!
+eventually test -S "$tmp/metrics"
+python3 - "$tmp/metrics" <<'END' || fail "metrics of filters"
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+answer = b""
+while more := s.recv(65536):
+    answer += more
+values = [l.rsplit(" ", 1) for l in answer.decode().splitlines() if l.startswith("bdus_filter_")]
+errors = {n: int(v) for n, v in values if n.startswith("bdus_filter_errors_total{")}
+assert [v for n, v in errors.items() if 'place="0",filter="delay"' in n] == [0], values
+assert [v > 0 for n, v in errors.items() if 'place="1",filter="error"' in n] == [True], values
+held = [float(v) for n, v in values if n.startswith("bdus_filter_held_seconds_sum{") and '"delay"' in n]
+assert len(held) == 1 and held[0] > 0.001, values
+END
+kill -TERM "$server"
+wait "$server"
+if command -v script >/dev/null; then
+	TERM=vt100 script -qec "stty cols 120; '$BDUS' top -n 2 -d 0.1" /dev/null >"$tmp/screen" </dev/null
+	for word in ram delay error; do
+		grep -q "$word" "$tmp/screen" || fail "top shows $(cat "$tmp/screen")"
+	done
+fi
+expect 0 "$BDUS" destroy "$uri"
 expect_nothing_left s

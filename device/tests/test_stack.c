@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -300,6 +301,88 @@ static void children_of_children_come_back_in_order(void **state)
 	finish();
 }
 
+/** What the filter at @place counted. */
+static struct bdus_filter_stats counted(const struct bdus_stats_memory *memory, unsigned place)
+{
+	struct bdus_filter_stats found;
+	struct bdus_stats *stats;
+
+	assert_int_equal(bdus_stats_open_fd(dup(memory->fd), &stats), 0);
+	assert_int_equal(bdus_stats_read_filter(stats, BDUS_STATS_ALL, place, &found), 0);
+	assert_int_equal(bdus_stats_read_filter(stats, 0, 3, &found), -ENODEV);
+	assert_int_equal(bdus_stats_read_filter(stats, 0, place, &found), 0);
+	bdus_stats_close(stats);
+	return found;
+}
+
+static void each_filter_counts_what_it_was_given_and_what_it_ended(void **state)
+{
+	static const struct bdus_filter *const filters[] = {&passing, &chopping, &refusing};
+	const char *names[BDUS_STATS_FILTERS];
+	struct bdus_stats_memory memory;
+	struct bdus_filter_stats found;
+
+	(void)state;
+	start(plain, READ_WRITE, filters, 3);
+	assert_int_equal(bdus_stats_memory_init(&memory, 1, 8), 0);
+	bdus_stats_name_filters(&memory, names, bdus_stack_names(fake.stack, names));
+	fake.queue.stats = bdus_stats_part(&memory, 0);
+	fake_issue(&fake, &io, BDUS_OP_READ, 0, 0, 12 * KIB, payload);
+	assert_answered(-ETIMEDOUT);
+	assert_null(io.stage);
+	/* Passed on. */
+	found = counted(&memory, 0);
+	assert_string_equal(found.name, "passing");
+	assert_int_equal(found.held.operations, 1);
+	assert_int_equal(found.held.bytes, 12 * KIB);
+	assert_int_equal(found.held.errors, 0);
+	assert_int_equal(found.completed, 0);
+	assert_int_equal(found.held.timed, 1);
+	/* Completed by its children. */
+	found = counted(&memory, 1);
+	assert_string_equal(found.name, "chopping");
+	assert_int_equal(found.held.operations, 1);
+	assert_int_equal(found.held.errors, 1);
+	assert_int_equal(found.completed, 1);
+	assert_int_equal(found.held.timed, 1);
+	/* Completed, three times, within the time of the filter above. */
+	found = counted(&memory, 2);
+	assert_string_equal(found.name, "refusing");
+	assert_int_equal(found.held.operations, 3);
+	assert_int_equal(found.held.bytes, 12 * KIB);
+	assert_int_equal(found.held.errors, 3);
+	assert_int_equal(found.completed, 3);
+	assert_int_equal(found.held.timed, 3);
+	assert_true(found.held.timed_ns <= counted(&memory, 1).held.timed_ns);
+	finish();
+	bdus_stats_memory_finish(&memory);
+}
+
+static void what_the_driver_completes_counts_for_no_filter(void **state)
+{
+	static const struct bdus_filter *const filters[] = {&passing, &giving, &passing};
+	const char *names[BDUS_STATS_FILTERS];
+	struct bdus_stats_memory memory;
+
+	(void)state;
+	start(plain, READ_WRITE, filters, 3);
+	assert_int_equal(bdus_stats_memory_init(&memory, 1, 8), 0);
+	bdus_stats_name_filters(&memory, names, bdus_stack_names(fake.stack, names));
+	fake.queue.stats = bdus_stats_part(&memory, 0);
+	fake_issue(&fake, &io, BDUS_OP_READ, 0, 0, 4096, payload);
+	fake_answer(&fake, 0, -ENOSPC);
+	assert_answered(-ENOSPC);
+	for (unsigned place = 0; place < 3; place++) {
+		const struct bdus_filter_stats found = counted(&memory, place);
+
+		assert_int_equal(found.held.operations, 1);
+		assert_int_equal(found.held.errors, 0);
+		assert_int_equal(found.completed, 0);
+	}
+	finish();
+	bdus_stats_memory_finish(&memory);
+}
+
 /** Each child is sent from `done` of the one before: the stack of calls must not grow with them. */
 static void a_million_children_in_turn_take_no_stack(void **state)
 {
@@ -496,6 +579,8 @@ int main(void)
 		cmocka_unit_test(a_watching_filter_learns_of_the_result_before_clients_do),
 		cmocka_unit_test(children_complete_their_parent_with_the_first_error),
 		cmocka_unit_test(children_of_children_come_back_in_order),
+		cmocka_unit_test(each_filter_counts_what_it_was_given_and_what_it_ended),
+		cmocka_unit_test(what_the_driver_completes_counts_for_no_filter),
 		cmocka_unit_test(a_million_children_in_turn_take_no_stack),
 		cmocka_unit_test(what_a_filter_sends_need_not_fit_the_layer_below),
 		cmocka_unit_test(a_child_past_the_end_of_the_layer_below_is_an_error),

@@ -104,6 +104,33 @@ int bdus_stats_read_queue(const struct bdus_stats *stats, uint32_t queue,
 int bdus_stats_read(const struct bdus_stats *stats, uint32_t queue, uint32_t op,
 		    struct bdus_op_stats *result);
 
+/** Most filters of a device that are counted, and room for the name of one. */
+#define BDUS_STATS_FILTERS      16
+#define BDUS_STATS_FILTER_BYTES 32
+
+/** Of one filter of a device. */
+struct bdus_filter_stats {
+	/** It, with its terminating zero. */
+	char name[BDUS_STATS_FILTER_BYTES];
+	/**
+	 * What the filter was given, children and pieces that come from above among it; `errors`
+	 * are those that it completed with an error itself; and the times are those for which it
+	 * held requests, until it passed them on or they were completed: that of the layers below
+	 * is in it only where it sends children. The sample is that of the device's requests.
+	 */
+	struct bdus_op_stats held;
+	/** Requests that it completed itself, rather than passing them on. */
+	uint64_t completed;
+};
+
+/**
+ * As bdus_stats_read(), of the filter with place @place, from 0 next to the clients on.
+ * -ENODEV: there are not that many; and their numbers are 0 where the device's process has an older
+ * library.
+ */
+int bdus_stats_read_filter(const struct bdus_stats *stats, uint32_t queue, uint32_t place,
+			   struct bdus_filter_stats *result);
+
 /** What happened since @earlier was read, in place of @later. */
 void bdus_stats_subtract(struct bdus_op_stats *later, const struct bdus_op_stats *earlier);
 

@@ -38,13 +38,15 @@ struct bdus_io {
 		/** Whose threads serve it. */
 		const struct bdus_thread_driver *threaded;
 	};
-	/** The filter that holds it; not set while the driver does. */
+	/** The filter that holds it; NULL while none does. */
 	const struct bdus_stage *stage;
 	/** Of a request whose children complete it: how many are not back. `result` is theirs so
 	 * far. */
 	uint32_t children;
 	/** When it was fetched, if it is timed (device/stats.h); else 0. */
 	uint64_t fetched_ns;
+	/** When the filter that holds it got it, if it is timed. */
+	uint64_t entered_ns;
 };
 
 /** Prepares a slot's request once, before its first use. */
