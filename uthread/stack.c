@@ -106,9 +106,14 @@ void uthread_stacks_init(struct uthread_scheduler *scheduler)
 	const uint32_t most = scheduler->solo ? UTHREAD_CACHE_MOST : CACHE_MOST_SHARED;
 
 	scheduler->light_guards = has_light_guards(scheduler);
-	for (unsigned i = 0; i < UTHREAD_STACK_CLASSES; i++)
-		scheduler->classes[i].cache_most =
+	for (unsigned i = 0; i < UTHREAD_STACK_CLASSES; i++) {
+		struct uthread_stack_class *const class = &scheduler->classes[i];
+
+		class->cache_most =
 			(uint32_t)base_min((uint64_t)most, CACHE_BYTES_MOST / class_bytes(i));
+		if (!scheduler->solo)
+			class->out_of_reach = scheduler->workers_count * class->cache_most;
+	}
 }
 
 /* ---- threads ------------------------------------------------------------------------------- */
@@ -245,7 +250,7 @@ static bool make_stack(struct uthread_scheduler *scheduler, struct uthread_stack
 	slab->made++;
 	scheduler->stacks++;
 	class->free.stacks[class->free.count++] = bottom;
-	class->made++;
+	atomic_fetch_add_explicit(&class->made, 1, memory_order_relaxed);
 	return true;
 }
 
@@ -263,19 +268,11 @@ static bool extend(struct uthread_scheduler *scheduler, unsigned stack_class)
 
 /* ---- promises ------------------------------------------------------------------------------ */
 
-/** What lies in caches of workers is there for their threads only. */
-static uint32_t out_of_reach(const struct uthread_scheduler *scheduler, unsigned stack_class)
-{
-	return scheduler->solo
-		       ? 0
-		       : scheduler->workers_count * scheduler->classes[stack_class].cache_most;
-}
-
 int uthread_stack_ensure(struct uthread_scheduler *scheduler, unsigned stack_class,
 			 uint32_t promised)
 {
 	struct uthread_stack_class *const class = &scheduler->classes[stack_class];
-	const uint32_t wanted = promised + out_of_reach(scheduler, stack_class);
+	const uint32_t wanted = promised + class->out_of_reach;
 	bool made = true;
 
 	lock_stacks(scheduler);
@@ -436,6 +433,7 @@ void uthread_stacks_forked(struct uthread_worker *worker)
 		const uint32_t own = self->stack_class == i;
 
 		atomic_store(&class->promised, own);
-		class->made = worker->cache[i].count + class->free.count + own;
+		atomic_store(&class->made, worker->cache[i].count + class->free.count + own);
+		class->out_of_reach = 0;
 	}
 }

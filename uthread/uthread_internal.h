@@ -207,14 +207,15 @@ struct uthread_stack_list {
 	uint32_t room;
 };
 
-/** A class of stacks; all but the first two are under stacks_lock. */
+/** A class of stacks; what is no count is under stacks_lock. */
 struct uthread_stack_class {
 	/** Threads that have one or are going to. */
 	atomic_uint promised;
-	/** Free ones that a worker may keep. */
+	/** Free ones that a worker may keep, and that all may keep from others. */
 	uint32_t cache_most;
-	/** All that there are. */
-	uint32_t made;
+	uint32_t out_of_reach;
+	/** All that there are; grows under stacks_lock. */
+	atomic_uint made;
 	struct uthread_stack_list free;
 	/** The slab that they are still made of. */
 	struct uthread_slab *open;
@@ -654,7 +655,8 @@ static inline int uthread_stack_promise(struct uthread_scheduler *scheduler, uns
 	struct uthread_stack_class *const class = &scheduler->classes[stack_class];
 	const uint32_t promised = uthread_count_up(scheduler->solo, &class->promised);
 
-	if (base_likely(scheduler->solo && promised <= class->made))
+	if (base_likely(promised + class->out_of_reach <=
+			atomic_load_explicit(&class->made, memory_order_relaxed)))
 		return 0;
 	return uthread_stack_ensure(scheduler, stack_class, promised);
 }

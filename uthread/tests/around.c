@@ -302,6 +302,52 @@ static void test_options_are_checked(void **state)
 	uthread_scheduler_destroy(NULL);
 }
 
+/* ---- stacks -------------------------------------------------------------------------------- */
+
+#define MANY 10000
+
+static uintptr_t places[MANY];
+
+static void *note_place(void *place)
+{
+	*(uintptr_t *)place = (uintptr_t)__builtin_frame_address(0);
+	return NULL;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+	const uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/** All are there before the first one runs, and one follows another on the same few stacks. */
+static void *create_many(void *argument)
+{
+	uthread_t *const threads = calloc(MANY, sizeof(*threads));
+	struct uthread_info info;
+	unsigned stacks = 1;
+
+	for (unsigned i = 0; i < MANY; i++)
+		CHECK_INT(uthread_create(&threads[i], NULL, note_place, &places[i]), 0);
+	CHECK_INT(uthread_describe(&info), 0);
+	CHECK(info.stacks > MANY);
+	for (unsigned i = 0; i < MANY; i++)
+		CHECK_INT(uthread_join(threads[i], NULL), 0);
+	qsort(places, MANY, sizeof(places[0]), compare_places);
+	for (unsigned i = 1; i < MANY; i++)
+		stacks += places[i] != places[i - 1];
+	CHECK(stacks <= 4);
+	free(threads);
+	return argument;
+}
+
+static void test_threads_that_never_wait_share_stacks(void **state)
+{
+	(void)state;
+	test_run(create_many);
+}
+
 /* ---- forks --------------------------------------------------------------------------------- */
 
 static volatile unsigned others;
@@ -696,6 +742,7 @@ int main(int count, char **arguments)
 		cmocka_unit_test(test_overflow_names_the_thread_and_ends_as_usual),
 		cmocka_unit_test(test_other_faults_are_not_called_overflows),
 		cmocka_unit_test(test_no_memory_for_stacks_is_an_error),
+		cmocka_unit_test(test_threads_that_never_wait_share_stacks),
 		cmocka_unit_test(test_options_are_checked),
 		cmocka_unit_test(test_child_of_fork_has_the_calling_thread_only),
 		cmocka_unit_test(test_signal_handlers_wake_threads),
