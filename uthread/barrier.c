@@ -115,7 +115,7 @@ int uthread_once(uthread_once_t *once, void (*routine)(void))
 		uthread_unlock_object(self->worker->solo, once);
 		return 0;
 	}
-	once->state = ONCE_RUNNING;
+	__atomic_store_n(&once->state, ONCE_RUNNING, __ATOMIC_RELAXED);
 	uthread_unlock_object(self->worker->solo, once);
 	run_once(once, routine);
 	return 0;

@@ -321,17 +321,32 @@ static int compare_places(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static unsigned count_mappings(void)
+{
+	FILE *const file = fopen("/proc/self/maps", "r");
+	unsigned lines = 0;
+	int c;
+
+	CHECK(file != NULL);
+	while ((c = getc(file)) != EOF)
+		lines += c == '\n';
+	fclose(file);
+	return lines;
+}
+
 /** All are there before the first one runs, and one follows another on the same few stacks. */
 static void *create_many(void *argument)
 {
 	uthread_t *const threads = calloc(MANY, sizeof(*threads));
 	struct uthread_info info;
-	unsigned stacks = 1;
+	unsigned stacks = 1, mappings = count_mappings();
 
 	for (unsigned i = 0; i < MANY; i++)
 		CHECK_INT(uthread_create(&threads[i], NULL, note_place, &places[i]), 0);
 	CHECK_INT(uthread_describe(&info), 0);
 	CHECK(info.stacks > MANY);
+	mappings = count_mappings() - mappings;
+	CHECK(info.light_guards ? mappings < 100 : mappings > MANY);
 	for (unsigned i = 0; i < MANY; i++)
 		CHECK_INT(uthread_join(threads[i], NULL), 0);
 	qsort(places, MANY, sizeof(places[0]), compare_places);
@@ -682,6 +697,36 @@ static void test_there_is_a_worker_for_each_cpu(void **state)
 	test_options.workers = 1;
 }
 
+static void *become_known(void *argument)
+{
+	__atomic_store_n((bool *)argument, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/** One that computes until another one ran, which an idle worker has to take from its queue. */
+static void *compute(void *argument)
+{
+	struct uthread_info info;
+	uthread_t thread;
+	bool ran = false;
+
+	CHECK_INT(uthread_create(&thread, NULL, become_known, &ran), 0);
+	while (!__atomic_load_n(&ran, __ATOMIC_ACQUIRE))
+		sched_yield();
+	CHECK_INT(uthread_join(thread, NULL), 0);
+	CHECK_INT(uthread_describe(&info), 0);
+	CHECK(info.steals > 0);
+	return argument;
+}
+
+static void test_idle_workers_steal(void **state)
+{
+	(void)state;
+	test_options.workers = 2;
+	test_run(compute);
+	test_options.workers = 1;
+}
+
 /* ---- policies ------------------------------------------------------------------------------ */
 
 static char order[16];
@@ -734,6 +779,43 @@ static void test_policies_order_threads(void **state)
 	test_options.policy = NULL;
 }
 
+static uthread_sem_t called;
+
+static void *sign_when_called(void *name)
+{
+	CHECK_INT(uthread_sem_wait(&called), 0);
+	return sign(name);
+}
+
+/** "w" waits, and is woken after "a" and "b" were queued. */
+static void *wake_last(void *argument)
+{
+	uthread_attr_t attr;
+
+	order[0] = 0;
+	CHECK_INT(uthread_sem_init(&called, 0), 0);
+	uthread_attr_init(&attr);
+	uthread_attr_setdetachstate(&attr, UTHREAD_CREATE_DETACHED);
+	CHECK_INT(uthread_create(NULL, &attr, sign_when_called, (void *)(uintptr_t) "w"), 0);
+	CHECK_INT(uthread_yield(), 0);
+	create_with("a", 0, 0);
+	create_with("b", 0, 0);
+	CHECK_INT(uthread_sem_post(&called), 0);
+	return argument;
+}
+
+static void test_woken_threads_are_handed_over_to(void **state)
+{
+	(void)state;
+	test_options.policy = &uthread_policy_stealing;
+	test_run(wake_last);
+	CHECK(strcmp(order, "wba") == 0);
+	test_options.policy = &uthread_policy_priority;
+	test_run(wake_last);
+	CHECK(strcmp(order, "abw") == 0);
+	test_options.policy = NULL;
+}
+
 int main(int count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
@@ -751,7 +833,9 @@ int main(int count, char **arguments)
 		cmocka_unit_test(test_spare_worker_takes_over_from_one_that_is_stuck),
 		cmocka_unit_test(test_bound_threads_keep_their_worker),
 		cmocka_unit_test(test_there_is_a_worker_for_each_cpu),
+		cmocka_unit_test(test_idle_workers_steal),
 		cmocka_unit_test(test_policies_order_threads),
+		cmocka_unit_test(test_woken_threads_are_handed_over_to),
 	};
 
 	if (count > 1)
