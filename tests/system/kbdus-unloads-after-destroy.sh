@@ -3,7 +3,8 @@
 # guest: cpus=2 timeout=120
 # `bdus destroy` returns when the module is not in use any more: unloading it then succeeds every time,
 # also with processes that open and close the device, and after a server was killed.
-# BDUS_UNLOADS says how often.
+# BDUS_UNLOADS says how often by the command, BDUS_QUICK_UNLOADS how often by the module's own commands,
+# which loses no time between the end of the device and unloading.
 . "$(dirname "$0")/lib.sh"
 need_kbdus
 times=${BDUS_UNLOADS:-60}
@@ -58,4 +59,8 @@ step "$times times without"
 for ((round = 0; round < times - times / 2; round++)); do
 	one_life "$round" quiet
 done
+times=${BDUS_QUICK_UNLOADS:-400}
+is_slow && times=${BDUS_QUICK_UNLOADS:-40}
+step "$times times without the command"
+must "$BDUS_BUILD/tests/system/kbdus-hostile" unload "$times" "$BDUS_KBDUS"
 must insmod "$BDUS_KBDUS"

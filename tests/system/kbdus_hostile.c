@@ -4,6 +4,8 @@
  *
  * usage: kbdus-hostile cases             what must be refused, and what it must not do to a client
  *        kbdus-hostile fuzz SEED SECONDS random commands, rings and deaths
+ *        kbdus-hostile unload TIMES FILE unloads the module after each of so many devices, and
+ * loads it from FILE
  *
  * Prints what failed; the exit status says whether something did. Run it on a machine that may
  * crash.
@@ -23,6 +25,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -911,6 +914,94 @@ static int run_fuzz(uint64_t seed, unsigned seconds)
 	return failures != 0;
 }
 
+/* ---- unloading ----------------------------------------------------------------------------- */
+
+/* Serves one device until it has ended; tells the pipe when it is live. */
+static void serve_one(int told)
+{
+	struct server server;
+
+	if (!make(&server, CASE_ID) || command(server.owner, KBDUS_ABI_COMMAND_START, NULL) != 0 ||
+	    !serve_until(&server, is_live) || write(told, "l", 1) != 1)
+		_exit(1);
+	serve_until(&server, is_stopped);
+	_exit(0);
+}
+
+/* Opens and reads the device whenever it is there. */
+static void open_for_ever(void)
+{
+	struct client client;
+
+	for (;;) {
+		client = (struct client){.id = CASE_ID};
+		run_client(&client);
+	}
+}
+
+/* Loses no time, so that whoever still uses the module is found. */
+static bool unload(bool with_openers)
+{
+	const time_t limit = time(NULL) + WAIT_LIMIT;
+
+	while (syscall(SYS_delete_module, "kbdus", O_NONBLOCK) != 0) {
+		if (!with_openers || errno != EAGAIN || time(NULL) > limit)
+			return false;
+		usleep(1000);
+	}
+	return true;
+}
+
+static bool load(const char *file)
+{
+	const int fd = open(file, O_RDONLY | O_CLOEXEC);
+	const bool loaded = fd >= 0 && syscall(SYS_finit_module, fd, "", 0) == 0;
+
+	close(fd);
+	return loaded;
+}
+
+static void unload_after_one(unsigned round, const char *file, bool with_openers)
+{
+	int told[2], status;
+	pid_t child;
+	char word;
+
+	check(load(file), "the module is loaded");
+	if (pipe(told) != 0)
+		exit(2);
+	child = fork();
+	if (child == 0)
+		serve_one(told[1]);
+	close(told[1]);
+	check(read(told[0], &word, 1) == 1, "the device is live");
+	close(told[0]);
+	if (round % 4 == 3)
+		kill(child, SIGKILL);
+	destroy_device(CASE_ID);
+	check(none_left(), "the device has gone");
+	check(unload(with_openers), "the module is unloaded");
+	waitpid(child, &status, 0);
+}
+
+static int run_unload(unsigned times, const char *file)
+{
+	unsigned round;
+	pid_t opener;
+
+	for (round = 0; round < times / 2 && failures == 0; round++)
+		unload_after_one(round, file, false);
+	opener = fork();
+	if (opener == 0)
+		open_for_ever();
+	for (; round < times && failures == 0; round++)
+		unload_after_one(round, file, true);
+	kill(opener, SIGKILL);
+	waitpid(opener, NULL, 0);
+	printf("%u times, %d failures\n", round, failures);
+	return failures != 0;
+}
+
 int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -918,6 +1009,8 @@ int main(int argc, char **argv)
 		return run_cases();
 	if (argc == 4 && strcmp(argv[1], "fuzz") == 0)
 		return run_fuzz(strtoull(argv[2], NULL, 0), (unsigned)atoi(argv[3]));
-	fprintf(stderr, "usage: kbdus-hostile cases | fuzz SEED SECONDS\n");
+	if (argc == 4 && strcmp(argv[1], "unload") == 0)
+		return run_unload((unsigned)atoi(argv[2]), argv[3]);
+	fprintf(stderr, "usage: kbdus-hostile cases | fuzz SEED SECONDS | unload TIMES FILE\n");
 	return 2;
 }
