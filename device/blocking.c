@@ -207,6 +207,15 @@ static int call_back_for_zones(struct blocking *blocking, struct bdus_request *r
 	}
 }
 
+static int call_ioctl(struct blocking *blocking, const struct bdus_request *request)
+{
+	const uint32_t command = (uint32_t)request->offset_bytes;
+	void *const argument = request->length_bytes != 0 ? request->data : NULL;
+
+	log_call(blocking, "ioctl(command = 0x%" PRIx32 ")", command);
+	return blocking->ops.ioctl(command, argument, blocking->ctx);
+}
+
 static int call_back(struct blocking *blocking, struct bdus_request *request)
 {
 	const uint64_t offset = request->offset_bytes;
@@ -230,6 +239,8 @@ static int call_back(struct blocking *blocking, struct bdus_request *request)
 		log_call(blocking, "secure_erase(offset = %" PRIu64 ", size = %" PRIu32 ")", offset,
 			 size);
 		return blocking->ops.secure_erase(offset, size, blocking->ctx);
+	case BDUS_OP_IOCTL:
+		return call_ioctl(blocking, request);
 	default:
 		return call_back_for_zones(blocking, request);
 	}
@@ -263,7 +274,8 @@ static int handle(void *instance, struct bdus_request *request)
 		abort_device(blocking, request);
 		return -EIO;
 	default:
-		return -EIO;
+		/* The kernel knows no larger numbers. */
+		return request->op == BDUS_OP_IOCTL && result > 0 && result < 4096 ? -result : -EIO;
 	}
 }
 

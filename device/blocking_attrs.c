@@ -19,9 +19,6 @@ static int check_ops(const struct bdus_ops *ops)
 		return base_error(EINVAL,
 				  "callback 'fua_write' is set but 'flush' is not: a driver "
 				  "with the first must have the second");
-	if (ops->ioctl != NULL)
-		return base_error(ENOTSUP, "callback 'ioctl' is set, but no way in of this version "
-					   "carries ioctls");
 	return 0;
 }
 
@@ -190,6 +187,8 @@ static uint32_t offered_ops(const struct bdus_ops *ops)
 		mask |= BDUS_OP_BIT(BDUS_OP_DISCARD);
 	if (ops->secure_erase != NULL)
 		mask |= BDUS_OP_BIT(BDUS_OP_SECURE_ERASE);
+	if (ops->ioctl != NULL)
+		mask |= BDUS_OP_BIT(BDUS_OP_IOCTL);
 	return mask | offered_zone_ops(ops);
 }
 
@@ -228,6 +227,8 @@ void bdus_blocking_describe(const struct bdus_ops *ops, const struct bdus_attrs 
 		device_attrs->flags |= BDUS_DEVICE_READ_ONLY;
 	if (ops->fua_write != NULL)
 		device_attrs->flags |= BDUS_DEVICE_FUA;
+	if (ops->ioctl != NULL)
+		device_attrs->flags |= BDUS_DEVICE_MIRRORED_IOCTLS;
 	if (attrs->disable_partition_scanning)
 		device_attrs->flags |= BDUS_DEVICE_NO_PARTITION_SCAN;
 	if (attrs->recoverable)

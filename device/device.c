@@ -264,6 +264,15 @@ static int check_recoverable(const struct bdus_device *device)
 	return 0;
 }
 
+static int check_ioctls(const struct bdus_device *device)
+{
+	if ((device->attrs.ops & BDUS_OP_BIT(BDUS_OP_IOCTL)) && !device->transport->carries_ioctls)
+		return base_error(EOPNOTSUPP,
+				  "%s cannot carry ioctls, which the driver has: only kbdus can",
+				  device->transport->name);
+	return 0;
+}
+
 static int make(struct bdus_device *device)
 {
 	const struct bdus_device_config *const config = &device->config;
@@ -276,6 +285,8 @@ static int make(struct bdus_device *device)
 				       &device->transport, &device->transport_config);
 	if (result == 0)
 		result = check_recoverable(device);
+	if (result == 0)
+		result = check_ioctls(device);
 	if (result == 0)
 		result = reserve_id(device);
 	if (result == 0)

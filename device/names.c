@@ -24,6 +24,7 @@ const char *bdus_op_name(unsigned op)
 		[BDUS_OP_ZONE_RESET] = "zone reset",
 		[BDUS_OP_ZONE_RESET_ALL] = "zone reset all",
 		[BDUS_OP_ZONE_APPEND] = "zone append",
+		[BDUS_OP_IOCTL] = "ioctl",
 	};
 
 	return op < BASE_ARRAY_LENGTH(names) ? names[op] : "unknown";

@@ -224,8 +224,14 @@ static inline void bring_back(struct bdus_queue *queue, struct bdus_io *io)
 		make_dirty(queue);
 }
 
+/** Clients of ioctls are told of any error that the kernel can express. */
+static int ioctl_result(int result)
+{
+	return result < 0 && result > -4096 ? result : -EIO;
+}
+
 /** What clients may be told of a driver's failure: errors that block devices have names for. */
-static inline int client_result(int result)
+static inline int client_result(unsigned op, int result)
 {
 	switch (result) {
 	case 0:
@@ -238,7 +244,7 @@ static inline int client_result(int result)
 	case -EOVERFLOW:
 		return result;
 	default:
-		return -EIO;
+		return op == BDUS_OP_IOCTL ? ioctl_result(result) : -EIO;
 	}
 }
 
@@ -251,7 +257,7 @@ static inline bool take_result(struct bdus_io *io, int result)
 		return false;
 	}
 	io->state = BDUS_IO_DONE;
-	io->result = client_result(result);
+	io->result = client_result(io->request.op, result);
 	return true;
 }
 

@@ -303,6 +303,11 @@ static inline bool range_is_valid(const struct bdus_rules *rules,
 	       base_range_within(request->offset_bytes, request->length_bytes, size_of(rules));
 }
 
+static bool has_range(unsigned op)
+{
+	return op != BDUS_OP_FLUSH && op != BDUS_OP_IOCTL;
+}
+
 /** Writing past the end is lack of space, as NBD has it; any other bad range makes no sense. */
 static int bad_range_result(const struct bdus_rules *rules, const struct bdus_request *request)
 {
@@ -392,8 +397,7 @@ void bdus_rules_apply(struct bdus_queue *queue, const struct bdus_stage *stage, 
 		return;
 	}
 	rule = &stage->rules.rule[request->op];
-	if (base_unlikely(request->op != BDUS_OP_FLUSH &&
-			  !range_is_valid(&stage->rules, request))) {
+	if (base_unlikely(!range_is_valid(&stage->rules, request) && has_range(request->op))) {
 		bdus_queue_refuse(queue, io, bad_range_result(&stage->rules, request));
 		return;
 	}

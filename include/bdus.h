@@ -199,8 +199,10 @@ struct bdus_ops {
 	 * Serves an ioctl of the device. @argument is NULL when _IOC_DIR(command) is _IOC_NONE,
 	 * else it points to _IOC_SIZE(command) bytes: the client's, where the direction includes
 	 * _IOC_READ, else zeros. Where it includes _IOC_WRITE, they go back to the client when the
-	 * callback returns 0. (This version of BDUS has no way in that carries ioctls; bdus_run()
-	 * fails with ENOTSUP where the callback is set.)
+	 * callback returns 0. (Directions are the driver's, that is, the other way round than
+	 * _IOR() and _IOW() mean them.) The client sees any errno value as it is. Only the way in
+	 * kbdus carries ioctls; over others bdus_run() fails with ENOTSUP where the callback is
+	 * set.
 	 */
 	int (*ioctl)(uint32_t command, void *argument, struct bdus_ctx *ctx);
 
@@ -353,7 +355,7 @@ bool bdus_run_0_1_3_(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
  * Calls may run at the same time in several threads if all of them set `dont_daemonize`.
  *
  * EINVAL: a rule of `struct bdus_attrs` is broken, or `fua_write` is set without `flush`. ENOTSUP:
- * `ioctl`, or what else the way in cannot carry, by name. EPERM, EACCES: not allowed
+ * what else the way in cannot carry, by name. EPERM, EACCES: not allowed
  * to this user (block devices need root). ENODEV: no way in works here. Any errno value that
  * `initialize`, `on_device_available` or `terminate` returned. EIO: the driver was aborted.
  */

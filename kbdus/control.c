@@ -221,6 +221,15 @@ static int destroy(void __user *argument)
 	return 0;
 }
 
+static int describe(struct kbdus_file *file, void __user *argument)
+{
+	struct kbdus_abi_ioctl_table table;
+
+	if (copy_from_user(&table, argument, sizeof(table)))
+		return -EFAULT;
+	return kbdus_device_describe(file->device, file, &table);
+}
+
 /* Commands of an owner or successor. */
 static long owner_command(struct kbdus_file *file, unsigned int number, void __user *argument)
 {
@@ -231,6 +240,8 @@ static long owner_command(struct kbdus_file *file, unsigned int number, void __u
 		return kbdus_device_end(file->device, file);
 	case KBDUS_ABI_COMMAND_LEAVE:
 		return kbdus_device_vacate(file->device, file);
+	case KBDUS_ABI_COMMAND_DESCRIBE:
+		return describe(file, argument);
 	case KBDUS_ABI_COMMAND_STATUS:
 		return tell(file->device, file, argument);
 	default:

@@ -56,6 +56,7 @@ static void free_device(struct kbdus_device *device)
 	for (i = 0; i < device->queue_count; i++)
 		kbdus_queue_destroy(device->queues[i]);
 	put_pid(device->creator);
+	kvfree(device->parts);
 	mutex_destroy(&device->lock);
 	kfree(device);
 	if (atomic_dec_and_test(&kbdus_alive))
@@ -118,8 +119,8 @@ static bool is_sound(const struct kbdus_abi_device *wish)
 	const u32 logical = kbdus_abi_device_logical_block_size(wish);
 	const u32 physical = kbdus_abi_device_physical_block_size(wish);
 	const u64 size = kbdus_abi_device_size_bytes(wish);
-	const u32 known_ops = (KBDUS_ABI_OPS_SECURE_ERASE << 1) - 1;
-	const u32 known_attrs = (KBDUS_ABI_ATTR_RECOVERABLE << 1) - 1;
+	const u32 known_ops = ((KBDUS_ABI_OPS_SECURE_ERASE << 1) - 1) | KBDUS_ABI_OPS_IOCTL;
+	const u32 known_attrs = (KBDUS_ABI_ATTR_MIRRORED_IOCTLS << 1) - 1;
 
 	return is_block_size(logical) && is_block_size(physical) && physical >= logical &&
 	       size != 0 && size % physical == 0 && size <= S64_MAX &&
@@ -613,6 +614,27 @@ int kbdus_device_end(struct kbdus_device *device, const struct kbdus_file *file)
 		return -EBUSY;
 	kbdus_device_stop(device, false);
 	return 0;
+}
+
+int kbdus_device_describe(struct kbdus_device *device, const struct kbdus_file *file,
+			  const struct kbdus_abi_ioctl_table *table)
+{
+	struct kbdus_abi_ioctl_part *parts;
+	int error = kbdus_ioctl_describe(table, &parts);
+
+	if (error)
+		return error;
+	mutex_lock(&device->lock);
+	if (device->owner != file || device->state != KBDUS_ABI_STATE_CREATED || device->parts) {
+		error = -EBUSY;
+	} else {
+		device->parts = parts;
+		device->part_count = kbdus_abi_ioctl_table_count(table);
+	}
+	mutex_unlock(&device->lock);
+	if (error)
+		kvfree(parts);
+	return error;
 }
 
 /* ---- what is known --------------------------------------------------------------------------- */

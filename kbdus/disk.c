@@ -46,6 +46,11 @@ int kbdus_disk_operation(const struct kbdus_device *device, struct request *requ
 	case REQ_OP_SECURE_ERASE:
 		op = KBDUS_ABI_OP_SECURE_ERASE;
 		break;
+	case REQ_OP_DRV_OUT:
+		op = KBDUS_ABI_OP_IOCTL;
+		*flags = (*kbdus_request_ioctl(request))->is_32 ? KBDUS_ABI_REQUEST_FLAG_CLIENT_32
+								: 0;
+		break;
 	default:
 		return -EOPNOTSUPP;
 	}
@@ -77,6 +82,12 @@ static blk_status_t status_of(int result)
 
 void kbdus_disk_end(struct request *request, int result)
 {
+	if (kbdus_request_is_ioctl(request)) {
+		/* Any error there is reaches the client. */
+		(*kbdus_request_ioctl(request))->result =
+			result > 0 || result < -MAX_ERRNO ? -EIO : result;
+		result = 0;
+	}
 	blk_mq_end_request(request, status_of(result));
 }
 
@@ -127,9 +138,17 @@ static void free_disk(struct gendisk *disk)
 	kbdus_device_put(disk->private_data);
 }
 
+#ifdef CONFIG_COMPAT
+#define KBDUS_COMPAT_IOCTL kbdus_compat_ioctl
+#else
+#define KBDUS_COMPAT_IOCTL NULL
+#endif
+
 static const struct block_device_operations disk_ops = {
 	.owner = THIS_MODULE,
 	.free_disk = free_disk,
+	.ioctl = kbdus_ioctl,
+	.compat_ioctl = KBDUS_COMPAT_IOCTL,
 };
 
 static int create_tags(struct kbdus_device *device)
@@ -140,6 +159,7 @@ static int create_tags(struct kbdus_device *device)
 	tags->ops = &request_ops;
 	tags->nr_hw_queues = device->queue_count;
 	tags->queue_depth = kbdus_abi_device_queue_depth(&device->created);
+	tags->cmd_size = sizeof(struct kbdus_ioctl *);
 	tags->numa_node = NUMA_NO_NODE;
 	tags->flags = KBDUS_TAG_SET_FLAGS;
 	tags->timeout = TIMEOUT_JIFFIES;

@@ -7,6 +7,7 @@
  *	device.c   the life of a device, and the table of devices
  *	disk.c     the block layer's side: limits, requests, time-outs
  *	queue.c    requests on their way to and from servers, which come and go
+ *	ioctl.c    ioctls of clients
  *	session.c  rings, payloads, waiting: the server's side
  *	compat/    what differs between versions of the kernel
  *
@@ -22,6 +23,7 @@
 #ifndef KBDUS_INTERNAL_H
 #define KBDUS_INTERNAL_H
 
+#include "compat/mode.h"
 #include "kbdus.h"
 
 #include <linux/blk-mq.h>
@@ -62,6 +64,16 @@ enum kbdus_slot_state {
 	KBDUS_SLOT_PENDING,
 	KBDUS_SLOT_MOVING,
 	KBDUS_SLOT_SERVED,
+};
+
+/* An ioctl on its way; the request of one has no range, and points here. */
+struct kbdus_ioctl {
+	u32 command;
+	u32 bytes;
+	void *data;
+	int result;
+	bool is_32;
+	bool is_repeatable;
 };
 
 struct kbdus_slot {
@@ -136,8 +148,10 @@ struct kbdus_device {
 	/* In the table, until no file of the device is open; under kbdus_table_lock. */
 	struct list_head link;
 
-	/* As created; constant. */
+	/* As created and described; constant once there is a disk. */
 	struct kbdus_abi_device created;
+	struct kbdus_abi_ioctl_part *parts;
+	u32 part_count;
 
 	/* What follows up to `keeps_module`. */
 	struct mutex lock;
@@ -224,6 +238,8 @@ void kbdus_device_leave(struct kbdus_device *device, struct kbdus_file *file);
 int kbdus_device_start(struct kbdus_device *device, const struct kbdus_file *file);
 int kbdus_device_vacate(struct kbdus_device *device, const struct kbdus_file *file);
 int kbdus_device_end(struct kbdus_device *device, const struct kbdus_file *file);
+int kbdus_device_describe(struct kbdus_device *device, const struct kbdus_file *file,
+			  const struct kbdus_abi_ioctl_table *table);
 
 /* Begins to remove the disk; with @abort, its requests fail at once. In any state. */
 void kbdus_device_stop(struct kbdus_device *device, bool abort);
@@ -257,6 +273,28 @@ void kbdus_disk_end(struct request *request, int result);
 /* The KBDUS_ABI_OP_* of a request, and its flags; negative for what the device has not. */
 int kbdus_disk_operation(const struct kbdus_device *device, struct request *request, u16 *flags);
 
+static inline struct kbdus_ioctl **kbdus_request_ioctl(struct request *request)
+{
+	return blk_mq_rq_to_pdu(request);
+}
+
+static inline bool kbdus_request_is_ioctl(struct request *request)
+{
+	return req_op(request) == REQ_OP_DRV_OUT;
+}
+
+/* ---- ioctl.c --------------------------------------------------------------------------------- */
+
+/* Copies and checks a table: -EFAULT, -EINVAL, -E2BIG, -ENOMEM. Freed by kvfree(). */
+int kbdus_ioctl_describe(const struct kbdus_abi_ioctl_table *table,
+			 struct kbdus_abi_ioctl_part **parts);
+
+/* -ENOTTY: the device has none; -E2BIG: more than the limits; -EFAULT, -ENOMEM; or the server's. */
+int kbdus_ioctl(struct block_device *disk, kbdus_mode_t mode, unsigned int command,
+		unsigned long argument);
+int kbdus_compat_ioctl(struct block_device *disk, kbdus_mode_t mode, unsigned int command,
+		       unsigned long argument);
+
 /* ---- queue.c, from the block layer and the device -------------------------------------------- */
 
 struct kbdus_queue *kbdus_queue_create(struct kbdus_device *device, unsigned int index);
@@ -281,6 +319,11 @@ void kbdus_queue_leave(struct kbdus_queue *queue);
 bool kbdus_queue_detach(struct kbdus_queue *queue, const struct kbdus_session *session);
 /* With the lock: frees a slot whose request is the caller's to end; whether the server @held it. */
 void kbdus_queue_free_slot(struct kbdus_queue *queue, struct kbdus_slot *slot, bool held);
+/* Whether another server may be given a request that one has died with. */
+static inline bool kbdus_queue_may_repeat(struct request *request)
+{
+	return !kbdus_request_is_ioctl(request) || (*kbdus_request_ioctl(request))->is_repeatable;
+}
 /* With the lock: puts a request back in line. */
 void kbdus_queue_put_back(struct kbdus_queue *queue, struct kbdus_slot *slot, bool retried);
 /* With the lock: whether there is something for @session, be it its end. */

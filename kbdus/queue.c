@@ -221,23 +221,47 @@ void kbdus_queue_leave(struct kbdus_queue *queue)
 	ring(queue, flags);
 }
 
-/* With the lock: what the server has, to be served again, before what came later. */
-static void put_back_all(struct kbdus_queue *queue)
+/* Slots in @failed are nobody's but the caller's. */
+static void fail_all(struct list_head *failed)
+{
+	struct kbdus_slot *slot, *next;
+
+	list_for_each_entry_safe (slot, next, failed, link) {
+		list_del_init(&slot->link);
+		kbdus_disk_end(slot->request, -EIO);
+	}
+}
+
+/*
+ * With the lock: what the server has, to be served again, before what came later. What must not be
+ * is the caller's to fail, and its slots stay taken until then.
+ */
+static void put_back_all(struct kbdus_queue *queue, struct list_head *failed)
 {
 	const u32 depth = kbdus_abi_device_queue_depth(&queue->device->created);
 	LIST_HEAD(later);
 	u32 tag;
 
 	list_splice_init(&queue->pending, &later);
-	for (tag = 0; tag < depth; tag++)
-		if (queue->slots[tag].state == KBDUS_SLOT_SERVED)
-			kbdus_queue_put_back(queue, &queue->slots[tag], true);
+	for (tag = 0; tag < depth; tag++) {
+		struct kbdus_slot *slot = &queue->slots[tag];
+
+		if (slot->state != KBDUS_SLOT_SERVED)
+			continue;
+		if (kbdus_queue_may_repeat(slot->request)) {
+			kbdus_queue_put_back(queue, slot, true);
+		} else {
+			kbdus_queue_free_slot(queue, slot, false);
+			list_move_tail(&slot->link, failed);
+		}
+	}
 	list_splice_tail(&later, &queue->pending);
 }
 
 bool kbdus_queue_detach(struct kbdus_queue *queue, const struct kbdus_session *session)
 {
 	unsigned long flags;
+	LIST_HEAD(failed);
 	bool held = false;
 
 	spin_lock_irqsave(&queue->lock, flags);
@@ -247,20 +271,21 @@ bool kbdus_queue_detach(struct kbdus_queue *queue, const struct kbdus_session *s
 	}
 	if (queue->held != 0) {
 		held = true;
-		put_back_all(queue);
+		put_back_all(queue, &failed);
 	}
 	queue->held = 0;
 	queue->session = NULL;
 	queue->open = false;
 	queue->leaving = false;
 	ring(queue, flags);
+	fail_all(&failed);
 	return held;
 }
 
 void kbdus_queue_abort(struct kbdus_queue *queue)
 {
 	const u32 depth = kbdus_abi_device_queue_depth(&queue->device->created);
-	struct kbdus_slot *slot, *next;
+	struct kbdus_slot *slot;
 	unsigned long flags;
 	LIST_HEAD(failed);
 	u32 tag;
@@ -275,11 +300,7 @@ void kbdus_queue_abort(struct kbdus_queue *queue)
 		}
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
-	/* Slots of a dead queue are not used again. */
-	list_for_each_entry_safe (slot, next, &failed, link) {
-		list_del_init(&slot->link);
-		kbdus_disk_end(slot->request, -EIO);
-	}
+	fail_all(&failed);
 }
 
 /*

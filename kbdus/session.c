@@ -117,6 +117,18 @@ static struct kbdus_abi_result read_result(const struct kbdus_session *session, 
 	return copy.result;
 }
 
+static size_t payload_bytes(struct request *request)
+{
+	return kbdus_request_is_ioctl(request) ? (*kbdus_request_ioctl(request))->bytes
+					       : blk_rq_bytes(request);
+}
+
+static u64 place_of(struct request *request)
+{
+	return kbdus_request_is_ioctl(request) ? (*kbdus_request_ioctl(request))->command
+					       : (u64)blk_rq_pos(request) << SECTOR_SHIFT;
+}
+
 static void write_request(struct kbdus_session *session, struct kbdus_slot *slot)
 {
 	struct kbdus_abi_request *to =
@@ -131,13 +143,22 @@ static void write_request(struct kbdus_session *session, struct kbdus_slot *slot
 	if (slot->retried)
 		flags |= KBDUS_ABI_REQUEST_FLAG_RETRIED;
 	kbdus_abi_request_set_flags(&entry, flags);
-	kbdus_abi_request_set_offset_bytes(&entry, (u64)blk_rq_pos(slot->request) << SECTOR_SHIFT);
-	kbdus_abi_request_set_length_bytes(&entry, blk_rq_bytes(slot->request));
+	kbdus_abi_request_set_offset_bytes(&entry, place_of(slot->request));
+	kbdus_abi_request_set_length_bytes(&entry, payload_bytes(slot->request));
 	*to = entry;
 	session->requests_tail++;
 }
 
 /* ---- payloads -------------------------------------------------------------------------------- */
+
+static size_t copy_message(const struct kbdus_ioctl *ioctl, size_t skip, struct iov_iter *iter)
+{
+	const size_t left = skip < ioctl->bytes ? ioctl->bytes - skip : 0;
+	const size_t bytes = min(left, iov_iter_count(iter));
+
+	return iov_iter_rw(iter) == READ ? copy_to_iter(ioctl->data + skip, bytes, iter)
+					 : copy_from_iter(ioctl->data + skip, bytes, iter);
+}
 
 /* From @skip bytes of the request's payload on, as much as @iter takes. */
 static size_t copy_pages(struct request *request, size_t skip, struct iov_iter *iter)
@@ -146,6 +167,8 @@ static size_t copy_pages(struct request *request, size_t skip, struct iov_iter *
 	struct bio_vec piece;
 	size_t done = 0;
 
+	if (kbdus_request_is_ioctl(request))
+		return copy_message(*kbdus_request_ioctl(request), skip, iter);
 	rq_for_each_segment (piece, request, position) {
 		size_t bytes, copied;
 
@@ -170,21 +193,27 @@ static size_t copy_pages(struct request *request, size_t skip, struct iov_iter *
 	return done;
 }
 
-static int copy_whole(struct request *request, u64 address)
+/* Of requests with data in both directions, @to_server says which is meant. */
+static int copy_whole(struct request *request, bool to_server, u64 address)
 {
-	const size_t bytes = blk_rq_bytes(request);
+	const size_t bytes = payload_bytes(request);
 	struct iov_iter iter;
 
 	if (address > ULONG_MAX || !access_ok(u64_to_user_ptr(address), bytes))
 		return -EFAULT;
-	kbdus_iter_user(&iter, rq_data_dir(request) == WRITE ? KBDUS_ITER_TO : KBDUS_ITER_FROM,
+	kbdus_iter_user(&iter, to_server ? KBDUS_ITER_TO : KBDUS_ITER_FROM,
 			u64_to_user_ptr(address), bytes);
 	return copy_pages(request, 0, &iter) == bytes ? 0 : -EFAULT;
 }
 
-static bool has_payload(struct request *request)
+static bool takes_payload(struct request *request)
 {
-	return req_op(request) == REQ_OP_READ || req_op(request) == REQ_OP_WRITE;
+	return req_op(request) == REQ_OP_WRITE || kbdus_request_is_ioctl(request);
+}
+
+static bool returns_payload(struct request *request)
+{
+	return req_op(request) == REQ_OP_READ || kbdus_request_is_ioctl(request);
 }
 
 /*
@@ -195,8 +224,9 @@ static bool has_payload(struct request *request)
 static bool settle(struct kbdus_session *session, struct kbdus_slot *slot, bool had, int error)
 {
 	struct kbdus_queue *queue = session->queue;
-	const bool given_back = error && gives_back(session);
 	struct request *request = slot->request;
+	const bool again = !had || kbdus_queue_may_repeat(request);
+	const bool given_back = error && again && gives_back(session);
 	bool ended = false, served = false;
 	unsigned long flags;
 
@@ -204,6 +234,9 @@ static bool settle(struct kbdus_session *session, struct kbdus_slot *slot, bool 
 	if (queue->dead || (error && !given_back)) {
 		ended = true;
 		kbdus_queue_free_slot(queue, slot, queue->session == session);
+	} else if (queue->session != session && !again) {
+		ended = true;
+		kbdus_queue_free_slot(queue, slot, false);
 	} else if (error || queue->session != session) {
 		queue->held -= queue->session == session;
 		kbdus_queue_put_back(queue, slot, had);
@@ -240,7 +273,7 @@ static struct kbdus_slot *claim(struct kbdus_session *session, u64 tag,
 
 static bool has_direction(const struct kbdus_slot *slot, u32 direction)
 {
-	return has_payload(slot->request) && rq_data_dir(slot->request) == direction;
+	return direction == WRITE ? takes_payload(slot->request) : returns_payload(slot->request);
 }
 
 ssize_t kbdus_session_copy(struct kbdus_session *session, loff_t place, struct iov_iter *iter)
@@ -260,7 +293,7 @@ ssize_t kbdus_session_copy(struct kbdus_session *session, loff_t place, struct i
 		return -EINVAL;
 	}
 	done = copy_pages(slot->request, place & U32_MAX, iter);
-	if (!done && wanted && (place & U32_MAX) < blk_rq_bytes(slot->request))
+	if (!done && wanted && (place & U32_MAX) < payload_bytes(slot->request))
 		done = -EFAULT;
 	settle(session, slot, true, 0);
 	mutex_unlock(&session->serving);
@@ -296,9 +329,9 @@ static void take_result(struct kbdus_session *session, const struct kbdus_abi_re
 		session->refused++;
 		return;
 	}
-	if (!kbdus_abi_result_result(result) && req_op(slot->request) == REQ_OP_READ &&
+	if (!kbdus_abi_result_result(result) && returns_payload(slot->request) &&
 	    !(kbdus_abi_result_flags(result) & KBDUS_ABI_RESULT_FLAG_PLACED))
-		error = copy_whole(slot->request, kbdus_abi_result_address(result));
+		error = copy_whole(slot->request, false, kbdus_abi_result_address(result));
 	if (error)
 		settle(session, slot, true, error);
 	else
@@ -326,7 +359,7 @@ static int take_results(struct kbdus_session *session)
 
 static bool wants_payload(const struct kbdus_session *session, struct request *request)
 {
-	return req_op(request) == REQ_OP_WRITE && session->payloads;
+	return takes_payload(request) && session->payloads;
 }
 
 /* With the lock: writes go to @writes, the rest straight to the server. */
@@ -377,7 +410,8 @@ static void give_writes(struct kbdus_session *session, struct list_head *writes)
 		int error;
 
 		list_del_init(&slot->link);
-		error = copy_whole(slot->request, session->payloads + tag * session->stride_bytes);
+		error = copy_whole(slot->request, true,
+				   session->payloads + tag * session->stride_bytes);
 		/* The descriptor first: with the state, the request may be gone at any time. */
 		if (!error)
 			write_request(session, slot);

@@ -12,6 +12,7 @@
 #ifndef BDUS_DRIVER_H
 #define BDUS_DRIVER_H
 
+#include <bdus/ioctl.h>
 #include <bdus/request.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -102,6 +103,11 @@ enum {
 	 * way in cannot do it.
 	 */
 	BDUS_DEVICE_RECOVERABLE = 1 << 6,
+	/**
+	 * The directions in numbers of ioctls are the driver's, not the client's: arguments come
+	 * with _IOC_READ and go back with _IOC_WRITE, as BDUS 0.1 has it.
+	 */
+	BDUS_DEVICE_MIRRORED_IOCTLS = 1 << 7,
 };
 
 /**
@@ -173,6 +179,13 @@ struct bdus_device_attrs {
 	/** Largest append: at least the logical block size; 0 means max_transfer_bytes. Lowered to
 	 * that and to the capacity of a zone. */
 	uint32_t max_append_bytes;
+
+	/* ---- drivers with BDUS_OP_IOCTL --------------------------------------------------------
+	 */
+
+	/** What arguments are made of, valid until `close`; NULL where their numbers say it all. */
+	const struct bdus_ioctl_part *ioctl_parts;
+	uint32_t ioctl_part_count;
 };
 
 /* ---- the driver ---------------------------------------------------------------------------- */

@@ -67,6 +67,13 @@ enum bdus_op {
 	 * it or nothing, and set `append_offset_bytes` to where that was. Never split.
 	 */
 	BDUS_OP_ZONE_APPEND = 14,
+	/**
+	 * Carry out an ioctl of a client, whose number is `offset_bytes`. The payload, which may be
+	 * empty, is its argument with all that it points to, as bdus/ioctl.h says; what the driver
+	 * makes of it goes back. The client sees any error as it is; -ENOTTY: there is no such
+	 * command. Never split.
+	 */
+	BDUS_OP_IOCTL = 15,
 	BDUS_OP_COUNT
 };
 
@@ -97,6 +104,8 @@ enum {
 	 * Carry it out again, which for reads, writes and ranges does no harm.
 	 */
 	BDUS_REQUEST_RETRIED = 1 << 5,
+	/** Ioctl: the client is a 32-bit program on a 64-bit kernel. */
+	BDUS_REQUEST_CLIENT_32 = 1 << 6,
 };
 
 /** Flags of an extent; their values are those of NBD's base:allocation context. */

@@ -60,6 +60,12 @@
 #include "task_work_command.h"
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#include <asm/unaligned.h>
+#else
+#include <linux/unaligned.h>
+#endif
+
 #define KBDUS_ITER_TO   READ
 #define KBDUS_ITER_FROM WRITE
 

@@ -726,6 +726,87 @@ static void orphans_end_their_requests(void)
 	check(none_left(), "nothing is left");
 }
 
+static struct kbdus_abi_ioctl_part argument(uint32_t command, uint32_t bytes)
+{
+	struct kbdus_abi_ioctl_part part = {0};
+
+	kbdus_abi_ioctl_part_set_command(&part, command);
+	kbdus_abi_ioctl_part_set_flags(&part,
+				       KBDUS_ABI_PART_FLAG_IN | KBDUS_ABI_PART_FLAG_CLIENT_64);
+	kbdus_abi_ioctl_part_set_element_bytes(&part, bytes);
+	kbdus_abi_ioctl_part_set_count(&part, 1);
+	return part;
+}
+
+static struct kbdus_abi_ioctl_part pointed(uint32_t command, uint16_t parent)
+{
+	struct kbdus_abi_ioctl_part part = argument(command, 16);
+
+	kbdus_abi_ioctl_part_set_parent(&part, parent);
+	kbdus_abi_ioctl_part_set_pointer_width(&part, 8);
+	return part;
+}
+
+static int describe(const struct server *server, const struct kbdus_abi_ioctl_part *parts,
+		    uint32_t count)
+{
+	struct kbdus_abi_ioctl_table table = {0};
+
+	kbdus_abi_ioctl_table_set_parts(&table, (uintptr_t)parts);
+	kbdus_abi_ioctl_table_set_count(&table, count);
+	return command(server->owner, KBDUS_ABI_COMMAND_DESCRIBE, &table);
+}
+
+static void bad_descriptions_are_refused(void)
+{
+	struct kbdus_abi_ioctl_part parts[8];
+	struct server server;
+
+	check(make(&server, CASE_ID), "a device is made");
+#define REFUSES(count, what) check(describe(&server, parts, count) == -1 && errno == EINVAL, what)
+	parts[0] = argument(1, 16);
+	REFUSES(0, "an empty table is refused");
+	check(describe(&server, parts, 1 << 20) == -1 && errno == E2BIG, "a large one is refused");
+	check(describe(&server, (void *)8, 1) == -1 && errno == EFAULT, "none is refused");
+	parts[0] = argument(1, 0);
+	REFUSES(1, "an empty argument is refused");
+	parts[0] = argument(1, 2 << 20);
+	REFUSES(1, "a large argument is refused");
+	parts[0] = argument(1, 16);
+	kbdus_abi_ioctl_part_set_flags(&parts[0], KBDUS_ABI_PART_FLAG_IN);
+	REFUSES(1, "an argument for nobody is refused");
+	parts[0] = pointed(1, 0);
+	REFUSES(1, "a part of nothing is refused");
+	parts[0] = argument(1, 16);
+	parts[1] = pointed(2, 0);
+	REFUSES(2, "a part of another command is refused");
+	parts[1] = pointed(1, 1);
+	REFUSES(2, "a part of itself is refused");
+	parts[1] = pointed(1, 0);
+	kbdus_abi_ioctl_part_set_pointer_width(&parts[1], 3);
+	REFUSES(2, "a pointer of 3 bytes is refused");
+	parts[1] = pointed(1, 0);
+	kbdus_abi_ioctl_part_set_pointer_at(&parts[1], UINT32_MAX - 3);
+	REFUSES(2, "a pointer past the end is refused");
+	parts[1] = pointed(1, 0);
+	kbdus_abi_ioctl_part_set_count_width(&parts[1], 8);
+	kbdus_abi_ioctl_part_set_count_at(&parts[1], 9);
+	REFUSES(2, "a count past the end is refused");
+	parts[1] = pointed(1, 0);
+	kbdus_abi_ioctl_part_set_flags(&parts[0],
+				       KBDUS_ABI_PART_FLAG_OUT | KBDUS_ABI_PART_FLAG_CLIENT_64);
+	REFUSES(2, "a pointer that does not come is refused");
+	parts[0] = argument(1, 16);
+	for (uint16_t i = 1; i < 6; i++)
+		parts[i] = pointed(1, i - 1);
+	REFUSES(6, "pointers that lead deep are refused");
+#undef REFUSES
+	check(describe(&server, parts, 5) == 0, "a good table is taken");
+	check(describe(&server, parts, 5) == -1 && errno == EBUSY, "once");
+	unmake(&server);
+	check(none_left(), "the device goes with its files");
+}
+
 static int run_cases(void)
 {
 	attributes_are_checked();
@@ -738,6 +819,7 @@ static int run_cases(void)
 	requests_outlive_a_server();
 	servers_make_room();
 	orphans_end_their_requests();
+	bad_descriptions_are_refused();
 	printf("%d failures\n", failures);
 	return failures != 0;
 }

@@ -72,6 +72,22 @@ static void note_device(struct bdus_transport_device *device, const struct kbdus
 	};
 }
 
+static int describe(struct bdus_transport_device *device, const struct bdus_device_attrs *attrs)
+{
+	struct kbdus_abi_ioctl_table table = {0};
+	int result;
+
+	if (!(attrs->ops & BDUS_OP_BIT(BDUS_OP_IOCTL)) || attrs->ioctl_part_count == 0)
+		return 0;
+	kbdus_abi_ioctl_table_set_parts(&table, (uintptr_t)attrs->ioctl_parts);
+	kbdus_abi_ioctl_table_set_count(&table, attrs->ioctl_part_count);
+	result = kbdus_control_run(device->fd, KBDUS_ABI_COMMAND_DESCRIBE, &table);
+	return result < 0 ? base_error_errno(-result,
+					     "kbdus refuses the description of ioctls in %u parts",
+					     attrs->ioctl_part_count)
+			  : 0;
+}
+
 static int create(const struct bdus_transport_setup *setup, struct bdus_transport_device *device)
 {
 	struct bdus_device_attrs *const attrs = setup->attrs;
@@ -90,6 +106,9 @@ static int create(const struct bdus_transport_setup *setup, struct bdus_transpor
 	result = kbdus_control_run(device->fd, KBDUS_ABI_COMMAND_CREATE, &wish);
 	if (result < 0)
 		return refuse(-result, setup->id);
+	result = describe(device, attrs);
+	if (result < 0)
+		return result;
 	note_device(device, &wish);
 	attrs->queues = kbdus_abi_device_queues(&wish);
 	attrs->queue_depth = device->depth;
@@ -344,6 +363,7 @@ const struct bdus_transport bdus_transport_kbdus = {
 	.summary = "block devices on this machine, by the kernel module kbdus",
 	.options = kbdus_options,
 	.makes_block_device = true,
+	.carries_ioctls = true,
 	.probe = kbdus_probe,
 	.create = kbdus_create,
 	.adopt = kbdus_adopt,

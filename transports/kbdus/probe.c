@@ -21,7 +21,7 @@ static const enum bdus_feature carried[] = {
 	BDUS_FEATURE_BLOCK_DEVICE, BDUS_FEATURE_READ_ONLY,      BDUS_FEATURE_FLUSH,
 	BDUS_FEATURE_FUA,          BDUS_FEATURE_DISCARD,        BDUS_FEATURE_WRITE_ZEROS,
 	BDUS_FEATURE_SECURE_ERASE, BDUS_FEATURE_PARTITION_SCAN, BDUS_FEATURE_NO_PARTITION_SCAN,
-	BDUS_FEATURE_MULTI_QUEUE,  BDUS_FEATURE_RECOVERY,
+	BDUS_FEATURE_MULTI_QUEUE,  BDUS_FEATURE_RECOVERY,       BDUS_FEATURE_IOCTL,
 };
 
 static void report_features(struct bdus_transport_report *report, bool usable)
@@ -31,7 +31,6 @@ static void report_features(struct bdus_transport_report *report, bool usable)
 	say(report, BDUS_FEATURE_REMOTE, false, "the device is local");
 	say(report, BDUS_FEATURE_EXTENTS, false, "block devices cannot be asked");
 	say(report, BDUS_FEATURE_CACHE, false, "block devices cannot be told");
-	say(report, BDUS_FEATURE_IOCTL, false, "not in this version");
 	say(report, BDUS_FEATURE_ZONES, false, "not in this version");
 	say(report, BDUS_FEATURE_UNPRIVILEGED, false, "the module wants CAP_SYS_ADMIN");
 	say(report, BDUS_FEATURE_ZERO_COPY, false, "payloads are copied once, by the module");

@@ -379,7 +379,8 @@ static void hand_over(struct bdus_transport_queue *queue)
 
 static bool has_payload(const struct bdus_request *request)
 {
-	return request->op == BDUS_OP_READ || request->op == BDUS_OP_WRITE;
+	return request->op == BDUS_OP_READ || request->op == BDUS_OP_WRITE ||
+	       (request->op == BDUS_OP_IOCTL && request->length_bytes != 0);
 }
 
 /* What is to be written, from the module into the program's memory. */
@@ -406,7 +407,7 @@ static int bring_payload(struct bdus_transport_queue *queue, unsigned tag)
 	if (!request->data)
 		return -EAGAIN;
 	queue->slots[tag].payload = request->data;
-	if (memory && request->op == BDUS_OP_WRITE)
+	if (memory && request->op != BDUS_OP_READ)
 		result = read_payload(queue, tag, request);
 	if (result < 0)
 		bdus_memory_put(memory, request->data, request->length_bytes);
@@ -425,7 +426,7 @@ static int32_t return_payload(struct bdus_transport_queue *queue, unsigned tag)
 
 	if (!has_payload(request))
 		return result;
-	if (request->op == BDUS_OP_READ && result == 0 &&
+	if (request->op != BDUS_OP_WRITE && result == 0 &&
 	    pwrite(queue->fd, request->data, request->length_bytes, place) !=
 		    (ssize_t)request->length_bytes)
 		result = -EIO;

@@ -8,7 +8,9 @@
 #include "base/error.h"
 #include "kbdus_internal.h"
 
+#include <bdus/driver.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 /* Operations have the same numbers on both sides. */
@@ -18,6 +20,17 @@ _Static_assert((int)BDUS_OP_FLUSH == (int)KBDUS_ABI_OP_FLUSH, "flush");
 _Static_assert((int)BDUS_OP_WRITE_ZEROS == (int)KBDUS_ABI_OP_WRITE_ZEROS, "write zeros");
 _Static_assert((int)BDUS_OP_DISCARD == (int)KBDUS_ABI_OP_DISCARD, "discard");
 _Static_assert((int)BDUS_OP_SECURE_ERASE == (int)KBDUS_ABI_OP_SECURE_ERASE, "secure erase");
+_Static_assert((int)BDUS_OP_IOCTL == (int)KBDUS_ABI_OP_IOCTL, "ioctl");
+_Static_assert(sizeof(struct bdus_ioctl_part) == sizeof(struct kbdus_abi_ioctl_part), "parts");
+_Static_assert(offsetof(struct bdus_ioctl_part, element_bytes) ==
+		       offsetof(struct kbdus_abi_ioctl_part, element_bytes),
+	       "parts");
+_Static_assert(offsetof(struct bdus_ioctl_part, parent) ==
+		       offsetof(struct kbdus_abi_ioctl_part, parent),
+	       "parts");
+_Static_assert(offsetof(struct bdus_ioctl_part, count_at) ==
+		       offsetof(struct kbdus_abi_ioctl_part, count_at),
+	       "parts");
 
 /* A power of two keeps the pieces of larger requests aligned. */
 #define MOST_RANGE_BYTES (UINT64_C(1) << 30)
@@ -67,6 +80,8 @@ static uint32_t attr_bits(const struct bdus_device_attrs *attrs)
 		bits |= KBDUS_ABI_ATTR_FUA;
 	if (attrs->flags & BDUS_DEVICE_NO_PARTITION_SCAN)
 		bits |= KBDUS_ABI_ATTR_NO_PARTITION_SCAN;
+	if (attrs->flags & BDUS_DEVICE_MIRRORED_IOCTLS)
+		bits |= KBDUS_ABI_ATTR_MIRRORED_IOCTLS;
 	return bits;
 }
 
@@ -76,7 +91,8 @@ void kbdus_fill_device(uint64_t id, const struct bdus_device_attrs *attrs,
 	uint32_t ops = attrs->ops;
 
 	if (attrs->flags & BDUS_DEVICE_READ_ONLY)
-		ops &= BDUS_OP_BIT(BDUS_OP_READ) | BDUS_OP_BIT(BDUS_OP_FLUSH);
+		ops &= BDUS_OP_BIT(BDUS_OP_READ) | BDUS_OP_BIT(BDUS_OP_FLUSH) |
+		       BDUS_OP_BIT(BDUS_OP_IOCTL);
 	memset(wish, 0, sizeof(*wish));
 	kbdus_abi_device_set_id(wish, id);
 	kbdus_abi_device_set_size_bytes(wish, attrs->size_bytes);
@@ -110,6 +126,8 @@ static unsigned decode_flags(unsigned op, unsigned given)
 		flags |= BDUS_REQUEST_MAY_UNMAP;
 	if (given & KBDUS_ABI_REQUEST_FLAG_RETRIED)
 		flags |= BDUS_REQUEST_RETRIED;
+	if (given & KBDUS_ABI_REQUEST_FLAG_CLIENT_32)
+		flags |= BDUS_REQUEST_CLIENT_32;
 	/* The module copies from wherever it is told. */
 	if (op == BDUS_OP_READ)
 		flags |= BDUS_REQUEST_MAY_LEND;
@@ -123,8 +141,16 @@ int kbdus_decode_request(const struct kbdus_abi_request *request, const struct k
 	const uint64_t offset = kbdus_abi_request_offset_bytes(request);
 	const uint64_t length = kbdus_abi_request_length_bytes(request);
 
-	if (op > BDUS_OP_SECURE_ERASE || !(limits->ops & BDUS_OP_BIT(op)))
+	if (op > BDUS_OP_IOCTL || !(limits->ops & BDUS_OP_BIT(op)))
 		return -EIO;
+	if (op == BDUS_OP_IOCTL) {
+		if (offset > UINT32_MAX || length > limits->max_transfer_bytes)
+			return -EIO;
+		bdus_io_prepare(io, BDUS_OP_IOCTL,
+				decode_flags(op, kbdus_abi_request_flags(request)), offset, length,
+				NULL);
+		return 0;
+	}
 	if (op == BDUS_OP_FLUSH) {
 		bdus_io_prepare(io, BDUS_OP_FLUSH,
 				decode_flags(op, kbdus_abi_request_flags(request)), 0, 0, NULL);

@@ -77,6 +77,8 @@ struct bdus_transport {
 	const struct bdus_option *options;
 	/** Whether it makes a block special file on this machine, which "auto" wants. */
 	bool makes_block_device;
+	/** Whether clients of its devices can send ioctls to the driver. */
+	bool carries_ioctls;
 
 	/**
 	 * Fills in `usable`, `reason` and `features` of a zeroed @report. Never fails: what goes

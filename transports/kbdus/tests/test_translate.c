@@ -116,6 +116,28 @@ static void impossible_requests_are_not_believed(void **state)
 	assert_int_equal(decode(KBDUS_ABI_OP_READ, 0, UINT64_MAX - 511, 1024, &io), -EIO);
 }
 
+static void ioctls_have_numbers_and_no_range(void **state)
+{
+	const struct kbdus_limits with_ioctls = {
+		.size_bytes = 1 << 20, .max_transfer_bytes = 65536, .ops = KBDUS_ABI_OPS_IOCTL};
+	struct kbdus_abi_request request = {0};
+	struct bdus_io io;
+
+	(void)state;
+	bdus_io_init(&io);
+	kbdus_abi_request_set_op(&request, KBDUS_ABI_OP_IOCTL);
+	kbdus_abi_request_set_flags(&request, KBDUS_ABI_REQUEST_FLAG_CLIENT_32 |
+						      KBDUS_ABI_REQUEST_FLAG_RETRIED);
+	kbdus_abi_request_set_offset_bytes(&request, UINT32_MAX);
+	assert_int_equal(kbdus_decode_request(&request, &with_ioctls, &io), 0);
+	assert_int_equal(io.request.op, BDUS_OP_IOCTL);
+	assert_int_equal(io.request.flags, BDUS_REQUEST_CLIENT_32 | BDUS_REQUEST_RETRIED);
+	assert_int_equal(io.request.offset_bytes, UINT32_MAX);
+	kbdus_abi_request_set_length_bytes(&request, 65536 + 1);
+	assert_int_equal(kbdus_decode_request(&request, &with_ioctls, &io), -EIO);
+	assert_int_equal(decode(KBDUS_ABI_OP_IOCTL, 0, 0, 8, &io), -EIO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -124,6 +146,7 @@ int main(void)
 		cmocka_unit_test(only_limits_of_operations_are_told),
 		cmocka_unit_test(requests_are_translated),
 		cmocka_unit_test(impossible_requests_are_not_believed),
+		cmocka_unit_test(ioctls_have_numbers_and_no_range),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

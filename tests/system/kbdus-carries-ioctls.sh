@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# guest: timeout=90
+# ioctls reach the driver with all that their arguments point to, and what it makes of them comes back;
+# also from 32-bit clients, and by the BDUS 0.1 API. What does not fit, is not there or is not allowed is
+# refused, and an ioctl whose driver dies fails rather than being carried out twice.
+. "$(dirname "$0")/lib.sh"
+need sfdisk
+need_kbdus
+client=$BDUS_BUILD/tests/system/ioctl-client
+driver=$BDUS_BUILD/tests/system/ioctl_driver.so
+
+refused() # ERRNO COMMAND...
+{
+	local wanted=$1 status
+	shift
+	"$client" "$@"
+	status=$?
+	[[ $status == "$wanted" ]] || fail "errno $status rather than $wanted from $*"
+}
+
+compat=''
+[[ ${BDUS_GUEST:-host} == uml* || $(uname -m) != x86_64 ]] || compat=compat
+
+for transport in kbdus kbdus,poll=yes; do
+	step "$transport, $compat"
+	bdus_run --transport "$transport" "$driver"
+	must "$client" "$device" $compat
+	step 'a driver that dies'
+	"$client" "$device" hang &
+	hanging=$!
+	sleep 0.3
+	kill -KILL $(servers)
+	wait $hanging
+	status=$?
+	[[ $status == 5 ]] || fail "errno $status rather than EIO"
+	must "$BDUS" destroy --all --no-flush
+done
+
+step 'refusals'
+must_fail "$BDUS" run "$driver" bad=yes
+[[ $refusal == *description* ]] || fail "refused by: $refusal"
+must_fail "$BDUS" run --transport nbd "$driver"
+[[ $refusal == *ioctls* ]] || fail "refused by: $refusal"
+bdus_run ram size=64M
+refused 25 "$device" refused
+printf '1M,8M\n' | sfdisk -q "$device" || fail 'sfdisk'
+must "$BDUS" destroy "$device"
+
+step 'BDUS 0.1'
+device=$("$client" serve)
+must "$client" "$device" old
+must "$BDUS" destroy "$device"
