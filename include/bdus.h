@@ -355,7 +355,7 @@ bool bdus_run_0_1_3_(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
  * Calls may run at the same time in several threads if all of them set `dont_daemonize`.
  *
  * EINVAL: a rule of `struct bdus_attrs` is broken, or `fua_write` is set without `flush`. ENOTSUP:
- * what else the way in cannot carry, by name. EPERM, EACCES: not allowed
+ * what the way in cannot carry, by name. EPERM, EACCES: not allowed
  * to this user (block devices need root). ENODEV: no way in works here. Any errno value that
  * `initialize`, `on_device_available` or `terminate` returned. EIO: the driver was aborted.
  */
