@@ -76,18 +76,17 @@ void bdus_queue_enter_loop(struct bdus_queue *queue, struct bdus_loop *loop)
 /** Says which request broke the rule and ends the process: the driver is wrong. */
 static void die_of_driver_bug(const struct bdus_io *io, const char *what)
 {
-	fprintf(stderr, "bdus: %s: %s request at offset %llu, length %llu\n", what,
-		bdus_op_name(io->request.op), (unsigned long long)io->request.offset_bytes,
-		(unsigned long long)io->request.length_bytes);
+	bdus_say_request(what, io);
 	abort();
 }
 
 void bdus_queue_end(struct bdus_queue *queue)
 {
 	if (BDUS_DEBUG_CHECKS && queue->in_flight != 0) {
-		fprintf(stderr, "bdus: %u requests were never completed\n", queue->in_flight);
+		bdus_held_tell(&queue->held);
 		abort();
 	}
+	bdus_held_free(&queue->held);
 	if (queue->memory != NULL)
 		bdus_memory_forget(queue->memory, queue);
 	queue->transport->close_queue(queue->transport_queue);
@@ -101,6 +100,8 @@ void bdus_queue_end(struct bdus_queue *queue)
 
 void bdus_queue_close_by_force(struct bdus_queue *queue)
 {
+	if (BDUS_DEBUG_CHECKS)
+		bdus_held_tell(&queue->held);
 	queue->in_flight = 0;
 	bdus_queue_end(queue);
 	if (queue->result == 0)
@@ -206,6 +207,21 @@ static void count_completed(struct bdus_queue *queue, struct bdus_io *io)
 	bdus_queue_leave_filter(queue, io);
 }
 
+/** Counts a request that a driver or filter holds from now on, or no longer holds. */
+static inline void hold(struct bdus_io *io)
+{
+	io->queue->in_flight++;
+	if (BDUS_DEBUG_CHECKS)
+		bdus_held_add(&io->queue->held, io);
+}
+
+static inline void let_go(struct bdus_io *io)
+{
+	io->queue->in_flight--;
+	if (BDUS_DEBUG_CHECKS)
+		bdus_held_remove(&io->queue->held, io);
+}
+
 /** Brings a completed request to whoever made it. Owner only. */
 static inline void bring_back(struct bdus_queue *queue, struct bdus_io *io)
 {
@@ -270,7 +286,7 @@ void bdus_complete(struct bdus_request *request, int result)
 		die_of_driver_bug(io, "bdus_complete() outside the queue's thread");
 	if (base_unlikely(!take_result(io, result)))
 		return;
-	queue->in_flight--;
+	let_go(io);
 	bring_back(queue, io);
 }
 
@@ -284,7 +300,7 @@ void bdus_complete_from_any_thread(struct bdus_request *request, int result)
 
 void bdus_queue_take_back(struct bdus_io *io)
 {
-	io->queue->in_flight--;
+	let_go(io);
 	bring_back(io->queue, io);
 }
 
@@ -330,7 +346,7 @@ void bdus_queue_pass(struct bdus_queue *queue, const struct bdus_stage *stage, s
 {
 	io->queue = queue;
 	io->state = BDUS_IO_IN_FLIGHT;
-	queue->in_flight++;
+	hold(io);
 	stage->layer.submit(stage->layer.instance, &io->request);
 }
 
@@ -341,7 +357,7 @@ void bdus_queue_let_go(struct bdus_io *io)
 	if (BDUS_DEBUG_CHECKS && io->state != BDUS_IO_IN_FLIGHT)
 		die_of_driver_bug(io, "bdus_filter_pass() of what the filter does not hold");
 	io->state = BDUS_IO_IDLE;
-	io->queue->in_flight--;
+	let_go(io);
 }
 
 void bdus_queue_refuse(struct bdus_queue *queue, struct bdus_io *io, int result)

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "device/transport.h"
+#include "held.h"
 #include "loop.h"
 #include "split.h"
 #include "stats.h"
@@ -46,6 +47,8 @@ struct bdus_queue {
 	struct bdus_stage top;
 	/** Requests given to the top layer and not completed yet. */
 	unsigned in_flight;
+	/** The same by name, where drivers are checked. */
+	struct bdus_held held;
 	/** 0, -ENODEV, or what it failed with, and the sentence to it. */
 	int result;
 	char message[BASE_ERROR_MESSAGE_BYTES];

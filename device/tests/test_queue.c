@@ -152,12 +152,33 @@ static void complete_never(void)
 	bdus_queue_end(&fake.queue);
 }
 
+static void issue_many(unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		fake_issue(&fake, &ios[i], BDUS_OP_READ, 0, i * 4096, 512, payload);
+}
+
+static void complete_one_of_many(void)
+{
+	issue_many(3);
+	bdus_complete(fake.pending[1], 0);
+	bdus_complete(fake.pending[0], 0);
+	bdus_queue_end(&fake.queue);
+}
+
+static void never_complete_many(void)
+{
+	issue_many(20);
+	bdus_queue_end(&fake.queue);
+}
+
 /** What a child that does @wrong says before it ends; it must end by abort(). */
 static void assert_aborts(void (*wrong)(void), const char *says)
 {
-	char text[512] = "";
+	char text[4096] = "";
+	size_t length = 0;
 	int ends[2];
-	ssize_t length;
+	ssize_t more;
 	pid_t child;
 	int status;
 
@@ -172,10 +193,10 @@ static void assert_aborts(void (*wrong)(void), const char *says)
 		_exit(0);
 	}
 	close(ends[1]);
-	length = read(ends[0], text, sizeof(text) - 1);
+	while ((more = read(ends[0], text + length, sizeof(text) - 1 - length)) > 0)
+		length += (size_t)more;
 	close(ends[0]);
 	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(length > 0);
 	assert_non_null(strstr(text, says));
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
@@ -187,7 +208,10 @@ static void completing_twice_or_never_aborts_where_that_is_checked(void **state)
 		skip();
 	assert_aborts(complete_twice, "second time: read request at offset 0, length 512");
 	assert_aborts(complete_twice_from_any_thread, "second time");
-	assert_aborts(complete_never, "1 requests were never completed");
+	assert_aborts(complete_never, "never completed: read request at offset 0, length 512");
+	assert_aborts(complete_one_of_many,
+		      "never completed: read request at offset 8192, length 512");
+	assert_aborts(never_complete_many, "never completed: 4 more");
 }
 
 static void completing_twice_counts_once_where_it_is_not_checked(void **state)
