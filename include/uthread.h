@@ -107,8 +107,8 @@ struct uthread_options {
 	 */
 	uint32_t workers;
 	/**
-	 * More of them, up to as many, that stand in for workers which are stuck in a blocking call or
-	 * a long computation; 0.
+	 * More of them, up to as many, that stand in for workers which are stuck in a blocking call
+	 * or a long computation; 0.
 	 */
 	uint32_t spare_workers;
 	/** With spare workers: a worker that did not switch for this long is stuck; 10. */
@@ -238,8 +238,8 @@ int uthread_attr_setdeadline(uthread_attr_t *attr, uint64_t deadline_ns);
 int uthread_attr_setname(uthread_attr_t *attr, const char *name);
 /**
  * The worker that the thread is to belong to, as pthread_attr_setaffinity_np(): 0 is the one that
- * called uthread_run(). With UTHREAD_BOUND_THREADS only; uthread_create() returns -EINVAL without it
- * or when there is no such worker.
+ * called uthread_run(). With UTHREAD_BOUND_THREADS only; uthread_create() returns -EINVAL without
+ * it or when there is no such worker.
  */
 int uthread_attr_setworker(uthread_attr_t *attr, unsigned worker);
 
