@@ -108,14 +108,18 @@ int api_teardown_block(void **state)
 	return 0;
 }
 
-static void run_in_child(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
+/** An id that no machine gets to. */
+#define NO_ID UINT64_MAX
+
+static void run_in_child(uint64_t id, const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 			 void *private_data, struct api_outcome *outcome)
 {
 	struct bdus_attrs foreground = *attrs;
 
 	foreground.dont_daemonize = true;
 	outcome->caller_tid = gettid();
-	outcome->result = bdus_run(ops, &foreground, private_data);
+	outcome->result = id == NO_ID ? bdus_run(ops, &foreground, private_data)
+				      : bdus_rerun(id, ops, &foreground, private_data);
 	outcome->errnum = errno;
 	snprintf(outcome->message, sizeof(outcome->message), "%s", bdus_get_error_message());
 	outcome->returned = true;
@@ -123,6 +127,12 @@ static void run_in_child(const struct bdus_ops *ops, const struct bdus_attrs *at
 
 void api_start(struct api_run *run, const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 	       void *private_data)
+{
+	api_start_again(run, NO_ID, ops, attrs, private_data);
+}
+
+void api_start_again(struct api_run *run, uint64_t id, const struct bdus_ops *ops,
+		     const struct bdus_attrs *attrs, void *private_data)
 {
 	run->outcome = api_shared_alloc(sizeof(*run->outcome));
 	fflush(NULL);
@@ -133,7 +143,7 @@ void api_start(struct api_run *run, const struct bdus_ops *ops, const struct bdu
 		/* A crash must end the driver, not go on in cmocka's handler. */
 		signal(SIGSEGV, SIG_DFL);
 		signal(SIGBUS, SIG_DFL);
-		run_in_child(ops, attrs, private_data, run->outcome);
+		run_in_child(id, ops, attrs, private_data, run->outcome);
 		exit(0);
 	}
 	running = run->pid;

@@ -64,6 +64,10 @@ const char *api_socket(void);
 void api_start(struct api_run *run, const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 	       void *private_data);
 
+/** The same by bdus_rerun() for the device @id. */
+void api_start_again(struct api_run *run, uint64_t id, const struct bdus_ops *ops,
+		     const struct bdus_attrs *attrs, void *private_data);
+
 /** Runs bdus_run() in a child and waits for its end. */
 const struct api_outcome *api_run_to_end(const struct bdus_ops *ops, const struct bdus_attrs *attrs,
 					 void *private_data);
