@@ -6,6 +6,7 @@
  */
 #include "preload_internal.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #define MOST_FILES 65536
@@ -25,6 +26,20 @@ static struct preload_thread *carrier(void)
 	struct preload_thread *const self = preload_self;
 
 	return self == NULL || preload_is_alone() ? NULL : self;
+}
+
+/** The same for a call that waits for @file, which is not to happen when it is O_NONBLOCK. */
+static struct preload_thread *carrier_of(int file)
+{
+	struct preload_thread *const self = carrier();
+	const int before = errno;
+	int flags;
+
+	if (self == NULL)
+		return NULL;
+	flags = fcntl(file, F_GETFL);
+	errno = before;
+	return flags >= 0 && !(flags & O_NONBLOCK) ? self : NULL;
 }
 
 static ssize_t carry(struct preload_thread *self, struct asys_message *message)
@@ -120,7 +135,7 @@ static bool may_wait(int file)
 
 ssize_t read(int file, void *buffer, size_t length)
 {
-	struct preload_thread *const self = carrier();
+	struct preload_thread *const self = carrier_of(file);
 	struct asys_message message;
 
 	if (self == NULL || !may_wait(file))
@@ -131,7 +146,7 @@ ssize_t read(int file, void *buffer, size_t length)
 
 ssize_t write(int file, const void *buffer, size_t length)
 {
-	struct preload_thread *const self = carrier();
+	struct preload_thread *const self = carrier_of(file);
 	struct asys_message message;
 
 	if (self == NULL || !may_wait(file))
@@ -142,7 +157,7 @@ ssize_t write(int file, const void *buffer, size_t length)
 
 ssize_t readv(int file, const struct iovec *parts, int count)
 {
-	struct preload_thread *const self = carrier();
+	struct preload_thread *const self = carrier_of(file);
 	struct asys_message message;
 
 	if (self == NULL || count <= 0 || !may_wait(file))
@@ -153,7 +168,7 @@ ssize_t readv(int file, const struct iovec *parts, int count)
 
 ssize_t writev(int file, const struct iovec *parts, int count)
 {
-	struct preload_thread *const self = carrier();
+	struct preload_thread *const self = carrier_of(file);
 	struct asys_message message;
 
 	if (self == NULL || count <= 0 || !may_wait(file))
@@ -167,7 +182,7 @@ ssize_t writev(int file, const struct iovec *parts, int count)
 
 ssize_t recvmsg(int file, struct msghdr *header, int flags)
 {
-	struct preload_thread *const self = carrier();
+	struct preload_thread *const self = carrier_of(file);
 	struct asys_message message;
 
 	if (self == NULL || (flags & MSG_DONTWAIT))
@@ -178,7 +193,7 @@ ssize_t recvmsg(int file, struct msghdr *header, int flags)
 
 ssize_t sendmsg(int file, const struct msghdr *header, int flags)
 {
-	struct preload_thread *const self = carrier();
+	struct preload_thread *const self = carrier_of(file);
 	struct asys_message message;
 
 	if (self == NULL || (flags & MSG_DONTWAIT))
@@ -194,7 +209,7 @@ ssize_t recvfrom(int file, void *buffer, size_t length, int flags, struct sockad
 	struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
 	ssize_t result;
 
-	if (carrier() == NULL || (flags & MSG_DONTWAIT))
+	if (carrier_of(file) == NULL || (flags & MSG_DONTWAIT))
 		return real.recvfrom(file, buffer, length, flags, address, address_length);
 	if (address != NULL) {
 		header.msg_name = address;
@@ -220,7 +235,7 @@ ssize_t sendto(int file, const void *buffer, size_t length, int flags,
 				      .msg_iov = &part,
 				      .msg_iovlen = 1};
 
-	if (carrier() == NULL || (flags & MSG_DONTWAIT))
+	if (carrier_of(file) == NULL || (flags & MSG_DONTWAIT))
 		return real.sendto(file, buffer, length, flags, address, address_length);
 	return sendmsg(file, &header, flags);
 }
@@ -232,7 +247,7 @@ ssize_t send(int file, const void *buffer, size_t length, int flags)
 
 int accept4(int file, struct sockaddr *address, socklen_t *length, int flags)
 {
-	struct preload_thread *const self = carrier();
+	struct preload_thread *const self = carrier_of(file);
 	struct asys_message message;
 
 	if (self == NULL)
@@ -248,7 +263,7 @@ int accept(int file, struct sockaddr *address, socklen_t *length)
 
 int connect(int file, const struct sockaddr *address, socklen_t length)
 {
-	struct preload_thread *const self = carrier();
+	struct preload_thread *const self = carrier_of(file);
 	struct asys_message message;
 
 	if (self == NULL)

@@ -122,6 +122,13 @@ void preload_exit(struct preload_thread *self, void *result) __attribute__((nore
 /** For a wait that returned -ECANCELED: ends the thread, or returns whether a signal was why. */
 bool preload_cancelled(struct preload_thread *self);
 
+/* ---- allocators.c -------------------------------------------------------------------------------
+ */
+
+bool preload_is_allocator(const char *path);
+/** Gives them the C library's functions. Before main(). */
+void preload_spare_allocators(void);
+
 /* ---- time.c -----------------------------------------------------------------------------------
  */
 

@@ -6,8 +6,8 @@
  * A program is carried whole or not at all, since userland threads and threads of the kernel cannot
  * wait for one another's objects. It is not when it has thread-local variables of its own: threads
  * that share a worker would share them. Those of a few libraries may be shared, as they hold
- * nothing from one call to the next that differs between threads, or are put back. Allocators are
- * not among them: their threads are the kernel's, and share locks with the program's.
+ * nothing from one call to the next that differs between threads, or are put back; those of known
+ * allocators as well, see allocators.c.
  */
 #include "preload_internal.h"
 
@@ -69,7 +69,8 @@ static int look_for_tls(struct dl_phdr_info *info, size_t size, void *found)
 	(void)size;
 	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
 		if (info->dlpi_phdr[i].p_type != PT_TLS || info->dlpi_phdr[i].p_memsz == 0 ||
-		    (info->dlpi_name[0] != 0 && may_be_shared(info->dlpi_name)))
+		    (info->dlpi_name[0] != 0 &&
+		     (may_be_shared(info->dlpi_name) || preload_is_allocator(info->dlpi_name))))
 			continue;
 		*(const char **)found = info->dlpi_name[0] != 0 ? info->dlpi_name : "the program";
 		return 1;
@@ -186,8 +187,10 @@ int __libc_start_main(main_fn *program, int count, char **words, void (*init)(vo
 	read_settings();
 	run.program = program;
 	run.why_not = find_reason();
-	if (run.why_not == NULL)
+	if (run.why_not == NULL) {
+		preload_spare_allocators();
 		program = carried_main;
+	}
 	return real_start(program, count, words, init, finish, loader_finish, stack_end);
 }
 

@@ -17,6 +17,19 @@ static struct preload_thread *carrier(void)
 	return self == NULL || preload_is_alone() ? NULL : self;
 }
 
+/**
+ * The same for a call that finds something ready as a rule: others have their turn first, as a loop
+ * that finds something each time would never let them have one.
+ */
+static struct preload_thread *polite_carrier(void)
+{
+	struct preload_thread *const self = carrier();
+
+	if (self != NULL)
+		sched_yield();
+	return self;
+}
+
 /** Waits for input of @file: 1, 0 when it is time, -1 with EINTR. */
 static int await_input(struct preload_thread *self, int file, uint64_t deadline_ns)
 {
@@ -132,7 +145,7 @@ static int poll_until(struct preload_thread *self, struct pollfd *files, nfds_t 
 
 int ppoll(struct pollfd *files, nfds_t count, const struct timespec *timeout, const sigset_t *mask)
 {
-	struct preload_thread *const self = carrier();
+	struct preload_thread *const self = polite_carrier();
 	sigset_t before;
 	int ready;
 
@@ -159,7 +172,9 @@ int poll(struct pollfd *files, nfds_t count, int timeout_ms)
 {
 	struct timespec timeout;
 
-	if (carrier() == NULL || timeout_ms == 0)
+	if (timeout_ms == 0 && polite_carrier() != NULL)
+		return real.poll(files, count, 0);
+	if (carrier() == NULL)
 		return real.poll(files, count, timeout_ms);
 	return ppoll(files, count, from_ms(timeout_ms, &timeout), NULL);
 }
@@ -226,7 +241,7 @@ int select(int most, fd_set *in, fd_set *out, fd_set *rest, struct timeval *time
 int epoll_pwait(int epoll, struct epoll_event *events, int most, int timeout_ms,
 		const sigset_t *mask)
 {
-	struct preload_thread *const self = carrier();
+	struct preload_thread *const self = polite_carrier();
 	struct timespec timeout;
 	uint64_t deadline_ns;
 	int ready;

@@ -677,6 +677,38 @@ static void test_sets(void)
 	close(sockets[1]);
 }
 
+static void *turn_off(void *on)
+{
+	pause_ms(5);
+	CHECK(recv(sockets[1], &on, 1, MSG_DONTWAIT) == -1 && errno == EAGAIN);
+	__atomic_store_n(&beating, false, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/** A loop that finds something each time, until another thread ends it. */
+static void test_busy_loop(void)
+{
+	struct epoll_event event = {.events = EPOLLOUT};
+	const int epoll = epoll_create1(0);
+	struct pollfd file = {.events = POLLOUT};
+	pthread_t thread;
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0);
+	CHECK(epoll_ctl(epoll, EPOLL_CTL_ADD, sockets[0], &event) == 0);
+	file.fd = sockets[0];
+	for (unsigned i = 0; i < 2; i++) {
+		beating = true;
+		PAIR(thread, turn_off, NULL);
+		while (__atomic_load_n(&beating, __ATOMIC_RELAXED))
+			CHECK((i == 0 ? epoll_wait(epoll, &event, 1, 1000) : poll(&file, 1, 0)) ==
+			      1);
+		CHECK(pthread_join(thread, NULL) == 0);
+	}
+	close(epoll);
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
 static void *connect_late(void *address)
 {
 	const int file = socket(AF_INET, SOCK_STREAM, 0);
@@ -709,6 +741,16 @@ static void test_accept(void)
 		close(accepted);
 		CHECK(pthread_join(thread, NULL) == 0);
 	}
+	/* What must not wait does not, though another thread is there. */
+	PAIR(thread, sleep_shortly, NULL);
+	CHECK(fcntl(file, F_SETFL, O_NONBLOCK) == 0);
+	CHECK(accept(file, NULL, NULL) == -1 && errno == EAGAIN);
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sockets) == 0);
+	CHECK(read(sockets[0], &address, 1) == -1 && errno == EAGAIN);
+	CHECK(recv(sockets[0], &address, 1, 0) == -1 && errno == EAGAIN);
+	CHECK(pthread_join(thread, NULL) == 0);
+	close(sockets[0]);
+	close(sockets[1]);
 	close(file);
 }
 
@@ -852,6 +894,7 @@ static const struct test {
 	{"c11", test_c11},
 	{"reads", test_reads},
 	{"sets", test_sets},
+	{"busy_loop", test_busy_loop},
 	{"accept", test_accept},
 	{"time", test_time},
 	{"processes", test_processes},

@@ -68,6 +68,26 @@ if has memcached && has python3; then
 	ran=$((ran + 1))
 	echo 'memcached serves 4 clients at once, and ends when told to'
 fi
+if has redis-server && has redis-benchmark && has redis-cli; then
+	"$uthread" run --report redis-server --port 0 --unixsocket "$dir/redis" --save '' --dir "$dir" \
+		>"$dir/redis.out" 2>"$dir/server.err" &
+	server=$!
+	for ((i = 0; i < 100; i++)); do
+		[[ $(redis-cli -s "$dir/redis" ping 2>/dev/null) != PONG ]] || break
+		sleep 0.1
+	done
+	timeout 60 "$uthread" run --report redis-benchmark -s "$dir/redis" -q -n 4000 -c 20 --threads 3 -t set,incr \
+		>"$dir/benchmark" 2>"$dir/benchmark.err" || fail "redis-benchmark: status $?"
+	grep -q 'carried on 1 workers' "$dir/benchmark.err" || fail 'redis-benchmark was not carried'
+	# It counts to as many as it was told, with 20 clients at once.
+	[[ $(redis-cli -s "$dir/redis" get counter:__rand_int__) == 4000 ]] || fail 'redis counted wrongly'
+	redis-cli -s "$dir/redis" shutdown nosave 2>/dev/null
+	wait "$server" || fail "redis-server ended with status $?"
+	server=
+	grep -q 'carried on 1 workers' "$dir/server.err" || fail 'redis-server was not carried'
+	ran=$((ran + 1))
+	echo "redis-server serves 20 clients of 3 threads, and ends when told to"
+fi
 ((ran)) || {
 	echo 'SKIP: none of the programs is here'
 	exit 77
