@@ -461,7 +461,7 @@ static void *do_once(void *unused)
 
 static void routine_that_is_cancelled(void)
 {
-	if (counter++ == 0)
+	if (__atomic_fetch_add(&counter, 1, __ATOMIC_ACQ_REL) == 0)
 		uthread_sleep_ms(100000);
 }
 
@@ -480,7 +480,8 @@ static void *once_is_left(void *argument)
 	counter = 0;
 	once = (uthread_once_t)UTHREAD_ONCE_INIT;
 	CHECK_INT(uthread_create(&threads[0], NULL, do_once_or_not, argument), 0);
-	CHECK_INT(uthread_sleep_ms(2), 0);
+	while (__atomic_load_n(&counter, __ATOMIC_ACQUIRE) == 0)
+		CHECK_INT(uthread_sleep_ms(1), 0);
 	CHECK_INT(uthread_create(&threads[1], NULL, do_once_or_not, argument), 0);
 	CHECK_INT(uthread_sleep_ms(2), 0);
 	CHECK_INT(uthread_cancel(threads[0]), 0);
