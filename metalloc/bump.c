@@ -84,35 +84,42 @@ static void count_one(struct heap_class *class, unsigned index)
 	}
 }
 
+/** A block that bump had before, or a new one. */
+static void *take(struct heap *heap, unsigned index)
+{
+	struct heap_class *const class = &heap->classes[index];
+	struct block *const spare = class->spare;
+
+	count_one(class, index);
+	if (spare != NULL) {
+		class->spare = spare->next;
+		return spare;
+	}
+	class->carved++;
+	return bump_allocate_aligned(heap, class_bytes(index), CLASS_STEP_BYTES);
+}
+
 static void *bump_allocate(const struct metalloc_allocator *self, size_t size_bytes)
 {
-	const unsigned index = class_of_size(size_bytes);
-	struct heap *const heap = metalloc_thread.heap;
-
 	(void)self;
-	count_one(&heap->classes[index], index);
-	return bump_allocate_aligned(heap, class_bytes(index), CLASS_STEP_BYTES);
+	return take(metalloc_thread.heap, class_of_size(size_bytes));
 }
 
 void *bump_allocate_measured(struct heap *heap, unsigned index)
 {
-	struct heap_class *const class = &heap->classes[index];
-	void *block = class->spare;
+	void *const block = take(heap, index);
 
 	if (block != NULL)
-		class->spare = class->spare->next;
-	else
-		block = bump_allocate_aligned(heap, class_bytes(index), CLASS_STEP_BYTES);
-	count_one(class, index);
-	if (block != NULL)
-		tag_of(block)->born = (uint32_t)heap_allocated(heap, index) | 1;
+		tag_of(block)->born = (uint32_t)heap_released(heap, index) | 1;
 	return block;
 }
 
-/** What was measured tells how many allocations of its class it outlived. */
+/** What was measured tells how many releases of its class it outlived. */
 static void note_life(const struct heap *heap, unsigned class, struct tag *tag)
 {
-	profile_life((uint32_t)heap_allocated(heap, class) - tag->born);
+	const uint32_t released = (uint32_t)heap_released(heap, class);
+
+	profile_life(released < tag->born ? 0 : released - tag->born);
 	tag->born = 0;
 }
 
@@ -127,6 +134,7 @@ void bump_take_back(struct heap *heap, struct block *block)
 	if (base_unlikely(tag->born != 0))
 		note_life(heap, index, tag);
 	count_one(class, index);
+	metalloc_thread.lists[index].left--;
 	if (class->allocator == &metalloc_bump) {
 		list_push(&metalloc_thread.lists[index], block);
 		return;

@@ -12,8 +12,6 @@
 #define RECURRING_BYTES  16384u
 /* One in so many blocks is released by another thread: then hand-over is by batches. */
 #define FOREIGN_PART 16u
-/* From here on page faults and the TLB cost more than the memory that huge pages may waste. */
-#define HUGE_FROM_BYTES (UINT64_C(48) << 20)
 /* Blocks without a class that are allocated so often for each that is live are worth keeping. */
 #define CHURN         4u
 #define MOST_KEPT     (UINT64_C(256) << 20)
@@ -106,7 +104,7 @@ static uint64_t churned_bytes(const struct record *merged)
 			bytes +=
 				(uint64_t)peak * ((METALLOC_MOST_BYTES + 1) * UINT64_C(3) / 2 << i);
 	}
-	return base_min(bytes, base_min(MOST_KEPT, seen(&merged->peak_bytes) / 2));
+	return base_min(bytes, base_min(MOST_KEPT, seen(&merged->peak_bytes) / 4 * 3));
 }
 
 /**
@@ -117,7 +115,7 @@ static bool wants_huge_pages(const struct record *merged)
 {
 	const uint64_t peak = seen(&merged->peak_bytes);
 
-	return peak >= HUGE_FROM_BYTES && seen(&merged->resident_bytes) >= peak / 8 * 7 &&
+	return peak >= CHOICE_HUGE_FROM_BYTES && seen(&merged->resident_bytes) >= peak / 8 * 7 &&
 	       churned_bytes(merged) < peak / 4;
 }
 

@@ -29,6 +29,9 @@ enum choice_way {
 /** With a way: groups of this class fill up, so that their pages are asked for at once. */
 #define CHOICE_WHOLE 0x80u
 
+/** From here on page faults and the TLB cost more than the memory that huge pages may waste. */
+#define CHOICE_HUGE_FROM_BYTES (UINT64_C(48) << 20)
+
 enum choice_flag {
 	CHOICE_HUGE = 1 << 0,
 	CHOICE_HARDENED = 1 << 1

@@ -5,7 +5,8 @@
  *
  * malloc(): the size, rounded up to a multiple of 16, is the distance of its class' list in the
  * thread's lists. Size 0, and sizes that wrap around, arrive at list 0, which is always empty.
- * free(): the block's group names the thread that it is for, and where that thread's list is.
+ * free(): the block's group says which of the thread's lists it is for. Whose heap it belongs to
+ * is not asked here, but when the list is settled.
  */
 #include "entry.h"
 #include "metalloc_internal.h"
@@ -13,56 +14,54 @@
 #include <errno.h>
 #include <string.h>
 
-static_assert(sizeof(struct list) == CLASS_STEP_BYTES, "a rounded size is a list's distance");
+static_assert(sizeof(struct list) == CLASS_STEP_BYTES && offsetof(struct thread, lists) == 0,
+	      "a rounded size is a list's distance");
+static_assert(offsetof(struct list, head) == 0 && offsetof(struct list, left) == 8,
+	      "as platform.h has it");
+
+static inline void *allocate_from(uintptr_t list, size_t size_bytes)
+{
+	struct block *const block = platform_load(list);
+
+	if (base_unlikely(block == NULL))
+		return allocate_slowly(size_bytes);
+	platform_store(list, block->next);
+	return block;
+}
 
 /** Sizes above those whose class is a matter of rounding, kept out of the way of the others. */
 static __attribute__((noinline)) void *allocate_medium(size_t size_bytes)
 {
-	struct block *block;
-	struct list *list;
-
 	if (size_bytes > METALLOC_MOST_BYTES)
 		return allocate_slowly(size_bytes);
-	list = &metalloc_thread.lists[class_of_size(size_bytes)];
-	block = list->head;
-	if (block == NULL || --list->left < 0)
-		return allocate_slowly(size_bytes);
-	list->head = block->next;
-	return block;
+	return allocate_from(list_distance(class_of_size(size_bytes)), size_bytes);
 }
 
 void *ENTRY(malloc)(size_t size_bytes)
 {
 	const size_t rounded = size_bytes + (CLASS_STEP_BYTES - 1);
-	struct block *block;
-	struct list *list;
 
 	if (base_unlikely(rounded > CLASS_SMALL_BYTES + CLASS_STEP_BYTES - 1))
 		return allocate_medium(size_bytes);
-	list = (struct list *)(void *)((char *)metalloc_thread.lists +
-				       (rounded & ~(size_t)(CLASS_STEP_BYTES - 1)));
-	block = list->head;
-	if (base_unlikely(block == NULL) || base_unlikely(--list->left < 0))
-		return allocate_slowly(size_bytes);
-	list->head = block->next;
-	return block;
+	return allocate_from(platform_own(rounded & ~(size_t)(CLASS_STEP_BYTES - 1)), size_bytes);
 }
 
 void ENTRY(free)(void *released)
 {
-	struct group *const group = group_of(released);
-	const uintptr_t thread = platform_thread();
-	struct list *list;
+	const struct group *const group = group_of(released);
+	struct block *const block = released;
+	uintptr_t list;
 
 	/* Only NULL has a group there: addresses of a program are positive. */
 	if (base_unlikely((intptr_t)group < 0))
 		return;
-	if (base_unlikely(atomic_load_explicit(&group->owner, memory_order_relaxed) != thread)) {
+	list = group->list;
+	if (base_unlikely(platform_count_down(list))) {
 		release_slowly(released);
 		return;
 	}
-	list = (struct list *)(thread + (uintptr_t)group->list);
-	list_push(list, released);
+	block->next = platform_load(list);
+	platform_store(list, block);
 }
 
 void *ENTRY(calloc)(size_t count, size_t size_bytes)

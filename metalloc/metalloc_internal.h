@@ -3,21 +3,27 @@
  * What the files of metalloc share.
  *
  * Memory is handed out in units of 64 KiB (units.c). A unit, or a run of units, that holds blocks
- *is a group and begins with a struct group, which every block finds by masking its address: a block
- *never begins at a multiple of 64 KiB unless its group is the unit before.
+ * is a group and begins with a struct group, which every block finds by masking its address: a
+ * block never begins at a multiple of 64 KiB unless its group is the unit before.
  *
  *	thread ── lists[class] ──▶ block ─▶ block        what malloc() pops and free() pushes
- *	   │
- *	   └────▶ heap ── classes[class].groups ──▶ group ─▶ group
- *	            └──── remote ◀── blocks that other threads released
+ *	   │                         │ settled, now and then
+ *	   │                         ▼
+ *	   └────▶ heap ── classes[class].groups ──▶ group ── free ──▶ block
+ *	            └──── remote ◀── blocks that the lists of other threads had
+ *
+ * A thread's list takes what the thread releases, whichever heap it belongs to. When enough has
+ * been released, the list is settled (lists.c): what it has too much of goes to its groups, which
+ * know by that when they are empty, or to the heaps that it belongs to.
  *
  * Who may touch what:
  * - `metalloc_thread` and everything in a heap but `remote`: the thread that has the heap. A heap
  *   outlives its thread, and is then idle until another thread adopts it (thread.c). Idle heaps
- *belong to whoever holds the heaps' lock.
+ *   belong to whoever holds the heaps' lock.
  * - `heap->remote`: everybody, atomically.
- * - `group->owner`: written by the thread that has the heap; read by everybody. Only the thread
- *that it names can find its own name there, so that its answer is never out of date.
+ * - `group->heap`: written by the thread that has the new heap; read by everybody. Who finds an
+ *   old heap there hands the block to that one, which passes it on.
+ * - `group->free` and what goes with it: the thread that has the group's heap.
  * - the other members of a group do not change while it has blocks, but for what is said there.
  * - units, and big and direct blocks that are not in use: who holds the units' lock.
  * Lock order: heaps, units. Nothing is called with the units' lock held.
@@ -41,18 +47,12 @@
 #define PAGE_BYTES ((size_t)4096)
 /** In a group of bump, before each block. */
 #define TAG_BYTES 8u
-/** Allocations of a class in one thread between two looks at its counter: a part of those so far.
- */
-#define COUNT_LEAST 256
-#define COUNT_MOST  65536
-#define COUNT_PART  16
-
 /** What is in a block that is free. */
 struct block {
 	struct block *next;
 };
 
-/** A size class of a thread. `left` counts down to the next look at the counters. */
+/** A size class of a thread. `left` counts releases down until the list is settled. */
 struct list {
 	struct block *head;
 	int64_t left;
@@ -60,7 +60,10 @@ struct list {
 
 struct heap;
 
-/** Everything of a thread; zero when it starts. lists[0] is always empty. */
+/**
+ * Everything of a thread; zero when it starts. lists[0] is always empty and never has any `left`:
+ * blocks whose groups have it for their list are released by release_slowly().
+ */
 struct thread {
 	struct list lists[CLASS_COUNT];
 	struct heap *heap;
@@ -70,10 +73,8 @@ extern __thread struct thread metalloc_thread __attribute__((tls_model("initial-
 
 /** The head of a group, in its first HEADER_BYTES. */
 struct group {
-	/** The thread whose lists take the blocks without further ado, or 0. */
-	_Atomic uintptr_t owner;
-	/** Where that thread's list is, as a distance from platform_thread(). */
-	intptr_t list;
+	/** The list of each thread that takes the blocks: a distance from platform_thread(). */
+	uintptr_t list;
 
 	const struct metalloc_allocator *allocator;
 	/** Changed only by the thread that has the new heap. */
@@ -88,9 +89,16 @@ struct group {
 	/** Number of units from this header on, and of their chunk. */
 	uint32_t units;
 	uint32_t chunk;
-	/** Blocks handed out at least once; and, in the midst of a sweep, those found free. */
+	/**
+	 * Blocks handed out at least once, and of those the ones that are free and in no list of a
+	 * thread; of bump, only in the midst of a sweep.
+	 */
 	uint32_t carved;
-	uint32_t found_free;
+	uint32_t free_count;
+	/** lists: the latter, and the first of them to come; and the next group that has some. */
+	struct block *free;
+	struct block *free_last;
+	struct group *next_with_free;
 	uint8_t class;
 	bool zeroed;
 };
@@ -108,16 +116,21 @@ struct heap_class {
 	char *carve_end;
 	/** Blocks that bump handed out or took back: what promotes a class. */
 	uint32_t bumped;
-	/** Of a class that was promoted: blocks of bump, for those that are measured. */
+	/** Allocations that came to slow.c: of some, the life is measured. */
+	uint32_t measured;
+	/** Of bump, and in no list: for itself, or once the class was promoted, for those. */
 	struct block *spare;
-	/** Blocks that bump, or another thread, released unbatched: what makes a class hand over.
-	 */
-	uint32_t foreign;
 	/** The profile left this class on bump: it may take more before it is promoted. */
 	bool patient;
-	/** Allocations so far, as of the last look at the list's counter, and where that began. */
-	uint64_t allocated;
+	/** Groups that have free blocks, newest first. */
+	struct group *with_free;
+	/** What the list's `left` began with, and will the next time. */
+	int64_t begun;
 	int64_t period;
+	/** Released until then, blocks of all groups that there are, and what the profile has. */
+	uint64_t released;
+	uint64_t carved;
+	uint64_t reported;
 };
 
 /** Foreign blocks on their way to their heap, in batches (handover.c). */
@@ -130,6 +143,7 @@ struct outgoing {
 };
 
 #define OUTGOING_COUNT 4
+#define RUNS_MOST      8u
 
 struct heap {
 	struct heap_class classes[CLASS_COUNT];
@@ -137,12 +151,14 @@ struct heap {
 	char *bump;
 	char *bump_end;
 	struct group *bump_groups;
-	/** Groups in all, and after the last sweep. */
+	/** Groups in all, after the last sweep, and the most at a sweep. */
 	uint32_t groups;
 	uint32_t groups_swept;
+	uint32_t groups_most;
 	struct outgoing outgoing[OUTGOING_COUNT];
-	/** The thread's lists while there is no thread. */
-	struct list lists[CLASS_COUNT];
+	/** big: runs of up to RUNS_MOST units that were released, by their number. */
+	struct group *runs[RUNS_MOST + 1];
+	size_t runs_bytes;
 	struct heap *next_idle;
 	struct heap *next;
 	/** A cache line that other threads write. */
@@ -154,9 +170,10 @@ static inline struct group *group_of(const void *block)
 	return (struct group *)(((uintptr_t)block - 1) & ~(uintptr_t)(UNIT_BYTES - 1));
 }
 
-static inline struct list *list_of_thread(const struct group *group)
+/** Where the list of a class is in every thread. */
+static inline uintptr_t list_distance(unsigned class)
 {
-	return (struct list *)(platform_thread() + (uintptr_t)group->list);
+	return platform_own(class * sizeof(struct list));
 }
 
 static inline void list_push(struct list *list, void *block)
@@ -185,8 +202,8 @@ void heap_follow_policy(struct heap *heap);
 void heap_add_group(struct heap *heap, struct group *group, struct group **groups);
 /** Takes over what other threads released, and what nobody has any more. */
 void heap_collect(struct heap *heap);
-/** Allocations of a class so far. */
-uint64_t heap_allocated(const struct heap *heap, unsigned class);
+/** Releases of a class so far. */
+uint64_t heap_released(const struct heap *heap, unsigned class);
 /** Pushes a block of this thread's heap onto its list, whatever kind its group is. */
 void heap_take_back(struct heap *heap, struct block *block);
 /** Makes the memory of one heap that has no thread this heap's. */
@@ -225,6 +242,8 @@ void units_give(struct group *group);
 void units_trim(size_t keep_bytes);
 /** Unmaps chunks of which nothing is in use. */
 void units_unmap(void);
+/** Bytes in memory of all units that were written, which are *@written_bytes. */
+uint64_t units_resident(uint64_t *written_bytes);
 void units_usage(struct metalloc_usage *usage);
 /** Accounts for memory that did not come from units. */
 void units_count(int64_t mapped_bytes, int64_t used_bytes);
@@ -270,8 +289,16 @@ void bump_take_back(struct heap *heap, struct block *block);
 /** One whose life is measured. */
 void *bump_allocate_measured(struct heap *heap, unsigned class);
 
-/** lists.c: how many blocks of a class are prepared at once. */
-unsigned lists_batch(const struct heap *heap, unsigned class);
+/* lists.c. */
+
+/** How many releases of a class there are between two settlements, to begin with. */
+int64_t lists_period(const struct heap_class *class, unsigned index);
+/** Accounts for the releases since the last settlement. */
+void lists_count(struct heap *heap, unsigned index);
+/** Everything that the thread's lists have goes where it belongs. */
+void lists_settle_all(struct heap *heap);
+/** Gives back the groups of a class that are empty; whether there was one. */
+void lists_give_empty(struct heap *heap, unsigned index);
 
 /* handover.c. */
 
@@ -284,6 +311,8 @@ void handover_flush(struct heap *from);
 /** big.c and pages.c. @alignment_bytes is a power of two. */
 void *big_allocate(size_t size_bytes, size_t alignment_bytes);
 void *pages_allocate(size_t size_bytes, size_t alignment_bytes);
+/** Gives back what a heap has at hand for big blocks. */
+void big_let_go(struct heap *heap);
 /** In place, or for pages anywhere; NULL when that does not work. */
 void *big_resize(void *block, size_t size_bytes);
 void *pages_resize(void *block, size_t size_bytes);

@@ -7,9 +7,10 @@
  *	   hardened: | header | gap | block | a page that nobody may touch |
  *
  * A size that is released a second time recurs: its mappings are kept for the next requests, as
- *many bytes as twice the largest that recurred, and more when what was unmapped is needed again. A
- *mapping that is too small has the kernel move its pages to a larger one. `cache` is under its own
- *lock, with which nothing is called.
+ * many bytes as twice the largest that recurred, and more when what was unmapped is needed again.
+ * Kept mappings that lie side by side are one, and one that is larger than a request is cut, for
+ * which all of them are whole units. One that is too small has the kernel move its pages to a
+ * larger place. `cache` is under its own lock, with which nothing is called.
  */
 #include "metalloc_internal.h"
 #include "profile.h"
@@ -17,7 +18,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-#define CACHE_SLOTS 16u
+#define CACHE_SLOTS 32u
 #define HUGE_BYTES  (UINT64_C(2) << 20)
 
 struct kept {
@@ -48,18 +49,30 @@ static void unmap(char *mapping, size_t bytes)
 	units_count(-(int64_t)bytes, 0);
 }
 
+static char *map(size_t bytes)
+{
+	char *const mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return mapping == MAP_FAILED ? NULL : mapping;
+}
+
 /** Maps @bytes whose byte at @offset is aligned to @alignment; nothing else stays mapped. */
 static char *map_at(size_t bytes, size_t offset, size_t alignment_bytes)
 {
-	const size_t more = alignment_bytes > PAGE_BYTES ? alignment_bytes : 0;
+	const size_t more = alignment_bytes;
 	char *mapping, *first;
 	size_t before;
 
 	if (bytes > PTRDIFF_MAX - more)
 		return NULL;
-	mapping = mmap(NULL, bytes + more, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (mapping == MAP_FAILED)
+	/* Most often right where it should be, and next to another one. */
+	mapping = map(bytes);
+	if (mapping == NULL || ((uintptr_t)mapping + offset) % alignment_bytes == 0)
+		return mapping;
+	munmap(mapping, bytes);
+	mapping = map(bytes + more);
+	if (mapping == NULL)
 		return NULL;
 	before = -((uintptr_t)mapping + offset) % alignment_bytes;
 	first = mapping + before;
@@ -92,7 +105,18 @@ static bool is_better(size_t one, size_t other, size_t wanted)
 	return one < other;
 }
 
-/** The smallest that fits without wasting half of it, or else the largest that is smaller. */
+/** The first @bytes of it; the others stay. The lock is held. */
+static char *cut(struct kept *kept, size_t bytes)
+{
+	char *const mapping = kept->mapping;
+
+	cache.bytes -= bytes;
+	kept->bytes -= bytes;
+	kept->mapping = kept->bytes == 0 ? NULL : mapping + bytes;
+	return mapping;
+}
+
+/** Of the smallest that fits what is wanted, or else the largest that has at least half of it. */
 static char *take_kept(size_t bytes, size_t *got)
 {
 	struct kept *best = NULL;
@@ -102,18 +126,70 @@ static char *take_kept(size_t bytes, size_t *got)
 	for (unsigned i = 0; i < CACHE_SLOTS; i++) {
 		struct kept *const kept = &cache.kept[i];
 
-		if (kept->mapping != NULL && kept->bytes / 2 <= bytes &&
+		if (kept->bytes >= bytes / 2 && kept->bytes != 0 &&
 		    (best == NULL || is_better(kept->bytes, best->bytes, bytes)))
 			best = kept;
 	}
 	if (best != NULL) {
-		mapping = best->mapping;
-		*got = best->bytes;
-		cache.bytes -= best->bytes;
-		*best = (struct kept){NULL, 0};
+		*got = base_min(best->bytes, bytes);
+		mapping = cut(best, *got);
 	}
 	lock_give(&cache.lock);
 	return mapping;
+}
+
+/** A mapping becomes longer by what lies right behind it, if that is kept. */
+static bool extend(const char *end, size_t bytes)
+{
+	bool taken = false;
+
+	lock_take(&cache.lock);
+	for (unsigned i = 0; i < CACHE_SLOTS && !taken; i++)
+		if (cache.kept[i].mapping == end && cache.kept[i].bytes >= bytes) {
+			cut(&cache.kept[i], bytes);
+			taken = true;
+		}
+	lock_give(&cache.lock);
+	return taken;
+}
+
+/** Makes a mapping longer or shorter where it is. */
+static bool resize_in_place(struct group *group, size_t old_bytes, size_t new_bytes)
+{
+	const size_t more = new_bytes - old_bytes;
+
+	if (new_bytes > old_bytes && extend((char *)group + old_bytes, more)) {
+		/* It is mapped already, unlike what resized() counts. */
+		units_count(-(int64_t)more, 0);
+		return true;
+	}
+	return mremap(group, old_bytes, new_bytes, 0) != MAP_FAILED;
+}
+
+/** Adds it to what is kept, as one with its neighbours; whether there was a slot. */
+static bool insert(struct kept new)
+{
+	struct kept *slot = NULL;
+	const size_t bytes = new.bytes;
+
+	for (unsigned i = 0; i < CACHE_SLOTS; i++) {
+		struct kept *const kept = &cache.kept[i];
+
+		if (kept->mapping != NULL && kept->mapping + kept->bytes == new.mapping)
+			new.mapping = kept->mapping;
+		else if (kept->mapping == NULL || kept->mapping != new.mapping + new.bytes) {
+			slot = kept->mapping == NULL ? kept : slot;
+			continue;
+		}
+		new.bytes += kept->bytes;
+		*kept = (struct kept){NULL, 0};
+		slot = kept;
+	}
+	if (slot == NULL)
+		return false;
+	*slot = new;
+	cache.bytes += bytes;
+	return true;
 }
 
 static bool keep(char *mapping, size_t bytes)
@@ -124,13 +200,9 @@ static bool keep(char *mapping, size_t bytes)
 	lock_take(&cache.lock);
 	cache.largest = base_max(cache.largest, bytes);
 	if (recurs &&
-	    cache.bytes + bytes <= base_max(metalloc_policy.keep_bytes, 2 * cache.largest))
-		for (unsigned i = 0; i < CACHE_SLOTS && !done; i++)
-			if (cache.kept[i].mapping == NULL) {
-				cache.kept[i] = (struct kept){mapping, bytes};
-				cache.bytes += bytes;
-				done = true;
-			}
+	    cache.bytes + bytes <=
+		    base_max(base_max(metalloc_policy.keep_bytes, cache.keep), 2 * cache.largest))
+		done = insert((struct kept){mapping, bytes});
 	if (!done)
 		cache.dropped += bytes;
 	lock_give(&cache.lock);
@@ -162,7 +234,8 @@ void pages_after_fork(void)
 	lock_give(&cache.lock);
 }
 
-/** What is mapped now was unmapped before: next time more is kept, up to half of the peak. */
+/** What is mapped now was unmapped before: next time more is kept, up to three quarters of the
+ * peak. */
 static void regret(size_t bytes)
 {
 	struct metalloc_usage usage;
@@ -172,7 +245,8 @@ static void regret(size_t bytes)
 	units_usage(&usage);
 	lock_take(&cache.lock);
 	cache.dropped = 0;
-	cache.keep = base_min(base_max(2 * cache.keep, 4 * cache.largest), usage.peak_bytes / 2);
+	cache.keep =
+		base_min(base_max(2 * cache.keep, 4 * cache.largest), usage.peak_bytes / 4 * 3);
 	lock_give(&cache.lock);
 }
 
@@ -189,8 +263,10 @@ static char *reuse(size_t *bytes)
 		return mapping;
 	}
 	moved = move((struct group *)(void *)mapping, got, wanted);
+	/* The kernel moves no pages of what was mapped at different times and became one here. */
 	if (moved == NULL) {
-		unmap(mapping, got);
+		if (!keep(mapping, got))
+			unmap(mapping, got);
 		return NULL;
 	}
 	units_count((int64_t)(wanted - got), 0);
@@ -226,7 +302,7 @@ static size_t offset_for(size_t size_bytes, size_t alignment_bytes, size_t *byte
 	if (guard != 0)
 		offset += (-(offset + size_bytes) % PAGE_BYTES) / base_max(16, alignment_bytes) *
 			  base_max(16, alignment_bytes);
-	*bytes = base_align_up(offset + size_bytes, PAGE_BYTES) + guard;
+	*bytes = base_align_up(offset + size_bytes, guard != 0 ? PAGE_BYTES : UNIT_BYTES) + guard;
 	return offset;
 }
 
@@ -235,7 +311,7 @@ static void *describe(char *mapping, size_t bytes, size_t offset, bool zeroed)
 	struct group *const group = (struct group *)(void *)mapping;
 	const size_t guard = metalloc_policy.hardened ? PAGE_BYTES : 0;
 
-	atomic_store_explicit(&group->owner, 0, memory_order_relaxed);
+	group->list = list_distance(0);
 	group->allocator = &metalloc_pages;
 	group->block = mapping + offset;
 	group->block_bytes = bytes - offset - guard;
@@ -298,12 +374,12 @@ void *pages_resize(void *block, size_t size_bytes)
 
 	if (metalloc_policy.hardened || size_bytes > PTRDIFF_MAX - 4 * UNIT_BYTES)
 		return NULL;
-	new_bytes = base_align_up(offset + size_bytes, PAGE_BYTES);
+	new_bytes = base_align_up(offset + size_bytes, UNIT_BYTES);
 	if (size_bytes <= METALLOC_MOST_BYTES)
 		return NULL;
 	if (new_bytes == old_bytes)
 		return block;
-	if (mremap(group, old_bytes, new_bytes, 0) == MAP_FAILED) {
+	if (!resize_in_place(group, old_bytes, new_bytes)) {
 		group = offset >= UNIT_BYTES ? NULL : move(group, old_bytes, new_bytes);
 		if (group == NULL)
 			return NULL;

@@ -47,6 +47,12 @@ void profile_big(size_t size_bytes, int blocks)
 	note_most(&record->big_peak[index], live);
 }
 
+void profile_big_again(size_t size_bytes)
+{
+	atomic_fetch_add_explicit(&profile_record()->big_allocated[big_index(size_bytes)], 1,
+				  memory_order_relaxed);
+}
+
 static uint64_t now_ns(void)
 {
 	struct timespec now;
@@ -86,7 +92,7 @@ void profile_allocated(unsigned class, uint64_t blocks)
 	struct record *const record = profile_record();
 
 	atomic_fetch_add_explicit(&record->allocated[class], blocks, memory_order_relaxed);
-	if (record != &own)
+	if (record != &own && (int64_t)blocks > 0)
 		draw(record, class, blocks);
 }
 

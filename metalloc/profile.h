@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The counters of this process. They are written where allocators do something slow anyway, and
- * where a thread's countdown ends; malloc() and free() themselves only count down.
+ * where a list is settled; of malloc() and free() themselves only the latter counts, down to that.
  */
 #ifndef PROFILE_H
 #define PROFILE_H
@@ -36,10 +36,10 @@ static inline void profile_foreign(uint64_t blocks)
 	atomic_fetch_add_explicit(&profile_record()->foreign, blocks, memory_order_relaxed);
 }
 
-/** Of a measured block: how many allocations of its class came before its release. */
-static inline void profile_life(uint32_t allocations)
+/** Of a measured block: how many others of its class were released in its life. */
+static inline void profile_life(uint32_t releases)
 {
-	const unsigned bits = allocations == 0 ? 0 : 32u - (unsigned)__builtin_clz(allocations);
+	const unsigned bits = releases == 0 ? 0 : 32u - (unsigned)__builtin_clz(releases);
 	const unsigned life = (unsigned)base_min((bits + 1) / 2, RECORD_LIVES - 1);
 
 	atomic_fetch_add_explicit(&profile_record()->lives[life], 1, memory_order_relaxed);
@@ -49,7 +49,11 @@ static inline void profile_life(uint32_t allocations)
 void profile_peak(uint64_t peak_bytes);
 /** @blocks more of that size than before: 1 or -1. */
 void profile_big(size_t size_bytes, int blocks);
-/** Allocations of a class since the last call for it in this thread. */
+/** A block of that size that was released is allocated again, without having been counted as gone.
+ */
+void profile_big_again(size_t size_bytes);
+/** Allocations of a class since the last call for it in this thread; or, counted in two's
+ * complement, how many of those reported before were none. */
 void profile_allocated(unsigned class, uint64_t blocks);
 /** A thread has got a heap. */
 void profile_thread(void);

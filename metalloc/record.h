@@ -29,15 +29,15 @@ struct record {
 	_Atomic uint64_t foreign;
 	/** Most bytes in use by allocators, in whole groups. */
 	_Atomic uint64_t peak_bytes;
-	/** Of an execution without huge pages that came to exit(): most bytes in memory; else 0. */
+	/** Of an execution without huge pages that came to exit(): what of the peak was in memory,
+	 * if that could matter; else 0. */
 	_Atomic uint64_t resident_bytes;
 
 	/** By class: allocations, and blocks that were ever carved, which is the most live at a
 	 * time. */
 	_Atomic uint64_t allocated[CLASS_COUNT];
 	_Atomic uint64_t carved[CLASS_COUNT];
-	/** Of those measured: how many outlived 0, 1 to 3, 4 to 15, … allocations of their class.
-	 */
+	/** Of those measured: how many outlived 0, 1 to 3, 4 to 15, … others of their class. */
 	_Atomic uint32_t lives[RECORD_LIVES];
 
 	_Atomic uint64_t big_allocated[RECORD_BIG];

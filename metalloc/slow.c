@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What malloc() and free() do when the thread's list does not help: no block in it, a counter that
- * has run out, a block of another thread or of another kind of group, a size without a class.
+ * What malloc() and free() do when the thread's list does not help: no block in it, a period
+ * that is over, a block of another kind of group, a size without a class.
  */
 #include "entry.h"
 #include "metalloc_internal.h"
@@ -10,53 +10,80 @@
 #include <errno.h>
 #include <string.h>
 
-/* Of the allocations that bump serves, one in so many has its life measured. */
+/* Of the allocations of a class that come here, one in so many has its life measured. */
 #define MEASURED_PERIOD 16u
 /* How far down a list an aligned block is looked for. */
 #define ALIGNED_TRIES 8u
 
-/** Brings the class' count up to date and starts the next period. */
-static void count(struct heap *heap, struct list *list, unsigned index)
+static uint64_t count_blocks(const struct block *block)
 {
-	struct heap_class *const class = &heap->classes[index];
-	const uint64_t more = (uint64_t)(class->period - list->left);
+	uint64_t count = 0;
 
-	class->allocated += more;
-	class->period =
-		(int64_t)base_min(base_max(class->allocated / COUNT_PART, COUNT_LEAST), COUNT_MOST);
-	list->left = class->period;
-	profile_allocated(index, more);
+	for (; block != NULL; block = block->next)
+		count++;
+	return count;
 }
 
+/** Blocks of a class that this thread could allocate without having more carved. */
+static uint64_t count_free(const struct heap_class *class, const struct list *list)
+{
+	uint64_t count = count_blocks(list->head) + count_blocks(class->spare);
+
+	for (const struct group *group = class->with_free; group != NULL;
+	     group = group->next_with_free)
+		count += group->free_count;
+	return count;
+}
+
+/**
+ * What was carved or released has been allocated but for what is free now; until here, releases
+ * were taken for allocations.
+ */
 void profile_flush(struct heap *heap)
 {
-	for (unsigned i = 1; i < CLASS_COUNT; i++)
-		if (metalloc_thread.lists[i].left != heap->classes[i].period)
-			count(heap, &metalloc_thread.lists[i], i);
+	for (unsigned i = 1; i < CLASS_COUNT; i++) {
+		struct heap_class *const class = &heap->classes[i];
+		const struct list *const list = &metalloc_thread.lists[i];
+		uint64_t allocated;
+
+		if (list->left != class->begun)
+			lists_count(heap, i);
+		allocated = class->carved + class->released - count_free(class, list);
+		profile_allocated(i, allocated - class->reported);
+		class->reported = allocated;
+	}
 }
 
-static bool is_measured(const struct heap_class *class, bool ended)
+/** Allocators other than these have no lists, and see each allocation. */
+static bool uses_lists(const struct metalloc_allocator *allocator)
 {
-	if (class->allocator == &metalloc_bump)
-		return class->bumped % MEASURED_PERIOD == 1;
-	return ended && class->allocator->allocate == metalloc_lists.allocate;
+	return allocator == &metalloc_bump || allocator->allocate == metalloc_lists.allocate;
+}
+
+static bool is_measured(struct heap_class *class)
+{
+	return uses_lists(class->allocator) && ++class->measured % MEASURED_PERIOD == 1;
+}
+
+/** An allocation of a class whose releases are not counted. */
+static void count_one(struct heap *heap, unsigned index)
+{
+	if (--metalloc_thread.lists[index].left < 0)
+		lists_count(heap, index);
 }
 
 static void *take(struct heap *heap, unsigned index)
 {
 	struct heap_class *const class = &heap->classes[index];
 	struct list *const list = &metalloc_thread.lists[index];
-	const bool ended = list->left < 0;
 	void *block = NULL;
 
-	if (!ended)
-		list->left--;
-	if (ended || class->allocator != &metalloc_bump)
-		count(heap, list, index);
-	if (is_measured(class, ended))
+	if (list->head != NULL)
+		return list_pop(list);
+	if (!uses_lists(class->allocator))
+		count_one(heap, index);
+	if (is_measured(class))
 		block = bump_allocate_measured(heap, index);
-	if (block == NULL && list->head != NULL)
-		block = list_pop(list);
 	if (block == NULL)
 		block = class->allocator->allocate(class->allocator, class_bytes(index));
 	return block;
@@ -137,7 +164,6 @@ static void *take_aligned(struct heap *heap, unsigned class, size_t alignment_by
 	struct list *const list = &metalloc_thread.lists[class];
 	void *block = pop_aligned(list, alignment_bytes);
 
-	list->left--;
 	if (block != NULL)
 		return block;
 	/* What a list still holds is not aligned; a new block may be. */

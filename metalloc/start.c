@@ -19,7 +19,6 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static struct {
@@ -130,13 +129,19 @@ static __attribute__((constructor)) void start(int count, char **arguments, char
 	errno = saved_errno;
 }
 
-/** With huge pages it would tell nothing of what the program touches. */
+/** As much of the peak as is in memory of what was used; with huge pages that would tell nothing.
+ */
 static void note_resident(struct record *record)
 {
-	struct rusage usage;
+	uint64_t written_bytes, resident_bytes;
 
-	if (!metalloc_policy.huge && getrusage(RUSAGE_SELF, &usage) == 0)
-		record->resident_bytes = (uint64_t)usage.ru_maxrss * 1024;
+	if (metalloc_policy.huge || record->peak_bytes < CHOICE_HUGE_FROM_BYTES)
+		return;
+	resident_bytes = units_resident(&written_bytes);
+	if (written_bytes != 0)
+		record->resident_bytes =
+			(uint64_t)((double)record->peak_bytes *
+				   ((double)resident_bytes / (double)written_bytes));
 }
 
 static __attribute__((destructor)) void end(void)

@@ -1,135 +1,91 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finding groups of which every block is free. malloc() and free() keep no count of that, as it
- * would cost each of them; a heap that has grown by a quarter looks instead, once, before it grows
- * on.
- *
- * First, each free block of each list is counted in its group. Groups with as many as were ever
- * carved are empty; their blocks are taken out of the lists, and the groups are given back.
+ * Giving back groups of which every block is free. malloc() and free() keep no count of that, as it
+ * would cost each of them. When a heap has grown by a part of what it had at most, the lists of its
+ * thread are settled, once, before it grows on; groups then know how many of their blocks are free.
+ * bump's do not, and have theirs counted.
  */
 #include "metalloc_internal.h"
 
 /* Smaller growth is not worth a look. */
-#define LEAST_GROWTH_GROUPS 8u
+#define LEAST_GROWTH_GROUPS 16u
+#define GROWTH_PART         4u
 
 #define EMPTY UINT32_MAX
 
-static uint32_t count_list(const struct block *block)
+static void count_spare(const struct heap *heap)
 {
-	uint32_t count = 0;
-
-	for (; block != NULL; block = block->next, count++)
-		group_of(block)->found_free++;
-	return count;
+	for (unsigned i = 1; i < CLASS_COUNT; i++)
+		for (const struct block *block = heap->classes[i].spare; block != NULL;
+		     block = block->next)
+			group_of(block)->free_count++;
 }
 
-/** Those of the heap's own groups: a block in a list may belong to no other. */
-static void count_free(const struct heap *heap, uint32_t counts[static CLASS_COUNT])
+static bool mark_empty(struct group *groups)
 {
-	for (unsigned i = 1; i < CLASS_COUNT; i++) {
-		counts[i] = count_list(metalloc_thread.lists[i].head);
-		count_list(heap->classes[i].spare);
-	}
-}
-
-static unsigned mark_empty(struct group *groups)
-{
-	unsigned empty = 0;
+	bool any = false;
 
 	for (struct group *group = groups; group != NULL; group = group->next) {
-		const bool is_empty =
-			group->allocator != &metalloc_bitmap && group->found_free == group->carved;
+		const bool is_empty = group->free_count == group->carved;
 
-		group->found_free = is_empty ? EMPTY : 0;
-		empty += is_empty;
+		group->free_count = is_empty ? EMPTY : 0;
+		any |= is_empty;
 	}
-	return empty;
+	return any;
 }
 
-static unsigned mark_all_empty(struct heap *heap)
+static void filter_spare(struct heap_class *class)
 {
-	unsigned empty = mark_empty(heap->bump_groups);
+	struct block **link = &class->spare;
 
-	for (unsigned i = 1; i < CLASS_COUNT; i++)
-		empty += mark_empty(heap->classes[i].groups);
-	return empty;
-}
-
-static void filter_list(struct block **link)
-{
 	while (*link != NULL)
-		if (group_of(*link)->found_free == EMPTY)
+		if (group_of(*link)->free_count == EMPTY) {
 			*link = (*link)->next;
-		else
+			class->carved--;
+		} else {
 			link = &(*link)->next;
+		}
 }
 
-/** Whether a list of @count blocks has but those of its class' groups, all of which are empty. */
-static bool is_all_empty(const struct group *group, uint32_t count)
+static void give_empty(struct heap *heap)
 {
-	uint32_t carved = 0;
+	struct group **link = &heap->bump_groups;
 
-	for (; group != NULL && group->found_free == EMPTY; group = group->next)
-		carved += group->carved;
-	return group == NULL && carved == count;
-}
-
-static void filter_lists(struct heap *heap, const uint32_t counts[static CLASS_COUNT])
-{
-	for (unsigned i = 1; i < CLASS_COUNT; i++) {
-		struct list *const list = &metalloc_thread.lists[i];
-
-		/* Going through a long list is what costs most here, so it is not done again for
-		 * nothing. */
-		if (is_all_empty(heap->classes[i].groups, counts[i]))
-			list->head = NULL;
-		else
-			filter_list(&list->head);
-		filter_list(&heap->classes[i].spare);
-	}
-}
-
-/** Whether the group that is carved from was among them. */
-static bool give_empty(struct heap *heap, struct group **groups)
-{
-	const struct group *const newest = *groups;
-	struct group **link = groups;
-
+	if (*link != NULL && (*link)->free_count == EMPTY)
+		heap->bump = heap->bump_end = NULL;
 	while (*link != NULL) {
 		struct group *const group = *link;
 
-		if (group->found_free != EMPTY) {
+		if (group->free_count != EMPTY) {
 			link = &group->next;
 			continue;
 		}
 		*link = group->next;
 		heap->groups--;
-		atomic_store_explicit(&group->owner, 0, memory_order_relaxed);
 		units_give(group);
 	}
-	return *groups != newest;
 }
 
-static void give_all_empty(struct heap *heap)
+static void sweep_bump(struct heap *heap)
 {
-	if (give_empty(heap, &heap->bump_groups))
-		heap->bump = heap->bump_end = NULL;
+	count_spare(heap);
+	if (!mark_empty(heap->bump_groups))
+		return;
 	for (unsigned i = 1; i < CLASS_COUNT; i++)
-		if (give_empty(heap, &heap->classes[i].groups))
-			heap->classes[i].carve = heap->classes[i].carve_end = NULL;
+		filter_spare(&heap->classes[i]);
+	give_empty(heap);
 }
 
 void heap_sweep(struct heap *heap)
 {
-	uint32_t counts[CLASS_COUNT];
-
+	heap->groups_most = (uint32_t)base_max(heap->groups_most, heap->groups);
 	heap_collect(heap);
+	lists_settle_all(heap);
+	big_let_go(heap);
 	bitmap_give_empty(heap);
-	count_free(heap, counts);
-	if (mark_all_empty(heap) != 0) {
-		filter_lists(heap, counts);
-		give_all_empty(heap);
-	}
+	for (unsigned i = 1; i < CLASS_COUNT; i++)
+		lists_give_empty(heap, i);
+	sweep_bump(heap);
 	heap->groups_swept = heap->groups;
 }
 
@@ -139,7 +95,7 @@ void heap_sweep_if_grown(struct heap *heap)
 
 	if (heap->groups < heap->groups_swept)
 		heap->groups_swept = heap->groups;
-	else if (growth >= LEAST_GROWTH_GROUPS && growth >= heap->groups_swept / 4) {
+	else if (growth >= LEAST_GROWTH_GROUPS && growth >= heap->groups_most / GROWTH_PART) {
 		heap_absorb_idle(heap);
 		heap_sweep(heap);
 	}

@@ -40,20 +40,10 @@ static struct {
 	pthread_key_t key;
 } ends;
 
-static void set_owner(struct group *groups, struct heap *heap, uintptr_t owner)
+static void set_heap(struct group *groups, struct heap *heap)
 {
-	for (struct group *group = groups; group != NULL; group = group->next) {
+	for (struct group *group = groups; group != NULL; group = group->next)
 		atomic_store_explicit(&group->heap, heap, memory_order_relaxed);
-		if (group->list != 0)
-			atomic_store_explicit(&group->owner, owner, memory_order_relaxed);
-	}
-}
-
-static void set_owners(struct heap *heap, struct heap *new_heap, uintptr_t owner)
-{
-	for (unsigned i = 0; i < CLASS_COUNT; i++)
-		set_owner(heap->classes[i].groups, new_heap, owner);
-	set_owner(heap->bump_groups, new_heap, owner);
 }
 
 static struct heap *take(struct heap **from)
@@ -76,10 +66,9 @@ static void leave(void *argument)
 {
 	struct heap *const heap = argument;
 
-	handover_flush(heap);
+	lists_settle_all(heap);
+	big_let_go(heap);
 	profile_flush(heap);
-	set_owners(heap, heap, 0);
-	memcpy(heap->lists, metalloc_thread.lists, sizeof(heap->lists));
 	memset(&metalloc_thread, 0, sizeof(metalloc_thread));
 	lock_take(&heaps.lock);
 	put(heap->groups == 0 ? &heaps.empty : &heaps.idle, heap);
@@ -127,6 +116,7 @@ void heap_follow_policy(struct heap *heap)
 
 		heap->classes[i].allocator = chosen != NULL ? chosen : &metalloc_bump;
 		heap->classes[i].patient = chosen == &metalloc_bump;
+		heap->classes[i].period = lists_period(&heap->classes[i], i);
 	}
 }
 
@@ -139,17 +129,15 @@ static struct heap *new_heap(void)
 		return NULL;
 	heap->next = heaps.all;
 	heaps.all = heap;
-	for (unsigned i = 1; i < CLASS_COUNT; i++)
-		heap->lists[i].left = heap->classes[i].period = COUNT_LEAST;
 	heap_follow_policy(heap);
 	return heap;
 }
 
 static void adopt(struct heap *heap)
 {
-	memcpy(metalloc_thread.lists, heap->lists, sizeof(heap->lists));
 	metalloc_thread.heap = heap;
-	set_owners(heap, heap, platform_thread());
+	for (unsigned i = 1; i < CLASS_COUNT; i++)
+		metalloc_thread.lists[i].left = heap->classes[i].begun = heap->classes[i].period;
 }
 
 struct heap *heap_of_thread(void)
@@ -184,10 +172,10 @@ void heap_add_group(struct heap *heap, struct group *group, struct group **group
 	heap->groups++;
 }
 
-uint64_t heap_allocated(const struct heap *heap, unsigned class)
+uint64_t heap_released(const struct heap *heap, unsigned class)
 {
-	return heap->classes[class].allocated +
-	       (uint64_t)(heap->classes[class].period - metalloc_thread.lists[class].left);
+	return heap->classes[class].released +
+	       (uint64_t)(heap->classes[class].begun - metalloc_thread.lists[class].left);
 }
 
 void heap_take_back(struct heap *heap, struct block *block)
@@ -231,9 +219,8 @@ static void append_groups(struct group **groups, struct group *more)
 	*end = more;
 }
 
-static void absorb_class(struct heap *heap, struct heap *other, unsigned index)
+static void absorb_class(struct heap_class *to, struct heap_class *from)
 {
-	struct heap_class *const from = &other->classes[index], *const to = &heap->classes[index];
 
 	if (to->carve == to->carve_end && from->carve != from->carve_end) {
 		to->carve = from->carve;
@@ -246,8 +233,17 @@ static void absorb_class(struct heap *heap, struct heap *other, unsigned index)
 	from->groups = NULL;
 	from->cursor = NULL;
 	from->carve = from->carve_end = NULL;
-	while (other->lists[index].head != NULL)
-		list_push(&metalloc_thread.lists[index], list_pop(&other->lists[index]));
+	to->carved += from->carved;
+	to->released += from->released;
+	to->reported += from->reported;
+	from->carved = from->released = from->reported = 0;
+	while (from->with_free != NULL) {
+		struct group *const group = from->with_free;
+
+		from->with_free = group->next_with_free;
+		group->next_with_free = to->with_free;
+		to->with_free = group;
+	}
 	while (from->spare != NULL) {
 		struct block *const spare = from->spare;
 
@@ -264,9 +260,11 @@ static void absorb(struct heap *heap, struct heap *other)
 	struct block *const returned =
 		atomic_exchange_explicit(&other->remote, NULL, memory_order_acquire);
 
-	set_owners(other, heap, platform_thread());
-	for (unsigned i = 1; i < CLASS_COUNT; i++)
-		absorb_class(heap, other, i);
+	set_heap(other->bump_groups, heap);
+	for (unsigned i = 1; i < CLASS_COUNT; i++) {
+		set_heap(other->classes[i].groups, heap);
+		absorb_class(&heap->classes[i], &other->classes[i]);
+	}
 	append_groups(&heap->bump_groups, other->bump_groups);
 	other->bump_groups = NULL;
 	other->bump = other->bump_end = NULL;

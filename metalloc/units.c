@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 
 #define CHUNK_UNITS       64u
+#define PAGES_OF_UNIT     (unsigned)(UNIT_BYTES / PAGE_BYTES)
 #define FIRST_CHUNK_UNITS 16u
 #define FIRST_CHUNKS      16u
 #define HUGE_BYTES        (UINT64_C(2) << 20)
@@ -281,6 +282,7 @@ struct group *units_take(size_t count)
 	if (group == NULL)
 		return NULL;
 	memset(group, 0, sizeof(*group));
+	group->list = list_distance(0);
 	group->units = (uint32_t)count;
 	group->chunk = chunk;
 	group->zeroed = zeroed;
@@ -389,6 +391,34 @@ void units_usage(struct metalloc_usage *usage)
 		.kept_bytes = units.kept * UNIT_BYTES,
 	};
 	lock_give(&units.lock);
+}
+
+/** How many pages of a chunk's written units are in memory. */
+static uint64_t count_resident(const struct chunk *chunk)
+{
+	unsigned char pages[CHUNK_UNITS * PAGES_OF_UNIT];
+	uint64_t count = 0;
+
+	if (mincore(chunk->base, chunk->units * UNIT_BYTES, pages) != 0)
+		return 0;
+	for (unsigned i = 0; i < chunk->units * PAGES_OF_UNIT; i++)
+		count += (chunk->written >> i / PAGES_OF_UNIT) & pages[i] & 1;
+	return count;
+}
+
+uint64_t units_resident(uint64_t *written_bytes)
+{
+	uint64_t pages = 0, written = 0;
+
+	lock_take(&units.lock);
+	for (uint32_t i = 0; i < units.count; i++)
+		if (units.chunks[i].base != NULL) {
+			pages += count_resident(&units.chunks[i]);
+			written += (unsigned)__builtin_popcountll(units.chunks[i].written);
+		}
+	lock_give(&units.lock);
+	*written_bytes = written * UNIT_BYTES;
+	return pages * PAGE_BYTES;
 }
 
 void units_count(int64_t mapped_bytes, int64_t used_bytes)

@@ -96,9 +96,9 @@ static void explain_lives(const struct record *merged)
 		shortest += i < 3 ? merged->lives[i] : 0;
 	}
 	if (measured != 0)
-		printf("Of the blocks whose life was measured, %u %% were released before 16 more "
-		       "of "
-		       "their class were allocated.\n",
+		printf("Of the blocks whose life was measured, %u %% were released before 16 "
+		       "others "
+		       "of their class.\n",
 		       (unsigned)(shortest * 100 / measured));
 }
 

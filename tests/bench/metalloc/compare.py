@@ -154,6 +154,9 @@ def compare(chosen, peers, rounds, directory, count=1):
     times, sizes = {name: [] for name in names}, {name: [] for name in names}
     row("", [name + (" (s, MiB)" if name == "glibc" else "") for name in names])
     for program, (command, extra) in chosen.items():
+        # Loads are one file, but stand for as many programs: none learns from another.
+        extra = dict(extra, METALLOC_DIR=os.path.join(directory, "profiles", program))
+        os.makedirs(extra["METALLOC_DIR"], exist_ok=True)
         figures = {name: [] for name in names}
         for _ in range(3):
             measure(command, peers["metalloc"], extra, directory)
