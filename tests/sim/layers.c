@@ -140,18 +140,22 @@ static void follow_elsewhere(void *instance, struct bdus_request *request)
 static const struct bdus_filter layers[] = {
 	LAYER("pass", pass),
 	LAYER("follow", follow),
+	LAYER("follow-elsewhere", follow_elsewhere),
 	LAYER("cut", cut),
 	LAYER("cut-in-turn", cut_in_turn),
-	LAYER("follow-elsewhere", follow_elsewhere),
 };
+/** So many of them, the first ones, leave requests whole. */
+#define LAYERS_WHOLE 3
 
-unsigned layers_draw(struct sim_random *random, struct bdus_filter_use *uses)
+unsigned layers_draw(struct sim_random *random, bool may_cut, struct bdus_filter_use *uses)
 {
 	static const char *const delays[] = {"time=0us", "jitter=300us"};
 	const unsigned count = (unsigned)sim_random_below(random, LAYERS_MAX + 1);
 
 	for (unsigned i = 0; i < count; i++) {
-		const uint64_t drawn = sim_random_below(random, BASE_ARRAY_LENGTH(layers) + 1);
+		const uint64_t drawn =
+			may_cut ? sim_random_below(random, BASE_ARRAY_LENGTH(layers) + 1)
+				: sim_random_below(random, LAYERS_WHOLE);
 
 		uses[i] = (struct bdus_filter_use){&bdus_filter_delay, delays, 2};
 		if (drawn < BASE_ARRAY_LENGTH(layers))

@@ -13,7 +13,8 @@
 
 #define LAYERS_MAX 3
 
-/** Draws up to LAYERS_MAX filters into @uses and returns their number. */
-unsigned layers_draw(struct sim_random *random, struct bdus_filter_use *uses);
+/** Draws up to LAYERS_MAX filters into @uses, some of which cut requests if they @may_cut, and
+ * returns their number. */
+unsigned layers_draw(struct sim_random *random, bool may_cut, struct bdus_filter_use *uses);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 
+#include <bdus/zoned.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -19,8 +20,9 @@
 extern const struct bdus_driver bdus_driver_null;
 extern const struct bdus_driver bdus_driver_ram;
 extern const struct bdus_driver bdus_driver_file;
+extern const struct bdus_driver bdus_driver_zoned;
 
-const char *const scenario_drivers[] = {"disk", "slow", "null", "ram", "file", NULL};
+const char *const scenario_drivers[] = {"disk", "slow", "null", "ram", "file", "zoned", NULL};
 
 /** One of @count values. */
 #define ONE_OF(scenario, values) \
@@ -201,10 +203,90 @@ static void init_file(struct scenario *scenario)
 	add_word(scenario, "direct=%s", ONE_OF(scenario, directs));
 }
 
+/* ---- zones ----------------------------------------------------------------------------------- */
+
+/** Broken in memory, as add_zoned_words() says. */
+static uint8_t broken_zone(uint32_t index)
+{
+	return index == 3 ? BDUS_ZONE_READ_ONLY : index == 4 ? BDUS_ZONE_OFFLINE : 0;
+}
+
+static void draw_zones(struct scenario *scenario, struct bdus_device_attrs *attrs)
+{
+	static const uint32_t blocks[] = {512, 4096};
+	uint64_t zone_blocks;
+
+	*attrs = (struct bdus_device_attrs){
+		.logical_block_size = ONE_OF(scenario, blocks),
+		.conventional_zones = (uint32_t)between(scenario, 0, 2),
+	};
+	attrs->zone_size_bytes = base_max(4096, attrs->logical_block_size * UINT64_C(2))
+				 << between(scenario, 0, 4);
+	zone_blocks = attrs->zone_size_bytes / attrs->logical_block_size;
+	attrs->zone_capacity_bytes = between(scenario, base_max(zone_blocks / 2, 2), zone_blocks) *
+				     attrs->logical_block_size;
+	attrs->size_bytes = between(scenario, 8, 24) * attrs->zone_size_bytes;
+	if (chance(scenario, 50))
+		attrs->max_active_zones = (uint32_t)between(scenario, 1, 6);
+	if (chance(scenario, 50))
+		attrs->max_open_zones = (uint32_t)between(
+			scenario, 1, attrs->max_active_zones != 0 ? attrs->max_active_zones : 4);
+	if (chance(scenario, 50))
+		attrs->max_append_bytes =
+			(uint32_t)between(scenario, 1, 4) * attrs->logical_block_size;
+}
+
+static void add_zoned_words(struct scenario *scenario, const struct bdus_device_attrs *attrs)
+{
+	add_word(scenario, "size=%" PRIu64, attrs->size_bytes);
+	add_word(scenario, "logical-block-size=%" PRIu32, attrs->logical_block_size);
+	add_word(scenario, "zone-size=%" PRIu64, attrs->zone_size_bytes);
+	add_word(scenario, "zone-capacity=%" PRIu64, attrs->zone_capacity_bytes);
+	add_word(scenario, "conventional=%" PRIu32, attrs->conventional_zones);
+	add_word(scenario, "max-open=%" PRIu32, attrs->max_open_zones);
+	add_word(scenario, "max-active=%" PRIu32, attrs->max_active_zones);
+	if (attrs->max_append_bytes != 0)
+		add_word(scenario, "max-append=%" PRIu32, attrs->max_append_bytes);
+}
+
+/** In an image on a medium that may lose its power, or, with broken zones, in memory. */
+static void place_zones(struct scenario *scenario)
+{
+	if (chance(scenario, 30)) {
+		add_word(scenario, "read-only-zones=3");
+		add_word(scenario, "offline-zones=4");
+		scenario->generations = 1;
+		return;
+	}
+	add_word(scenario, "path=medium");
+	add_word(scenario, "create=yes");
+	scenario->generations = 3;
+	scenario->loses_power = true;
+	scenario->medium = medium_create(scenario->wrap.world, scenario->request.seed);
+	medium_use(scenario->medium);
+}
+
+static void init_zoned(struct scenario *scenario)
+{
+	struct bdus_device_attrs attrs;
+
+	scenario->wrap.inner = &bdus_driver_zoned;
+	scenario->wrap.style = WRAP_AS_IS;
+	scenario->wrap.ops_mask = UINT32_MAX;
+	scenario->wrap.more_flags = 0;
+	scenario->wrap.bad_spots = 0;
+	scenario->wrap.flush_failures_percent = 0;
+	draw_zones(scenario, &attrs);
+	add_zoned_words(scenario, &attrs);
+	place_zones(scenario);
+	scenario->wrap.world->zones =
+		sim_zones_create(&attrs, scenario->medium == NULL ? broken_zone : NULL);
+}
+
 static bool init_driver(struct scenario *scenario)
 {
 	static void (*const inits[])(struct scenario *) = {init_disk, init_slow, init_null,
-							   init_ram, init_file};
+							   init_ram,  init_file, init_zoned};
 
 	for (unsigned i = 0; scenario_drivers[i] != NULL; i++) {
 		if (strcmp(scenario->request.driver, scenario_drivers[i]) == 0) {
@@ -234,7 +316,7 @@ static void draw_transport(struct scenario *scenario)
 		scenario->run_queues = (uint32_t)between(scenario, 1, 4);
 	if (chance(scenario, 20))
 		scenario->run_queue_depth = (uint32_t)between(scenario, 1, 32);
-	scenario->run_read_only = chance(scenario, 3);
+	scenario->run_read_only = scenario->wrap.world->zones == NULL && chance(scenario, 3);
 }
 
 static void draw_management(struct scenario *scenario)
@@ -284,7 +366,8 @@ bool scenario_init(struct scenario *scenario, const struct scenario_request *req
 	draw_transport(scenario);
 	draw_ending(scenario);
 	draw_management(scenario);
-	scenario->filter_count = layers_draw(&scenario->random, scenario->filters);
+	scenario->filter_count =
+		layers_draw(&scenario->random, world->zones == NULL, scenario->filters);
 	scenario->wrap.open_errno = scenario->open_errno;
 	if (scenario->stores)
 		world->model = sim_model_create(scenario->size_bytes, scenario->logical_block_size,
@@ -297,4 +380,8 @@ void scenario_finish(struct scenario *scenario)
 {
 	disk_destroy(scenario->disk);
 	scenario->disk = NULL;
+	medium_destroy(scenario->medium);
+	scenario->medium = NULL;
+	sim_zones_destroy(scenario->wrap.world->zones);
+	scenario->wrap.world->zones = NULL;
 }

@@ -8,11 +8,12 @@
 
 #include "disk.h"
 #include "layers.h"
+#include "medium.h"
 #include "wrap.h"
 
 #include <bdus/driver.h>
 
-#define SCENARIO_WORDS_MAX       8
+#define SCENARIO_WORDS_MAX       12
 #define SCENARIO_WORD_BYTES      192
 #define SCENARIO_TRANSPORT_BYTES 256
 
@@ -41,6 +42,8 @@ struct scenario {
 
 	/** The medium, for the driver "disk". */
 	struct disk *disk;
+	/** The same, for the driver "zoned"; NULL when that is in memory. */
+	struct medium *medium;
 	bool loses_power;
 
 	enum sim_failure_point failure_point;

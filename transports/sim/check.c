@@ -19,7 +19,11 @@ void sim_begin(struct bdus_transport_device *device, struct sim_slot *slot)
 
 	slot->issued = device->world->now++;
 	slot->flushes_failed_before = atomic_load(&device->world->flushes_failed);
-	if (model == NULL || !is_served(slot))
+	if (!is_served(slot))
+		return;
+	if (device->world->zones != NULL)
+		sim_zones_begin(device->world->zones, slot);
+	if (model == NULL)
 		return;
 	if (sim_op_writes(plan->op))
 		sim_model_begin_write(model, plan->offset_bytes, plan->length_bytes,
@@ -274,12 +278,39 @@ static void count_answer(struct sim_world *world, const struct sim_slot *slot)
 	world->answered[base_min(slot->plan.op, BDUS_OP_COUNT)]++;
 }
 
-void sim_check_answer(struct bdus_transport_device *device, struct sim_slot *slot)
+/** A request to a zoned device, which sense was made of. */
+static void check_of_zones(struct bdus_transport_device *device, struct sim_slot *slot)
+{
+	struct sim_world *const world = device->world;
+	const char *wrong;
+
+	/* Lent memory may change while it is looked at. */
+	if (slot->plan.op == BDUS_OP_READ && slot->io.result == 0 &&
+	    slot->io.request.data != slot->payload)
+		memcpy(slot->payload, slot->io.request.data, slot->plan.length_bytes);
+	wrong = sim_zones_answer(world->zones, slot, world->now, atomic_load(&world->power_failed));
+	if (wrong != NULL)
+		fail(device, slot, wrong);
+	if (slot->plan.op == BDUS_OP_READ && slot->io.result == 0)
+		world->verified_bytes += slot->plan.length_bytes;
+}
+
+static void check_of_disk(struct bdus_transport_device *device, struct sim_slot *slot)
 {
 	if (!result_is_right(device, slot))
 		fail(device, slot, "the result is not the one that it must have");
 	if (is_served(slot))
 		check_served(device, slot);
+	if (device->world->zones != NULL && slot->plan.op == BDUS_OP_FLUSH && slot->io.result == 0)
+		sim_zones_end_flush(device->world->zones, slot->issued);
+}
+
+void sim_check_answer(struct bdus_transport_device *device, struct sim_slot *slot)
+{
+	if (device->world->zones != NULL && is_served(slot) && slot->plan.op != BDUS_OP_FLUSH)
+		check_of_zones(device, slot);
+	else
+		check_of_disk(device, slot);
 	count_answer(device->world, slot);
 	device->world->now++;
 }

@@ -200,11 +200,26 @@ enum sim_expectation sim_expect(const struct bdus_transport_device *device,
 	return SIM_EXPECT_SERVICE;
 }
 
+/** A request to a zoned device with a range that makes no sense. */
+static void plan_senseless_zone_request(struct bdus_transport_queue *queue, struct sim_plan *plan)
+{
+	plan->length_bytes = queue->device->attrs.logical_block_size;
+	plan->zone_capacity = plan->op == BDUS_OP_ZONE_REPORT;
+	spoil_range(queue, plan);
+	plan->expectation = SIM_EXPECT_BAD_RANGE;
+}
+
 void sim_plan_random(struct bdus_transport_queue *queue, struct sim_plan *plan)
 {
 	struct sim_random *const random = &queue->requests;
 
 	memset(plan, 0, sizeof(*plan));
+	if (queue->device->world->zones != NULL) {
+		sim_zones_plan(queue->device->world->zones, random, plan);
+		if (plan->op != BDUS_OP_FLUSH && sim_random_chance(random, 2))
+			plan_senseless_zone_request(queue, plan);
+		return;
+	}
 	plan->op = draw_op(queue);
 	plan->flags = draw_flags(random, plan->op);
 	plan->extent_capacity = (unsigned)sim_random_between(random, 1, SIM_EXTENTS_MAX);

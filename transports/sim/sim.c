@@ -121,6 +121,7 @@ static void sim_probe(struct bdus_transport_report *report)
 		BDUS_FEATURE_MULTI_QUEUE,
 		BDUS_FEATURE_UNPRIVILEGED,
 		BDUS_FEATURE_NO_PARTITION_SCAN,
+		BDUS_FEATURE_ZONES,
 	};
 
 	report->usable = true;
@@ -190,6 +191,8 @@ static void device_init(struct bdus_transport_device *device, struct sim_world *
 	};
 	world->attrs = device->attrs;
 	base_list_init(&device->in_flight);
+	if (world->zones != NULL)
+		sim_zones_set_limits(world->zones, &device->attrs);
 	if (world->model != NULL)
 		sim_model_set_volatile_cache(world->model,
 					     setup->native_ops & BDUS_OP_BIT(BDUS_OP_FLUSH));
@@ -302,7 +305,8 @@ static int slots_init(struct bdus_transport_queue *queue)
 
 static bool carries_data(const struct sim_plan *plan)
 {
-	return plan->op == BDUS_OP_READ || plan->op == BDUS_OP_WRITE;
+	return plan->op == BDUS_OP_READ || plan->op == BDUS_OP_WRITE ||
+	       plan->op == BDUS_OP_ZONE_APPEND;
 }
 
 /** Exactly as much memory as the request needs, so that one byte more is noticed. */
@@ -314,11 +318,17 @@ static void slot_allocate(struct sim_slot *slot)
 
 	slot->payload = NULL;
 	slot->extents = NULL;
+	slot->zones = NULL;
 	if (carries_data(plan) && posix_memalign(&slot->payload, 4096, bytes) != 0)
 		abort();
 	if (plan->op == BDUS_OP_EXTENTS) {
 		slot->extents = malloc(plan->extent_capacity * sizeof(*slot->extents));
 		if (slot->extents == NULL)
+			abort();
+	}
+	if (plan->zone_capacity > 0) {
+		slot->zones = calloc(plan->zone_capacity, sizeof(*slot->zones));
+		if (slot->zones == NULL)
 			abort();
 	}
 }
@@ -327,7 +337,11 @@ static void slot_fill(const struct sim_world *world, struct sim_slot *slot)
 {
 	const struct sim_plan *const plan = &slot->plan;
 
-	if (carries_data(plan) && plan->expectation != SIM_EXPECT_BAD_RANGE)
+	if (!carries_data(plan) || plan->expectation == SIM_EXPECT_BAD_RANGE)
+		return;
+	if (world->zones != NULL)
+		sim_zones_fill(world->zones, slot);
+	else
 		sim_model_fill(world->model, slot->payload, plan->offset_bytes, plan->length_bytes,
 			       plan->op == BDUS_OP_WRITE ? slot->stamp : STAMP_UNREAD);
 }
@@ -345,6 +359,9 @@ static void slot_prepare(struct bdus_transport_queue *queue, struct sim_slot *sl
 	io->request.extents = slot->extents;
 	io->request.extent_capacity = slot->extents != NULL ? slot->plan.extent_capacity : 0;
 	io->request.extent_count = 0;
+	io->request.zones = slot->zones;
+	io->request.zone_capacity = slot->zones != NULL ? slot->plan.zone_capacity : 0;
+	io->request.zone_count = 0;
 	io->result = 1;
 }
 
@@ -376,10 +393,12 @@ static bool plans_overlap(const struct sim_plan *one, const struct sim_plan *oth
 static bool plan_is_admitted(struct bdus_transport_queue *queue)
 {
 	struct bdus_transport_device *const device = queue->device;
-	const struct sim_plan *const plan = &queue->plan;
+	struct sim_plan *const plan = &queue->plan;
 
 	if (plan->expectation != SIM_EXPECT_SERVICE || plan->op == BDUS_OP_FLUSH)
 		return true;
+	if (device->world->zones != NULL)
+		return sim_zones_admit(device->world->zones, plan);
 	if (!device->overlap) {
 		base_list_for_each (link, &device->in_flight) {
 			if (plans_overlap(plan,
@@ -417,7 +436,13 @@ static bool must_end(const struct bdus_transport_device *device)
 static void plan_sweep(struct bdus_transport_queue *queue)
 {
 	const uint64_t size = queue->device->attrs.size_bytes;
+	const struct sim_zones *const zones = queue->device->world->zones;
 
+	if (zones != NULL) {
+		queue->has_plan = sim_zones_plan_sweep(zones, queue->sweep_step, &queue->plan);
+		queue->sweep_step++;
+		return;
+	}
 	queue->plan = (struct sim_plan){
 		.op = BDUS_OP_READ,
 		.offset_bytes = queue->sweep_bytes,
@@ -429,6 +454,10 @@ static void plan_sweep(struct bdus_transport_queue *queue)
 
 static bool sweep_is_over(const struct bdus_transport_queue *queue)
 {
+	struct sim_plan none;
+
+	if (queue->device->world->zones != NULL)
+		return !sim_zones_plan_sweep(queue->device->world->zones, queue->sweep_step, &none);
 	return queue->device->world->model == NULL ||
 	       queue->sweep_bytes == queue->device->attrs.size_bytes;
 }
@@ -437,6 +466,7 @@ static void begin_phase(struct bdus_transport_queue *queue, enum sim_phase phase
 {
 	queue->phase = phase;
 	queue->sweep_bytes = 0;
+	queue->sweep_step = 0;
 }
 
 static void plan_in_first_sweep(struct bdus_transport_queue *queue)
@@ -609,6 +639,7 @@ static void release_slot(struct bdus_transport_queue *queue, struct sim_slot *sl
 	base_list_remove(&slot->link);
 	free(slot->payload);
 	free(slot->extents);
+	free(slot->zones);
 	slot->next_free = queue->free_slots;
 	queue->free_slots = slot;
 	queue->in_flight--;

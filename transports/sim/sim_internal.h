@@ -11,6 +11,9 @@
 #include "base/list.h"
 #include "device/transport.h"
 #include "sim/sim.h"
+#include "sim/zones.h"
+
+#include <bdus/zoned.h>
 
 #include <pthread.h>
 
@@ -45,6 +48,17 @@ struct sim_plan {
 	uint64_t length_bytes;
 	/** Room for the answer to an extents request. */
 	unsigned extent_capacity;
+
+	/* Of a zoned device; the range is made up when the request is admitted. */
+	/** Reads or reports a whole zone, as the sweeps do. */
+	bool is_sweep;
+	bool was_alone;
+	/** How it may end: see zones.c. */
+	unsigned allowed;
+	uint32_t zone;
+	uint32_t zone_capacity;
+	uint64_t dice;
+	uint64_t begun;
 };
 
 struct sim_slot {
@@ -61,6 +75,7 @@ struct sim_slot {
 	unsigned flushes_failed_before;
 	void *payload;
 	struct bdus_extent *extents;
+	struct bdus_zone *zones;
 };
 
 enum sim_phase {
@@ -85,6 +100,8 @@ struct bdus_transport_queue {
 	uint64_t planned;
 	uint64_t quota;
 	uint64_t sweep_bytes;
+	/** Of a zoned device. */
+	uint64_t sweep_step;
 	/** The next request, which may have to wait for others. */
 	bool has_plan;
 	struct sim_plan plan;
@@ -155,5 +172,32 @@ void sim_check_answer(struct bdus_transport_device *device, struct sim_slot *slo
 
 /** Tells the model that the slot's request will never be answered. The world's lock is held. */
 void sim_abandon(struct bdus_transport_device *device, struct sim_slot *slot);
+
+/* ---- zones.c; the world's lock is held ------------------------------------------------------ */
+
+/** Takes over how the way in lowered the limits on lengths. */
+void sim_zones_set_limits(struct sim_zones *zones, const struct bdus_device_attrs *attrs);
+
+/** Draws the next request, without its range. */
+void sim_zones_plan(const struct sim_zones *zones, struct sim_random *random,
+		    struct sim_plan *plan);
+
+/** The request number @step of a sweep; false when there is none. */
+bool sim_zones_plan_sweep(const struct sim_zones *zones, uint64_t step, struct sim_plan *plan);
+
+/** Whether the request may be issued now; gives it its range then. */
+bool sim_zones_admit(const struct sim_zones *zones, struct sim_plan *plan);
+
+/** Puts into the payload what the request writes. */
+void sim_zones_fill(const struct sim_zones *zones, struct sim_slot *slot);
+
+void sim_zones_begin(struct sim_zones *zones, struct sim_slot *slot);
+
+/** Checks the answer; a sentence that says what is wrong with it, or NULL. */
+const char *sim_zones_answer(struct sim_zones *zones, struct sim_slot *slot, uint64_t now,
+			     bool power_failed);
+
+/** A flush that was issued at @issued succeeded. */
+void sim_zones_end_flush(struct sim_zones *zones, uint64_t issued);
 
 #endif

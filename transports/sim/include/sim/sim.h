@@ -11,6 +11,7 @@
 
 #include "sim/model.h"
 #include "sim/random.h"
+#include "sim/zones.h"
 
 #include <bdus/driver.h>
 #include <pthread.h>
@@ -69,6 +70,8 @@ struct sim_world {
 
 	/** NULL when the content is not to be checked, as of a driver that stores nothing. */
 	struct sim_model *model;
+	/** Of a zoned device, which has no `model`; the test's own. */
+	struct sim_zones *zones;
 	/** Whether, without a model, every read must give zeros. */
 	bool reads_zeros;
 	/** What the driver takes itself and how, after all wrapping. */
