@@ -365,15 +365,14 @@ static void shape_append(const struct sim_zones *zones, struct sim_plan *plan)
 static void shape_change(const struct sim_zones *zones, struct sim_plan *plan)
 {
 	const struct zone *const zone = &zones->zones[plan->zone];
+	const bool opens = plan->op == BDUS_OP_ZONE_OPEN;
+	const bool needs_room = opens || plan->op == BDUS_OP_ZONE_CLOSE;
 
 	put_range(zones, plan, 0, zones->zone_blocks);
-	plan->allowed = MAY_SUCCEED;
-	if (!can_be_changed(zones, plan->zone))
+	if (!can_be_changed(zones, plan->zone) || (needs_room && zone->condition == BDUS_ZONE_FULL))
 		plan->allowed = MAY_FAIL;
-	else if (plan->op == BDUS_OP_ZONE_OPEN)
-		plan->allowed = zone->condition == BDUS_ZONE_FULL ? MAY_FAIL : limited(zones, zone);
-	else if (plan->op == BDUS_OP_ZONE_CLOSE && zone->condition == BDUS_ZONE_FULL)
-		plan->allowed = MAY_FAIL;
+	else
+		plan->allowed = opens ? limited(zones, zone) : MAY_SUCCEED;
 }
 
 /** Within a zone, or on into the next one. */
