@@ -19,7 +19,7 @@ static const char *const names[] = {"libjemalloc.so"};
 
 struct module {
 	uintptr_t base;
-	const ElfW(Sym) * symbols;
+	const Elf64_Sym *symbols;
 	const char *strings;
 	/** What the loader made read-only once it was done. */
 	uintptr_t sealed;
@@ -49,7 +49,7 @@ static void *find_real(const char *name)
 	return preload_find(name);
 }
 
-static bool names_function(ElfW(Xword) info)
+static bool names_function(Elf64_Xword info)
 {
 	switch (ELF64_R_TYPE(info)) {
 	case R_X86_64_JUMP_SLOT:
@@ -62,10 +62,10 @@ static bool names_function(ElfW(Xword) info)
 	}
 }
 
-static void rebind(const struct module *module, const ElfW(Rela) * entries, size_t bytes)
+static void rebind(const struct module *module, const Elf64_Rela *entries, size_t bytes)
 {
 	for (size_t i = 0; entries != NULL && i < bytes / sizeof(*entries); i++) {
-		const ElfW(Sym) *const symbol = &module->symbols[ELF64_R_SYM(entries[i].r_info)];
+		const Elf64_Sym *const symbol = &module->symbols[ELF64_R_SYM(entries[i].r_info)];
 		void *function = NULL;
 
 		if (names_function(entries[i].r_info))
@@ -76,24 +76,24 @@ static void rebind(const struct module *module, const ElfW(Rela) * entries, size
 }
 
 /** The loader has made addresses of what is in this table. */
-static void rebind_all(struct module *module, const ElfW(Dyn) * entry)
+static void rebind_all(struct module *module, const Elf64_Dyn *entry)
 {
-	const ElfW(Rela) *calls = NULL, *data = NULL;
+	const Elf64_Rela *calls = NULL, *data = NULL;
 	size_t calls_bytes = 0, data_bytes = 0;
 
 	for (; entry->d_tag != DT_NULL; entry++) {
 		const uintptr_t value = entry->d_un.d_ptr;
 
 		if (entry->d_tag == DT_SYMTAB)
-			module->symbols = (const ElfW(Sym) *)value;
+			module->symbols = (const Elf64_Sym *)value;
 		else if (entry->d_tag == DT_STRTAB)
 			module->strings = (const char *)value;
 		else if (entry->d_tag == DT_JMPREL)
-			calls = (const ElfW(Rela) *)value;
+			calls = (const Elf64_Rela *)value;
 		else if (entry->d_tag == DT_PLTRELSZ)
 			calls_bytes = value;
 		else if (entry->d_tag == DT_RELA)
-			data = (const ElfW(Rela) *)value;
+			data = (const Elf64_Rela *)value;
 		else if (entry->d_tag == DT_RELASZ)
 			data_bytes = value;
 	}
@@ -106,7 +106,7 @@ static void find_sealed(struct module *module, const struct dl_phdr_info *info)
 	const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
 	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *const header = &info->dlpi_phdr[i];
+		const Elf64_Phdr *const header = &info->dlpi_phdr[i];
 		const uintptr_t start = info->dlpi_addr + header->p_vaddr;
 
 		if (header->p_type != PT_GNU_RELRO)
@@ -130,7 +130,7 @@ static int look_for_allocators(struct dl_phdr_info *info, size_t size, void *unu
 		return 0;
 	for (unsigned i = 0; i < info->dlpi_phnum; i++)
 		if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-			rebind_all(&module, (const ElfW(Dyn) *)(info->dlpi_addr +
+			rebind_all(&module, (const Elf64_Dyn *)(info->dlpi_addr +
 								info->dlpi_phdr[i].p_vaddr));
 	if (module.sealed_bytes != 0)
 		mprotect((void *)module.sealed, module.sealed_bytes, PROT_READ);
