@@ -4,7 +4,9 @@
  * the BDUS 0.1 API's.
  *
  * usage: ioctl-client PATH          checks each command
+ *        ioctl-client PATH compat   those of 32-bit clients, too
  *        ioctl-client PATH hang     sends one that is not answered; the exit status is its errno
+ *        ioctl-client PATH again    likewise one that is answered by the next driver
  *        ioctl-client PATH refused  likewise one that the device may not have
  *        ioctl-client serve         serves ioctls by bdus.h
  *        ioctl-client PATH old      checks those
@@ -240,11 +242,14 @@ int main(int count, char **arguments)
 		return serve();
 	fd = count > 1 ? open(arguments[1], O_RDONLY | O_CLOEXEC) : -1;
 	if (fd < 0) {
-		fprintf(stderr, "usage: ioctl-client PATH [hang|refused|old] | serve\n");
+		fprintf(stderr,
+			"usage: ioctl-client PATH [compat|hang|again|refused|old] | serve\n");
 		return 2;
 	}
 	if (strcmp(what, "hang") == 0)
 		return run(fd, COMMAND_HANG, NULL) == 0 ? 0 : errno;
+	if (strcmp(what, "again") == 0)
+		return run(fd, COMMAND_AGAIN, &number) == 0 ? number != 2 : errno;
 	if (strcmp(what, "refused") == 0)
 		return run(fd, COMMAND_TWICE, &number) == 0 ? 0 : errno;
 	if (strcmp(what, "old") == 0) {

@@ -50,5 +50,7 @@ struct note_32 {
 #define COMMAND_FAIL _IO('b', 4)
 /** Is never answered. */
 #define COMMAND_HANG _IO('b', 5)
+/** Described as repeatable: answered by the second driver that has it. */
+#define COMMAND_AGAIN _IOWR('b', 6, uint64_t)
 
 #endif

@@ -7,6 +7,7 @@
 #include <bdus/driver.h>
 #include <ctype.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #define BOTH (BDUS_IOCTL_CLIENT_64 | BDUS_IOCTL_CLIENT_32)
@@ -24,6 +25,8 @@ static const struct bdus_ioctl_part parts[] = {
 			    BDUS_IOCTL_IN | BDUS_IOCTL_OUT | BDUS_IOCTL_CLIENT_32),
 	BDUS_IOCTL_COUNTED(COMMAND_NOTE_32, 0, struct note_32, text, length, 1, TEXT_MOST,
 			   BDUS_IOCTL_IN),
+	BDUS_IOCTL_ARGUMENT(COMMAND_AGAIN, uint64_t,
+			    BDUS_IOCTL_IN | BDUS_IOCTL_OUT | BDUS_IOCTL_REPEATABLE | BOTH),
 	BDUS_IOCTL_ARGUMENT(COMMAND_ODD, char[ODD_BYTES], BDUS_IOCTL_IN | BDUS_IOCTL_OUT | BOTH),
 };
 
@@ -90,6 +93,7 @@ static int answer(struct bdus_request *request)
 		return answer_note(request);
 	case COMMAND_NOTE_32:
 		return answer_note_32(request);
+	case COMMAND_AGAIN:
 	case COMMAND_TWICE:
 		*(uint64_t *)request->data *= 2;
 		return 0;
@@ -104,12 +108,24 @@ static int answer(struct bdus_request *request)
 	}
 }
 
+static bool is_answered(const struct bdus_request *request)
+{
+	switch (request->offset_bytes) {
+	case COMMAND_HANG:
+		return false;
+	case COMMAND_AGAIN:
+		return (request->flags & BDUS_REQUEST_RETRIED) != 0;
+	default:
+		return true;
+	}
+}
+
 static void submit(void *instance, struct bdus_request *request)
 {
 	(void)instance;
 	if (request->op != BDUS_OP_IOCTL)
 		bdus_complete(request, 0);
-	else if (request->offset_bytes != COMMAND_HANG)
+	else if (is_answered(request))
 		bdus_complete(request, answer(request));
 }
 

@@ -37,6 +37,23 @@ for transport in kbdus kbdus,poll=yes; do
 	must "$BDUS" destroy --all --no-flush
 done
 
+step 'what may be repeated, and what may not'
+bdus_run --recoverable "$driver"
+"$client" "$device" again &
+repeated=$!
+"$client" "$device" hang &
+hanging=$!
+sleep 0.3
+kill -KILL $(servers)
+wait $hanging
+status=$?
+[[ $status == 5 ]] || fail "errno $status rather than EIO"
+wait_until 20 _no_servers || fail 'the driver is still there'
+must "$BDUS" recover --quiet "$device" "$driver"
+wait $repeated || fail "status $?: it was not repeated"
+must "$client" "$device" $compat
+must "$BDUS" destroy "$device"
+
 step 'refusals'
 must_fail "$BDUS" run "$driver" bad=yes
 [[ $refusal == *description* ]] || fail "refused by: $refusal"
