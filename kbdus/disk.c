@@ -91,6 +91,19 @@ void kbdus_disk_end(struct request *request, int result)
 	blk_mq_end_request(request, status_of(result));
 }
 
+void kbdus_disk_end_in(struct io_comp_batch *batch, struct request *request, int result)
+{
+	if (result || kbdus_request_is_ioctl(request) ||
+	    !blk_mq_add_to_batch(request, batch, false, blk_mq_end_request_batch))
+		kbdus_disk_end(request, result);
+}
+
+void kbdus_disk_end_batch(struct io_comp_batch *batch)
+{
+	if (batch->complete)
+		batch->complete(batch);
+}
+
 static blk_status_t queue_rq(struct blk_mq_hw_ctx *context, const struct blk_mq_queue_data *data)
 {
 	struct kbdus_queue *queue = context->driver_data;

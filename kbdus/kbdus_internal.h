@@ -270,6 +270,9 @@ void kbdus_disk_remove(struct kbdus_device *device);
 
 /* Ends a request, whose slot is free, with 0 or a negative errno of a server. */
 void kbdus_disk_end(struct request *request, int result);
+/* As that, now or by kbdus_disk_end_batch(), which is to follow. */
+void kbdus_disk_end_in(struct io_comp_batch *batch, struct request *request, int result);
+void kbdus_disk_end_batch(struct io_comp_batch *batch);
 /* The KBDUS_ABI_OP_* of a request, and its flags; negative for what the device has not. */
 int kbdus_disk_operation(const struct kbdus_device *device, struct request *request, u16 *flags);
 

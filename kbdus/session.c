@@ -20,6 +20,9 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+/* Results that are taken between two times of the lock. */
+#define TAKEN_AT_ONCE 16
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 static int map_rings(struct kbdus_session *session, u32 depth)
@@ -250,24 +253,23 @@ static bool settle(struct kbdus_session *session, struct kbdus_slot *slot, bool 
 	return served;
 }
 
-/* The slot of @tag, now the caller's, if @session has its request and it is the one @wanted. */
+/*
+ * With the lock: the slot of @tag, now the caller's, if @session has its request and it is the one
+ * @wanted.
+ */
 static struct kbdus_slot *claim(struct kbdus_session *session, u64 tag,
 				bool (*wanted)(const struct kbdus_slot *slot, u32 detail),
 				u32 detail)
 {
 	struct kbdus_queue *queue = session->queue;
 	struct kbdus_slot *slot;
-	unsigned long flags;
 
 	if (tag >= kbdus_abi_device_queue_depth(&queue->device->created))
 		return NULL;
 	slot = &queue->slots[tag];
-	spin_lock_irqsave(&queue->lock, flags);
-	if (queue->session == session && slot->state == KBDUS_SLOT_SERVED && wanted(slot, detail))
-		slot->state = KBDUS_SLOT_MOVING;
-	else
-		slot = NULL;
-	spin_unlock_irqrestore(&queue->lock, flags);
+	if (queue->session != session || slot->state != KBDUS_SLOT_SERVED || !wanted(slot, detail))
+		return NULL;
+	slot->state = KBDUS_SLOT_MOVING;
 	return slot;
 }
 
@@ -281,13 +283,16 @@ ssize_t kbdus_session_copy(struct kbdus_session *session, loff_t place, struct i
 	const u32 direction = iov_iter_rw(iter) == READ ? WRITE : READ;
 	const size_t wanted = iov_iter_count(iter);
 	struct kbdus_slot *slot;
+	unsigned long flags;
 	ssize_t done;
 
 	if (place < 0)
 		return -EINVAL;
 	if (mutex_lock_killable(&session->serving))
 		return -EINTR;
+	spin_lock_irqsave(&session->queue->lock, flags);
 	slot = claim(session, place >> KBDUS_ABI_PLACE_TAG_SHIFT, has_direction, direction);
+	spin_unlock_irqrestore(&session->queue->lock, flags);
 	if (!slot) {
 		mutex_unlock(&session->serving);
 		return -EINVAL;
@@ -307,48 +312,84 @@ static bool has_generation(const struct kbdus_slot *slot, u32 generation)
 	return slot->generation == generation;
 }
 
-static void end_slot(struct kbdus_session *session, struct kbdus_slot *slot, int result)
+/* A result that is for a request: its slot is the taker's. */
+struct taken {
+	struct kbdus_slot *slot;
+	struct kbdus_abi_result result;
+};
+
+/* Takes up to @most results, the last of which is before @tail; those for nothing are dropped. */
+static unsigned int claim_results(struct kbdus_session *session, u32 tail, struct taken *taken,
+				  unsigned int most)
 {
 	struct kbdus_queue *queue = session->queue;
-	struct request *request = slot->request;
+	unsigned int count = 0;
 	unsigned long flags;
 
 	spin_lock_irqsave(&queue->lock, flags);
-	kbdus_queue_free_slot(queue, slot, queue->session == session);
+	for (; session->results_head != tail && count < most; session->results_head++) {
+		taken[count].result = read_result(session, session->results_head);
+		taken[count].slot =
+			claim(session, kbdus_abi_result_tag(&taken[count].result), has_generation,
+			      kbdus_abi_result_generation(&taken[count].result));
+		if (taken[count].slot)
+			count++;
+		else
+			session->refused++;
+	}
 	spin_unlock_irqrestore(&queue->lock, flags);
-	kbdus_disk_end(request, result);
+	return count;
 }
 
-static void take_result(struct kbdus_session *session, const struct kbdus_abi_result *result)
+/* Whether the request's payload, if it has any, has come. */
+static bool take_payload(struct kbdus_session *session, const struct taken *taken)
 {
-	struct kbdus_slot *slot = claim(session, kbdus_abi_result_tag(result), has_generation,
-					kbdus_abi_result_generation(result));
-	int error = 0;
+	struct kbdus_slot *slot = taken->slot;
+	int error;
 
-	if (!slot) {
-		session->refused++;
-		return;
-	}
-	if (!kbdus_abi_result_result(result) && returns_payload(slot->request) &&
-	    !(kbdus_abi_result_flags(result) & KBDUS_ABI_RESULT_FLAG_PLACED))
-		error = copy_whole(slot->request, false, kbdus_abi_result_address(result));
+	if (kbdus_abi_result_result(&taken->result) || !returns_payload(slot->request) ||
+	    (kbdus_abi_result_flags(&taken->result) & KBDUS_ABI_RESULT_FLAG_PLACED))
+		return true;
+	error = copy_whole(slot->request, false, kbdus_abi_result_address(&taken->result));
 	if (error)
 		settle(session, slot, true, error);
-	else
-		end_slot(session, slot, kbdus_abi_result_result(result));
+	return !error;
+}
+
+static void end_taken(struct kbdus_session *session, const struct taken *taken, unsigned int count)
+{
+	struct kbdus_queue *queue = session->queue;
+	struct request *requests[TAKEN_AT_ONCE];
+	DEFINE_IO_COMP_BATCH(batch);
+	unsigned long flags;
+	unsigned int i;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	for (i = 0; i < count; i++) {
+		requests[i] = taken[i].slot->request;
+		kbdus_queue_free_slot(queue, taken[i].slot, queue->session == session);
+	}
+	spin_unlock_irqrestore(&queue->lock, flags);
+	for (i = 0; i < count; i++)
+		kbdus_disk_end_in(&batch, requests[i], kbdus_abi_result_result(&taken[i].result));
+	kbdus_disk_end_batch(&batch);
 }
 
 static int take_results(struct kbdus_session *session)
 {
 	const u32 tail = smp_load_acquire(word(&session->rings->results_tail));
-	struct kbdus_abi_result result;
+	struct taken taken[TAKEN_AT_ONCE];
+	unsigned int count, kept, i;
 
 	if (tail - session->results_head > session->entries)
 		return -EPROTO;
 	while (session->results_head != tail) {
-		result = read_result(session, session->results_head);
-		take_result(session, &result);
-		session->results_head++;
+		count = claim_results(session, tail, taken, ARRAY_SIZE(taken));
+		for (kept = 0, i = 0; i < count; i++)
+			if (take_payload(session, &taken[i]))
+				taken[kept++] = taken[i];
+		if (kept)
+			end_taken(session, taken, kept);
 	}
 	WRITE_ONCE(*word(&session->rings->results_refused), session->refused);
 	smp_store_release(word(&session->rings->results_head), tail);
