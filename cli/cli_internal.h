@@ -250,6 +250,8 @@ int cli_filter_find(const char *word, const struct bdus_filter **filter);
  * Cuts "NAME[:KEY=VALUE[,KEY=VALUE]…]"; the first word after the colon may be the value of the
  * first key alone. Returns CLI_OK, or an exit status after a message.
  */
+/** For `struct bdus_run_options`; says nothing itself. */
+int cli_filter_for_device(const char *name, const struct bdus_filter **filter);
 int cli_filter_parse(const char *spec, struct bdus_filter_use *use);
 /** The same for a backend, whose name is that of a driver. */
 int cli_backend_parse(const char *spec, struct bdus_backend_use *use);
@@ -323,6 +325,7 @@ extern const struct cli_option cli_top_options[];
 extern const struct cli_option cli_check_options[];
 extern const struct cli_option cli_drivers_options[];
 extern const struct cli_option cli_filters_options[];
+extern const struct cli_option cli_filter_options[];
 extern const struct cli_option cli_program_options[];
 extern const struct cli_option cli_version_options[];
 extern const struct cli_option cli_help_options[];
@@ -340,6 +343,7 @@ int cli_cmd_top(const struct cli_args *args);
 int cli_cmd_check(const struct cli_args *args);
 int cli_cmd_drivers(const struct cli_args *args);
 int cli_cmd_filters(const struct cli_args *args);
+int cli_cmd_filter(const struct cli_args *args);
 int cli_cmd_program(const struct cli_args *args);
 int cli_cmd_version(const struct cli_args *args);
 int cli_cmd_help(const struct cli_args *args);

@@ -248,7 +248,8 @@ int cli_cmd_run(const struct cli_args *args)
 {
 	const char *const environment = getenv("BDUS_TRANSPORT");
 	const char *transport = cli_args_value(args, "transport");
-	struct bdus_run_options options = {.size = sizeof(options)};
+	struct bdus_run_options options = {.size = sizeof(options),
+					   .find_filter = cli_filter_for_device};
 	struct run run = {.args = args};
 	int status = cli_args_number(args, "queues", MOST_QUEUES, &options.queues);
 
@@ -332,6 +333,7 @@ static int find_and_rerun(const struct cli_args *args, unsigned flags)
 		.restart = cli_args_has(args, "restart"),
 		.lock_memory = cli_args_has(args, "lock-memory"),
 		.daemonize = !cli_args_has(args, "foreground"),
+		.find_filter = cli_filter_for_device,
 	};
 	const struct cli_args named = {
 		.command = args->command, .operands = args->operands, .operand_count = 1};

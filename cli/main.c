@@ -58,6 +58,11 @@ const struct cli_command cli_commands[] = {
 	 "DRIVER "
 	 "--filter FILTER:KEY=VALUE,…\" puts it before a driver.",
 	 cli_filters_options, cli_cmd_filters, false},
+	{"filter", "VERB DEVICE FILTER[:KEY=VALUE,…]", 3, 3,
+	 "Put filters before a device in use, or take them away",
+	 "attach DEVICE FILTER[:KEY=VALUE,…] puts a filter before all others; detach DEVICE FILTER "
+	 "takes one away, by its name or its place from 0 on. Requests wait meanwhile.",
+	 cli_filter_options, cli_cmd_filter, false},
 	{"program", "VERB DEVICE [ARGUMENT]…", 1, 6,
 	 "Look after the programs of a device's filters",
 	 "list DEVICE; load DEVICE FILE [NAME [COMPLETION]] puts another program in place of the "

@@ -244,25 +244,25 @@ int bdus_manage_set_log_level(const struct bdus_device_info *info, enum bdus_log
 	return tell(&question);
 }
 
-/** Joins words, each with its end. */
-static int join_words(struct control_filter_command *request, const char *const *words,
-		      unsigned count)
+#define WORDS_BYTES sizeof(((struct control_filter_command *)0)->words)
+_Static_assert(sizeof(((struct control_filter_use *)0)->words) == WORDS_BYTES,
+	       "words of both kinds");
+
+/** Joins words, each with its end; how many bytes they have, or -E2BIG. */
+static int join_words(char joined[WORDS_BYTES], const char *const *words, unsigned count)
 {
-	char joined[sizeof(request->words)] = "";
 	size_t used = 0;
 
 	for (unsigned i = 0; i < count; i++) {
 		const size_t length = strlen(words[i]) + 1;
 
-		if (length > sizeof(joined) - used)
-			return base_error(E2BIG, "a command for a filter is longer than %zu bytes",
-					  sizeof(joined));
+		if (length > WORDS_BYTES - used)
+			return base_error(E2BIG, "words for a filter are longer than %zu bytes",
+					  WORDS_BYTES);
 		memcpy(joined + used, words[i], length);
 		used += length;
 	}
-	control_filter_command_set_length(request, (uint32_t)used);
-	memcpy(request->words, joined, sizeof(joined));
-	return 0;
+	return (int)used;
 }
 
 static int take_answer(const struct control_filter_answer *found, char *answer, size_t answer_bytes)
@@ -297,14 +297,58 @@ int bdus_manage_filter_command(const struct bdus_device_info *info, const char *
 		return base_error(EINVAL, "a command for filter '%s' with %u words", filter, count);
 	control_filter_command_init(&request);
 	control_filter_command_set_filter(&request, (struct wire_text){filter, strlen(filter)});
-	result = join_words(&request, words, count);
-	if (result == 0)
-		result = ask(&question, &found, buffer);
+	result = join_words((char *)request.words, words, count);
+	if (result < 0)
+		return result;
+	control_filter_command_set_length(&request, (uint32_t)result);
+	result = ask(&question, &found, buffer);
 	if (result < 0)
 		return result;
 	result = take_answer(found.data, answer, answer_bytes);
 	caps_release(&found);
 	return result;
+}
+
+int bdus_manage_attach_filter(const struct bdus_device_info *info, const char *filter,
+			      const char *const *words, unsigned count, uint64_t timeout_ms)
+{
+	struct control_filter_use request;
+	const struct question question = {.id = info->id,
+					  .operation = CONTROL_OPERATION_ATTACH_FILTER,
+					  .what = "attach_filter",
+					  .request = &request,
+					  .request_bytes = sizeof(request),
+					  .deadline_ns = deadline_of(timeout_ms)};
+	int result;
+
+	if (strlen(filter) >= sizeof(request.filter))
+		return base_error(ENAMETOOLONG, "the path of a filter is longer than %zu bytes",
+				  sizeof(request.filter) - 1);
+	control_filter_use_init(&request);
+	control_filter_use_set_filter(&request, (struct wire_text){filter, strlen(filter)});
+	result = join_words((char *)request.words, words, count);
+	if (result < 0)
+		return result;
+	control_filter_use_set_length(&request, (uint32_t)result);
+	return tell(&question);
+}
+
+int bdus_manage_detach_filter(const struct bdus_device_info *info, const char *filter,
+			      uint64_t timeout_ms)
+{
+	struct control_filter_name request;
+	const struct question question = {.id = info->id,
+					  .operation = CONTROL_OPERATION_DETACH_FILTER,
+					  .what = "detach_filter",
+					  .request = &request,
+					  .request_bytes = sizeof(request),
+					  .deadline_ns = deadline_of(timeout_ms)};
+
+	if (strlen(filter) >= sizeof(request.filter))
+		return base_error(ENODEV, "the device has no filter '%s'", filter);
+	control_filter_name_init(&request);
+	control_filter_name_set_filter(&request, (struct wire_text){filter, strlen(filter)});
+	return tell(&question);
 }
 
 int bdus_manage_resize(const struct bdus_device_info *info, uint64_t size_bytes,

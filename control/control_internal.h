@@ -24,6 +24,8 @@ struct bdus_control {
 	struct bdus_call call;
 	/** Flushes on their way (operations.c). */
 	struct base_list flushes;
+	/** Who waits for a change of filters, of which there is one at a time (filters.c). */
+	struct caps_message changing;
 };
 
 /** The operations, with @control as their context. */
@@ -32,6 +34,14 @@ struct control_service control_handlers(struct bdus_control *control);
 /** Hands a command to a filter (filters.c). */
 void control_handle_filter(void *context, struct caps_port *port, struct caps_message *message,
 			   const struct control_filter_command *request);
+
+/** Attach and detach filters (filters.c). */
+void control_handle_attach_filter(void *context, struct caps_port *port,
+				  struct caps_message *message,
+				  const struct control_filter_use *request);
+void control_handle_detach_filter(void *context, struct caps_port *port,
+				  struct caps_message *message,
+				  const struct control_filter_name *request);
 
 /** Answers with a negative errno and the last message. */
 void control_refuse(struct caps_port *port, struct caps_message *message, int32_t error);

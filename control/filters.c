@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Commands for filters: words in, text out. What they mean is between the filter and who asks.
+ * Commands for filters: words in, text out. What they mean is between the filter and who asks. And
+ * filters that come and go, which is answered when that is done.
  */
 #include "control_internal.h"
 
@@ -66,4 +67,73 @@ void control_handle_filter(void *context, struct caps_port *port, struct caps_me
 	else
 		control_filter_reply(port, message, reply);
 	free(reply);
+}
+
+/* ---- that come and go ---------------------------------------------------------------------- */
+
+/** Copies a text with its end. */
+static int take_name(struct wire_text name, char *to, size_t size)
+{
+	if (name.length >= size)
+		return base_error(EINVAL, "the name of a filter is longer than %zu bytes",
+				  size - 1);
+	memcpy(to, name.data, name.length);
+	to[name.length] = '\0';
+	return 0;
+}
+
+static void changed(void *opaque, int result)
+{
+	struct bdus_control *const control = opaque;
+
+	/* Both are answered with nothing. */
+	if (result < 0)
+		control_refuse(control->port, &control->changing, result);
+	else
+		caps_reply(control->port, &control->changing, NULL);
+}
+
+/** Keeps the message of a change that has begun. */
+static void begun(struct bdus_control *control, struct caps_message *message, int result)
+{
+	if (result < 0)
+		control_refuse(control->port, message, result);
+	else
+		control->changing = *message;
+}
+
+void control_handle_attach_filter(void *context, struct caps_port *port,
+				  struct caps_message *message,
+				  const struct control_filter_use *request)
+{
+	struct bdus_control *const control = context;
+	const char *words[MOST_WORDS];
+	char filter[256];
+	int result = take_name(control_filter_use_filter(request), filter, sizeof(filter));
+	int count = 0;
+
+	(void)port;
+	if (result == 0)
+		count = cut_words((const char *)control_filter_use_words(request).data,
+				  control_filter_use_length(request), words);
+	if (count < 0)
+		result = count;
+	if (result == 0)
+		result = bdus_device_attach_filter(control->device, filter, words, (unsigned)count,
+						   changed, control);
+	begun(control, message, result);
+}
+
+void control_handle_detach_filter(void *context, struct caps_port *port,
+				  struct caps_message *message,
+				  const struct control_filter_name *request)
+{
+	struct bdus_control *const control = context;
+	char filter[32];
+	int result = take_name(control_filter_name_filter(request), filter, sizeof(filter));
+
+	(void)port;
+	if (result == 0)
+		result = bdus_device_detach_filter(control->device, filter, changed, control);
+	begun(control, message, result);
 }

@@ -179,6 +179,8 @@ struct control_service control_handlers(struct bdus_control *control)
 		.handle_set_log_level = handle_set_log_level,
 		.handle_resize = handle_resize,
 		.handle_filter = control_handle_filter,
+		.handle_attach_filter = control_handle_attach_filter,
+		.handle_detach_filter = control_handle_detach_filter,
 		.handle_hand_over = handle_hand_over,
 	};
 }

@@ -93,7 +93,14 @@ struct bdus_device {
 	bool is_available;
 	bool is_stopping;
 
+	/** A change of filters, while `changed` is set. */
+	struct bdus_change change;
+	bdus_filters_changed_fn *changed;
+	void *changed_opaque;
+
 	/* Any thread. */
+	/** Held to close a queue, and to reach the loops of queues from elsewhere. */
+	pthread_mutex_t open_lock;
 	/** enum bdus_leaving; changed by the main thread. */
 	atomic_uint leaving;
 	int wake_fd;
@@ -310,6 +317,7 @@ int bdus_device_make(const struct bdus_device_config *config, struct bdus_device
 	device->native_ops = config->native_ops;
 	device->log_level = config->log_level;
 	device->stats.fd = -1;
+	pthread_mutex_init(&device->open_lock, NULL);
 	device->hook.run = tend;
 	base_list_init(&device->hook.link);
 	bdus_manage_sweep();
@@ -323,9 +331,15 @@ int bdus_device_make(const struct bdus_device_config *config, struct bdus_device
 	return 0;
 }
 
-void bdus_device_name_filters(struct bdus_device *device, const char *const *names, unsigned count)
+void bdus_device_name_filters(struct bdus_device *device, const struct bdus_stats_row *rows,
+			      unsigned count)
 {
-	bdus_stats_name_filters(&device->stats, names, count);
+	bdus_stats_name_filters(&device->stats, rows, count);
+}
+
+void bdus_device_clear_filter(struct bdus_device *device, unsigned row)
+{
+	bdus_stats_clear_filter(&device->stats, row);
 }
 
 void bdus_device_set_top(struct bdus_device *device, struct bdus_layer top)
@@ -551,6 +565,78 @@ static bool outlives_failure(const struct bdus_device *device)
 	       (device->attrs.flags & BDUS_DEVICE_RECOVERABLE);
 }
 
+static void change_taken(struct bdus_change *change)
+{
+	const struct bdus_device *const device =
+		base_container_of(change, struct bdus_device, change);
+	const uint64_t one = 1;
+	const ssize_t written = write(device->wake_fd, &one, sizeof(one));
+
+	(void)written;
+}
+
+int bdus_device_change_top(struct bdus_device *device, struct bdus_layer top)
+{
+	if (!device->is_available || device->is_stopping || device->loop == NULL)
+		return base_error(ENODEV, "device %llu is not available",
+				  (unsigned long long)device->info.id);
+	device->change.top = top;
+	device->change.taken = change_taken;
+	atomic_store(&device->change.left, device->attrs.queues);
+	pthread_mutex_lock(&device->open_lock);
+	/* One that has closed never takes it; the device is at its end then. */
+	for (unsigned i = 0; i < device->attrs.queues; i++)
+		if (device->queues[i].open)
+			bdus_queue_order(&device->queues[i].queue, &device->change);
+	pthread_mutex_unlock(&device->open_lock);
+	return 0;
+}
+
+static int may_change(const struct bdus_device *device, bool is_possible)
+{
+	if (!is_possible)
+		return base_error(EOPNOTSUPP, "the filters of device %llu cannot be changed",
+				  (unsigned long long)device->info.id);
+	if (device->changed != NULL)
+		return base_error(EBUSY, "another change of the filters is under way");
+	return 0;
+}
+
+/** Notes whom to tell, if the change has begun. */
+static int begun(struct bdus_device *device, int result, bdus_filters_changed_fn *done,
+		 void *opaque)
+{
+	if (result == 0) {
+		device->changed = done;
+		device->changed_opaque = opaque;
+	}
+	return result;
+}
+
+int bdus_device_attach_filter(struct bdus_device *device, const char *filter,
+			      const char *const *words, unsigned count,
+			      bdus_filters_changed_fn *done, void *opaque)
+{
+	const struct bdus_device_config *const config = &device->config;
+	const int result = may_change(device, config->attach_filter != NULL);
+
+	if (result < 0)
+		return result;
+	return begun(device, config->attach_filter(config->opaque, filter, words, count), done,
+		     opaque);
+}
+
+int bdus_device_detach_filter(struct bdus_device *device, const char *filter,
+			      bdus_filters_changed_fn *done, void *opaque)
+{
+	const struct bdus_device_config *const config = &device->config;
+	const int result = may_change(device, config->detach_filter != NULL);
+
+	if (result < 0)
+		return result;
+	return begun(device, config->detach_filter(config->opaque, filter), done, opaque);
+}
+
 /* ---- from other threads -------------------------------------------------------------------- */
 
 void bdus_device_stop(struct bdus_device *device)
@@ -636,7 +722,9 @@ static void note_closed(struct device_queue *closed)
 {
 	if (index_of(closed) == 0)
 		leave_loop(closed->device);
+	pthread_mutex_lock(&closed->device->open_lock);
 	closed->open = false;
+	pthread_mutex_unlock(&closed->device->open_lock);
 	atomic_fetch_sub(&closed->device->open_queues, 1);
 }
 
@@ -931,6 +1019,16 @@ static int wait_for_wake(struct bdus_device *device)
 	return bdus_loop_send(device->loop, &device->wake_call);
 }
 
+static void finish_change(struct bdus_device *device)
+{
+	bdus_filters_changed_fn *const changed = device->changed;
+
+	if (changed == NULL || atomic_load(&device->change.left) != 0)
+		return;
+	device->changed = NULL;
+	changed(device->changed_opaque, device->config.top_changed(device->config.opaque));
+}
+
 static void on_wake(struct bdus_call *call)
 {
 	struct bdus_device *const device = base_container_of(call, struct bdus_device, wake_call);
@@ -942,6 +1040,7 @@ static void on_wake(struct bdus_call *call)
 	got = read(device->wake_fd, &count, sizeof(count));
 	(void)got;
 	wait_for_wake(device);
+	finish_change(device);
 	look_around(device);
 }
 

@@ -35,6 +35,15 @@ struct bdus_device_config {
 	/** As bdus_stack_command(); NULL without filters. */
 	int (*filter_command)(void *opaque, const char *filter, const char *const *words,
 			      unsigned count, char *answer, size_t answer_bytes);
+	/**
+	 * As bdus_device_attach_filter() and bdus_device_detach_filter(); call
+	 * bdus_device_change_top(). NULL where that cannot be.
+	 */
+	int (*attach_filter)(void *opaque, const char *filter, const char *const *words,
+			     unsigned count);
+	int (*detach_filter)(void *opaque, const char *filter);
+	/** All queues have taken the new top: what is beneath the old one may go. */
+	int (*top_changed)(void *opaque);
 	/** A device to be taken over, with its claimed record, which belongs to the device from
 	 * bdus_device_make() on; NULL for a new one. */
 	const struct bdus_device_info *adopted;
@@ -52,7 +61,14 @@ struct bdus_device_config {
 int bdus_device_make(const struct bdus_device_config *config, struct bdus_device **device);
 
 /** For statistics: what filters there are, the one next to the clients first. */
-void bdus_device_name_filters(struct bdus_device *device, const char *const *names, unsigned count);
+void bdus_device_name_filters(struct bdus_device *device, const struct bdus_stats_row *rows,
+			      unsigned count);
+void bdus_device_clear_filter(struct bdus_device *device, unsigned row);
+/**
+ * Has all queues, each once it is empty, take another top layer, and then calls `top_changed`. On
+ * the thread of queue 0. -ENODEV: the device is not available any more.
+ */
+int bdus_device_change_top(struct bdus_device *device, struct bdus_layer top);
 /** Where requests go. Before any queue is open. */
 void bdus_device_set_top(struct bdus_device *device, struct bdus_layer top);
 

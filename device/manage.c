@@ -65,6 +65,7 @@ static int read_options(const struct bdus_run_options *options, struct bdus_run_
 		.filter_count = options->filter_count,
 		.backends = options->backends,
 		.backend_count = options->backend_count,
+		.find_filter = options->find_filter,
 	};
 	return 0;
 }

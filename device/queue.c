@@ -162,6 +162,8 @@ void bdus_queue_commit(struct bdus_queue *queue)
 		return;
 	queue->wants_commit = false;
 	queue->done_count = 0;
+	if (base_unlikely(queue->change != NULL))
+		bdus_host_make_ready(queue);
 	if (base_likely(queue->stats != NULL))
 		count_done(queue, count);
 	/* A transport that failed has nobody left to tell. */
@@ -187,18 +189,18 @@ void bdus_host_want_commit(struct bdus_queue *host)
 
 void bdus_queue_leave_filter(struct bdus_queue *queue, struct bdus_io *io)
 {
-	const unsigned place = io->stage->place;
+	const unsigned row = io->stage->row;
 
 	io->stage = NULL;
 	if (base_unlikely(io->entered_ns != 0) && queue->stats != NULL)
-		bdus_stats_left(queue->stats, place, io);
+		bdus_stats_left(queue->stats, row, io);
 }
 
 /** The filter that held it has completed it. */
 static void count_completed(struct bdus_queue *queue, struct bdus_io *io)
 {
 	if (queue->stats != NULL) {
-		struct bdus_stats_filter *const filter = &queue->stats->filters[io->stage->place];
+		struct bdus_stats_filter *const filter = &queue->stats->filters[io->stage->row];
 
 		bdus_stats_add(&filter->completed, 1);
 		if (io->result != 0)
@@ -230,6 +232,9 @@ static inline void bring_back(struct bdus_queue *queue, struct bdus_io *io)
 		count_completed(queue, io);
 	if (base_unlikely(io->finished != NULL)) {
 		io->finished(io);
+		/* That may have been all that it had. */
+		if (base_unlikely(queue->change != NULL))
+			bdus_host_make_ready(queue);
 		return;
 	}
 	bdus_probe_complete(queue, io);
@@ -374,11 +379,49 @@ void bdus_queue_hold_back(struct bdus_queue *queue, bool hold_back)
 		bdus_host_make_ready(queue);
 }
 
+/** It is not in flight; the way back through the loop counts it as if it were. */
+static void order_came(struct bdus_io *io)
+{
+	struct bdus_queue *const queue = io->queue;
+
+	queue->in_flight++;
+	queue->change = queue->ordered;
+	bdus_host_make_ready(queue);
+}
+
+void bdus_queue_order(struct bdus_queue *queue, struct bdus_change *change)
+{
+	bdus_io_init(&queue->order);
+	queue->order.queue = queue;
+	queue->order.finished = order_came;
+	queue->ordered = change;
+	bdus_loop_push_remote(queue->loop, &queue->order);
+}
+
+/** No request is in a layer when the loop calls this, unless one is in flight. */
+static void take_change(struct bdus_queue *queue)
+{
+	struct bdus_change *const change = queue->change;
+
+	if (queue->in_flight != 0)
+		return;
+	queue->top.layer = change->top;
+	queue->change = NULL;
+	/* What came meanwhile waits for nothing else. */
+	bdus_host_make_ready(queue);
+	if (atomic_fetch_sub(&change->left, 1) == 1)
+		change->taken(change);
+}
+
 unsigned bdus_queue_fetch(struct bdus_queue *queue, unsigned capacity)
 {
 	struct bdus_io *batch[BDUS_BATCH];
 	int count;
 
+	if (base_unlikely(queue->change != NULL)) {
+		take_change(queue);
+		return 0;
+	}
 	if (base_unlikely(queue->result != 0 || queue->is_held_back))
 		return 0;
 	count = queue->transport->fetch(queue->transport_queue, batch, capacity);

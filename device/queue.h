@@ -25,19 +25,31 @@ struct bdus_backends;
 struct bdus_stage {
 	struct bdus_layer layer;
 	struct bdus_rules rules;
-	/** Of a filter: itself, its instance, and its place; the stage below is the next in memory.
+	/** Of a filter: itself, and its instance; the stage below is the next in memory.
 	 */
 	const struct bdus_filter *filter;
 	void *instance;
 	/** Where it may send requests besides; NULL for nowhere. */
 	const struct bdus_backends *backends;
-	unsigned place;
+	/** Where it counts. */
+	unsigned row;
+	/** It changes nothing of what is seen of the device above it. */
+	bool is_transparent;
 };
 
 enum bdus_io_state {
 	BDUS_IO_IDLE,
 	BDUS_IO_IN_FLIGHT,
 	BDUS_IO_DONE,
+};
+
+/** Another top layer for the queues of a device, each of which takes it once it is empty. */
+struct bdus_change {
+	struct bdus_layer top;
+	/** How many have not taken it. */
+	atomic_uint left;
+	/** Called by the thread of the last one. */
+	void (*taken)(struct bdus_change *change);
 };
 
 struct bdus_queue {
@@ -58,6 +70,11 @@ struct bdus_queue {
 	void (*forced)(struct bdus_queue *queue);
 	struct bdus_plan *free_plans;
 	struct bdus_child *free_children;
+	/** Fetches nothing until it is empty, and has taken this; NULL for nothing to take. */
+	struct bdus_change *change;
+	/** How other threads bring a change: as a request that came back. */
+	struct bdus_io order;
+	struct bdus_change *ordered;
 	/** Children that are back, the first one first, while `done` of another one runs. */
 	struct bdus_io *returned;
 	struct bdus_io **returned_end;
@@ -129,6 +146,9 @@ void bdus_queue_pass(struct bdus_queue *queue, const struct bdus_stage *stage, s
 
 /** Counts that the filter of @io, its stage, has no longer to do with it. */
 void bdus_queue_leave_filter(struct bdus_queue *queue, struct bdus_io *io);
+
+/** Has the queue take @change. Any thread, while the queue is open and has none to take. */
+void bdus_queue_order(struct bdus_queue *queue, struct bdus_change *change);
 
 /** Takes @io, which is in flight, from the filter that holds it; for stack.c. */
 void bdus_queue_let_go(struct bdus_io *io);

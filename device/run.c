@@ -204,18 +204,15 @@ static void apply_overrides(struct run *run)
 	run->most_threads = attrs->queues;
 }
 
-/** The filters, and what they may send to, if there are any. */
+/** The filters, and what they may send to. */
 static int create_stack(const struct bdus_run_config *config, struct bdus_stack **stack)
 {
 	int result;
 
-	if (config->filter_count == 0)
-		return config->backend_count == 0
-			       ? 0
-			       : base_error(EINVAL,
-					    "%u backends, but no filter that could send "
-					    "anything to them",
-					    config->backend_count);
+	if (config->filter_count == 0 && config->backend_count != 0)
+		return base_error(EINVAL,
+				  "%u backends, but no filter that could send anything to them",
+				  config->backend_count);
 	result = bdus_stack_create(config->filters, config->filter_count, stack);
 	if (result == 0)
 		result = bdus_stack_add_backends(*stack, config->backends, config->backend_count);
@@ -347,12 +344,57 @@ static int filter_command(void *opaque, const char *filter, const char *const *w
 	return bdus_stack_command(run->stack, filter, words, count, answer, answer_bytes);
 }
 
+static void name_filters(const struct run *run)
+{
+	struct bdus_stats_row rows[BDUS_STATS_FILTERS];
+
+	bdus_device_name_filters(run->device, rows, bdus_stack_rows(run->stack, rows));
+}
+
+static int attach_filter(void *opaque, const char *filter, const char *const *words, unsigned count)
+{
+	const struct run *const run = opaque;
+	struct bdus_filter_use use = {.options = words, .option_count = count};
+	struct bdus_device_attrs attrs = run->attrs;
+	struct bdus_layer top;
+	int result = run->config->find_filter != NULL
+			     ? run->config->find_filter(filter, &use.filter)
+			     : bdus_manage_load_filter(filter, &use.filter);
+
+	attrs.ops = run->native_ops;
+	attrs.size_bytes = bdus_device_info(run->device)->size_bytes;
+	if (result == 0)
+		result = bdus_stack_attach(run->stack, &use, &attrs, &top);
+	if (result < 0)
+		return result;
+	bdus_device_clear_filter(run->device, ((const struct bdus_stage *)top.instance)->row);
+	return bdus_device_change_top(run->device, top);
+}
+
+static int detach_filter(void *opaque, const char *filter)
+{
+	const struct run *const run = opaque;
+	struct bdus_layer top;
+	const int result = bdus_stack_detach(run->stack, filter, &top);
+
+	return result == 0 ? bdus_device_change_top(run->device, top) : result;
+}
+
+static int top_changed(void *opaque)
+{
+	const struct run *const run = opaque;
+	const int result = bdus_stack_settle(run->stack);
+
+	name_filters(run);
+	return result;
+}
+
 static int resize(void *opaque, uint64_t size_bytes)
 {
 	const struct run *const run = opaque;
 
 	/* Each stage has its own idea of the size, on the queues' threads. */
-	if (run->config->filter_count != 0)
+	if (!bdus_stack_is_empty(run->stack))
 		return base_error(EOPNOTSUPP, "a device with filters cannot change its size");
 	return run->config->driver->resize(run->instance, size_bytes);
 }
@@ -381,7 +423,10 @@ static int prepare(struct run *run)
 		.log_level = config->log_level,
 		.resize = config->driver->resize != NULL ? resize : NULL,
 		.opaque = run,
-		.filter_command = config->filter_count != 0 ? filter_command : NULL,
+		.filter_command = filter_command,
+		.attach_filter = attach_filter,
+		.detach_filter = detach_filter,
+		.top_changed = top_changed,
 		.can_leave = true,
 	};
 	int result = config->lock_memory ? lock_memory() : 0;
@@ -734,12 +779,8 @@ static int start_device(struct run *run)
 		result = make_top_layer(run, &top);
 	if (result < 0)
 		return result;
-	if (run->stack != NULL) {
-		const char *names[BDUS_STATS_FILTERS];
-
-		top = bdus_stack_over(run->stack, top);
-		bdus_device_name_filters(run->device, names, bdus_stack_names(run->stack, names));
-	}
+	top = bdus_stack_over(run->stack, top);
+	name_filters(run);
 	bdus_device_set_top(run->device, top);
 	bdus_signals_set_wake(run->signal_slot, bdus_device_wake_fd(run->device));
 	result = open_queues(run);

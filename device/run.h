@@ -54,6 +54,8 @@ struct bdus_run_config {
 	unsigned filter_count;
 	const struct bdus_backend_use *backends;
 	unsigned backend_count;
+	/** See struct bdus_run_options. */
+	int (*find_filter)(const char *name, const struct bdus_filter **filter);
 };
 
 /** The life of a device: creates, serves and removes it. Returns as bdus_manage_run() does. */

@@ -35,7 +35,12 @@ struct bdus_stack {
 	/** NULL for none. */
 	struct bdus_backends *backends;
 	/** Of the filters, the topmost first, then of the driver. */
-	struct bdus_stage stages[MOST_FILTERS + 1];
+	struct bdus_stage *stages;
+	/** Those to come, until all queues have them; NULL for none. */
+	struct bdus_stage *next_stages;
+	/** The place of the filter that goes, or MOST_FILTERS for one that comes. */
+	unsigned going;
+	struct bdus_config *coming;
 };
 
 /** What a filter sends down. Belongs to the queue's thread. */
@@ -75,7 +80,7 @@ static int add_filter(struct bdus_stack *stack, unsigned index, const struct bdu
 		return result;
 	snprintf(owner, sizeof(owner), "filter %s", use->filter->name);
 	stack->stages[index].filter = use->filter;
-	stack->stages[index].place = index;
+	stack->stages[index].row = index;
 	return bdus_config_create(owner, use->filter->options, use->options, use->option_count,
 				  &stack->configs[index]);
 }
@@ -90,8 +95,12 @@ int bdus_stack_create(const struct bdus_filter_use *uses, unsigned count,
 		return base_error(EINVAL, "%u filters: at most %u are possible", count,
 				  MOST_FILTERS);
 	stack = calloc(1, sizeof(*stack));
-	if (stack == NULL)
+	if (stack != NULL)
+		stack->stages = calloc(MOST_FILTERS + 1, sizeof(struct bdus_stage));
+	if (stack == NULL || stack->stages == NULL) {
+		free(stack);
 		return base_error(ENOMEM, "no memory for a stack of filters");
+	}
 	stack->count = count;
 	stack->first_open = count;
 	for (unsigned i = 0; i < count && result == 0; i++)
@@ -123,6 +132,7 @@ void bdus_stack_destroy(struct bdus_stack *stack)
 	for (unsigned i = 0; i < stack->count; i++)
 		bdus_config_destroy(stack->configs[i]);
 	bdus_backends_destroy(stack->backends);
+	free(stack->stages);
 	free(stack);
 }
 
@@ -134,27 +144,28 @@ static void enter_filter(void *instance, struct bdus_request *request)
 
 	io->stage = stage;
 	if (base_likely(io->queue->stats != NULL))
-		bdus_stats_entered(io->queue->stats, stage->place, io);
+		bdus_stats_entered(io->queue->stats, stage->row, io);
 	stage->filter->submit(stage->instance, request);
 }
 
 /** Opens the filter over the stage below it, whose attributes become its own. */
-static int open_filter(struct bdus_stack *stack, unsigned index, struct bdus_device_attrs *attrs)
+static int open_filter(struct bdus_stage *stage, const struct bdus_config *config,
+		       struct bdus_device_attrs *attrs)
 {
-	struct bdus_stage *const stage = &stack->stages[index];
+	const struct bdus_device_attrs below = *attrs;
 	const uint32_t max_concurrency = attrs->max_concurrency;
 	char owner[96];
 	int result = bdus_rules_init(&stage[1].rules, attrs, attrs->ops);
 
 	if (result == 0)
-		result = stage->filter->open(stack->configs[index], attrs, &stage->instance);
+		result = stage->filter->open(config, attrs, &stage->instance);
 	if (result < 0) {
 		bdus_rules_finish(&stage[1].rules);
 		return result;
 	}
-	stack->first_open = index;
 	stage->layer = (struct bdus_layer){.submit = enter_filter, .instance = stage};
 	attrs->max_concurrency = max_concurrency;
+	stage->is_transparent = memcmp(&below, attrs, sizeof(below)) == 0;
 	snprintf(owner, sizeof(owner), "filter %s", stage->filter->name);
 	return bdus_attrs_complete(owner, attrs);
 }
@@ -164,8 +175,12 @@ int bdus_stack_open(struct bdus_stack *stack, struct bdus_device_attrs *attrs)
 	struct bdus_device_attrs above = *attrs;
 	int result = stack->backends != NULL ? bdus_backends_open(stack->backends, &above) : 0;
 
-	for (unsigned i = stack->count; i > 0 && result == 0; i--)
-		result = open_filter(stack, i - 1, &above);
+	for (unsigned i = stack->count; i > 0 && result == 0; i--) {
+		result = open_filter(&stack->stages[i - 1], stack->configs[i - 1], &above);
+		/* One whose attributes make no sense is open. */
+		if (stack->stages[i - 1].layer.submit != NULL)
+			stack->first_open = i - 1;
+	}
 	if (result < 0) {
 		char message[BASE_ERROR_MESSAGE_BYTES];
 
@@ -179,7 +194,7 @@ int bdus_stack_open(struct bdus_stack *stack, struct bdus_device_attrs *attrs)
 
 int bdus_stack_close(struct bdus_stack *stack)
 {
-	int result = 0, closed;
+	int result = bdus_stack_settle(stack), closed;
 
 	for (; stack->first_open < stack->count; stack->first_open++) {
 		struct bdus_stage *const stage = &stack->stages[stack->first_open];
@@ -200,10 +215,17 @@ struct bdus_layer bdus_stack_over(struct bdus_stack *stack, struct bdus_layer dr
 	return stack->stages[0].layer;
 }
 
-unsigned bdus_stack_names(const struct bdus_stack *stack, const char *names[BDUS_STATS_FILTERS])
+bool bdus_stack_is_empty(const struct bdus_stack *stack)
+{
+	return stack->count == 0 && stack->next_stages == NULL;
+}
+
+unsigned bdus_stack_rows(const struct bdus_stack *stack,
+			 struct bdus_stats_row rows[BDUS_STATS_FILTERS])
 {
 	for (unsigned i = 0; i < stack->count; i++)
-		names[i] = stack->stages[i].filter->name;
+		rows[i] = (struct bdus_stats_row){stack->stages[i].filter->name,
+						  stack->stages[i].row};
 	return stack->count;
 }
 
@@ -231,6 +253,175 @@ int bdus_stack_command(struct bdus_stack *stack, const char *name, const char *c
 		return base_error(ENOTTY, "filter %s takes no commands", stage->filter->name);
 	answer[0] = '\0';
 	return stage->filter->command(stage->instance, words, count, answer, answer_bytes);
+}
+
+/* ---- changes -------------------------------------------------------------------------------- */
+
+/*
+ * Requests point to the stages that they are in, so that those stay as they are: a change makes new
+ * ones, which queues take when they are empty, and then frees the old ones. Rules, filters and
+ * instances move over; a filter that comes is open in the new stages alone.
+ */
+
+/** Stages without the one at place @going, or with room for one before them. */
+static struct bdus_stage *copy_stages(const struct bdus_stack *stack, unsigned going)
+{
+	struct bdus_stage *const copy = calloc(MOST_FILTERS + 1, sizeof(*copy));
+	struct bdus_stage *to = copy != NULL && going == MOST_FILTERS ? copy + 1 : copy;
+
+	for (unsigned i = 0; copy != NULL && i <= stack->count; i++)
+		if (i != going)
+			*to++ = stack->stages[i];
+	if (copy == NULL)
+		base_error(ENOMEM, "no memory for a stack of filters");
+	for (struct bdus_stage *stage = copy; stage != NULL && stage < to; stage++)
+		if (stage->filter != NULL)
+			stage->layer.instance = stage;
+	return copy;
+}
+
+/** One that no filter counts in. */
+static unsigned free_row(const struct bdus_stack *stack)
+{
+	uint32_t used = 0;
+	unsigned row = 0;
+
+	for (unsigned i = 0; i < stack->count; i++)
+		used |= UINT32_C(1) << stack->stages[i].row;
+	while (used & UINT32_C(1) << row)
+		row++;
+	return row;
+}
+
+/** Opens a filter at the top of new stages. */
+static int open_above(struct bdus_stack *stack, struct bdus_stage *stages,
+		      const struct bdus_filter_use *use, const struct bdus_device_attrs *attrs)
+{
+	struct bdus_device_attrs above = *attrs;
+	char owner[96];
+	int result;
+
+	snprintf(owner, sizeof(owner), "filter %s", use->filter->name);
+	stages->filter = use->filter;
+	stages->row = free_row(stack);
+	stages->backends = stack->backends;
+	result = bdus_config_create(owner, use->filter->options, use->options, use->option_count,
+				    &stack->coming);
+	if (result < 0)
+		return result;
+	bdus_config_set_backends(stack->coming, stack->backends);
+	result = open_filter(stages, stack->coming, &above);
+	if (result == 0 && stages->is_transparent)
+		return 0;
+	if (result == 0)
+		result = base_error(EOPNOTSUPP,
+				    "filter %s would change what clients see of the device, which "
+				    "they know already",
+				    use->filter->name);
+	if (stages->layer.submit != NULL) {
+		if (use->filter->close != NULL)
+			use->filter->close(stages->instance);
+		bdus_rules_finish(&stages[1].rules);
+	}
+	bdus_config_destroy(stack->coming);
+	return result;
+}
+
+static int may_change(const struct bdus_stack *stack)
+{
+	return stack->next_stages == NULL
+		       ? 0
+		       : base_error(EBUSY, "another change of the filters is under way");
+}
+
+int bdus_stack_attach(struct bdus_stack *stack, const struct bdus_filter_use *use,
+		      const struct bdus_device_attrs *attrs, struct bdus_layer *top)
+{
+	struct bdus_stage *stages;
+	int result = may_change(stack);
+
+	if (result == 0)
+		result = check_filter(use->filter);
+	if (result == 0 && stack->count == MOST_FILTERS)
+		result = base_error(ENOSPC, "the device has %u filters: at most %u are possible",
+				    stack->count, MOST_FILTERS);
+	if (result < 0)
+		return result;
+	stages = copy_stages(stack, MOST_FILTERS);
+	if (stages == NULL)
+		return -ENOMEM;
+	result = open_above(stack, stages, use, attrs);
+	if (result < 0) {
+		stack->coming = NULL;
+		free(stages);
+		return result;
+	}
+	stack->next_stages = stages;
+	stack->going = MOST_FILTERS;
+	*top = stages->layer;
+	return 0;
+}
+
+int bdus_stack_detach(struct bdus_stack *stack, const char *name, struct bdus_layer *top)
+{
+	const int result = may_change(stack);
+	const struct bdus_stage *stage;
+
+	if (result < 0)
+		return result;
+	stage = find_filter(stack, name);
+	if (stage == NULL)
+		return base_error(ENODEV, "the device has no filter '%s'; it has %u filters", name,
+				  stack->count);
+	if (!stage->is_transparent)
+		return base_error(EOPNOTSUPP,
+				  "filter %s has changed what clients see of the device, which "
+				  "they know already",
+				  stage->filter->name);
+	stack->going = (unsigned)(stage - stack->stages);
+	stack->next_stages = copy_stages(stack, stack->going);
+	if (stack->next_stages == NULL)
+		return -ENOMEM;
+	*top = stack->next_stages->layer;
+	return 0;
+}
+
+/** The rules before the stage below go with a filter at the top; else those before itself. */
+static int close_gone(struct bdus_stack *stack)
+{
+	const unsigned going = stack->going;
+	struct bdus_stage *const gone = &stack->stages[going];
+	const int closed = gone->filter->close != NULL ? gone->filter->close(gone->instance) : 0;
+
+	bdus_rules_finish(&stack->stages[going == 0 ? 1 : going].rules);
+	if (going == 0)
+		stack->next_stages->rules = (struct bdus_rules){0};
+	bdus_config_destroy(stack->configs[going]);
+	stack->count--;
+	memmove(stack->configs + going, stack->configs + going + 1,
+		(stack->count - going) * sizeof(struct bdus_config *));
+	return closed;
+}
+
+int bdus_stack_settle(struct bdus_stack *stack)
+{
+	int result = 0;
+
+	if (stack->next_stages == NULL)
+		return 0;
+	if (stack->going == MOST_FILTERS) {
+		memmove(stack->configs + 1, stack->configs,
+			stack->count * sizeof(struct bdus_config *));
+		stack->configs[0] = stack->coming;
+		stack->coming = NULL;
+		stack->count++;
+	} else {
+		result = close_gone(stack);
+	}
+	free(stack->stages);
+	stack->stages = stack->next_stages;
+	stack->next_stages = NULL;
+	return result;
 }
 
 /* ---- the way down --------------------------------------------------------------------------- */

@@ -32,8 +32,25 @@ int bdus_stack_open(struct bdus_stack *stack, struct bdus_device_attrs *attrs);
 /** Puts the driver beneath the filters and returns the top layer. */
 struct bdus_layer bdus_stack_over(struct bdus_stack *stack, struct bdus_layer driver);
 
-/** Stores the names of the filters, the first one first, and returns their number. */
-unsigned bdus_stack_names(const struct bdus_stack *stack, const char *names[BDUS_STATS_FILTERS]);
+/** Whether there is no filter, and none to come. */
+bool bdus_stack_is_empty(const struct bdus_stack *stack);
+
+/** Tells of the filters, the first one first, and returns their number. */
+unsigned bdus_stack_rows(const struct bdus_stack *stack,
+			 struct bdus_stats_row rows[BDUS_STATS_FILTERS]);
+
+/**
+ * Begins to put a filter before the others of an open stack that the device is served with, whose
+ * clients see @attrs; or to take the one called @name away, as bdus_stack_command() has it. The new
+ * top is for queues with nothing in flight; once all have it, or no queue is open, comes
+ * bdus_stack_settle(). -EBUSY: another change has not settled; -EOPNOTSUPP: clients would see
+ * another device.
+ */
+int bdus_stack_attach(struct bdus_stack *stack, const struct bdus_filter_use *use,
+		      const struct bdus_device_attrs *attrs, struct bdus_layer *top);
+int bdus_stack_detach(struct bdus_stack *stack, const char *name, struct bdus_layer *top);
+/** Ends a change, if there is one: what it took away is closed. Returns what that gave. */
+int bdus_stack_settle(struct bdus_stack *stack);
 
 /** Closes what is open, the first filter first, and returns the first error. */
 int bdus_stack_close(struct bdus_stack *stack);

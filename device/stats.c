@@ -43,11 +43,18 @@ struct header {
 	_Alignas(64) _Atomic(uint32_t) filters;
 	uint32_t filters_at;
 	uint32_t filter_bytes;
+	/** By place: where it counts, and its name. */
+	_Atomic(uint32_t) filter_rows[BDUS_STATS_FILTERS];
 	char filter_names[BDUS_STATS_FILTERS][BDUS_STATS_FILTER_BYTES];
 };
 
 _Static_assert(sizeof(struct header) <= sizeof(struct bdus_stats_part), "the header has a place");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "counters are shared between processes");
+
+static uint64_t load(const _Atomic(uint64_t) *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
 
 /* ---- buckets ------------------------------------------------------------------------------- */
 
@@ -115,9 +122,9 @@ void bdus_stats_end(struct bdus_stats_part *part, struct bdus_io *io, uint64_t n
 	bdus_stats_add(&part->buckets[io->request.op][bucket_of(took_ns)], 1);
 }
 
-void bdus_stats_left(struct bdus_stats_part *part, unsigned place, struct bdus_io *io)
+void bdus_stats_left(struct bdus_stats_part *part, unsigned row, struct bdus_io *io)
 {
-	struct bdus_stats_filter *const filter = &part->filters[place];
+	struct bdus_stats_filter *const filter = &part->filters[row];
 	const uint64_t took_ns = base_now_ns() - io->entered_ns;
 
 	io->entered_ns = 0;
@@ -197,17 +204,32 @@ struct bdus_stats_part *bdus_stats_part(const struct bdus_stats_memory *memory, 
 	return (struct bdus_stats_part *)memory->start + 1 + index;
 }
 
-void bdus_stats_name_filters(const struct bdus_stats_memory *memory, const char *const *names,
-			     unsigned count)
+void bdus_stats_name_filters(const struct bdus_stats_memory *memory,
+			     const struct bdus_stats_row *rows, unsigned count)
 {
 	struct header *const header = memory->start;
 
 	if (header == NULL)
 		return;
 	count = count < BDUS_STATS_FILTERS ? count : BDUS_STATS_FILTERS;
-	for (unsigned i = 0; i < count; i++)
-		snprintf(header->filter_names[i], BDUS_STATS_FILTER_BYTES, "%s", names[i]);
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(header->filter_names[i], BDUS_STATS_FILTER_BYTES, "%s", rows[i].name);
+		atomic_store_explicit(&header->filter_rows[i], rows[i].row, memory_order_relaxed);
+	}
 	atomic_store_explicit(&header->filters, count, memory_order_release);
+}
+
+void bdus_stats_clear_filter(const struct bdus_stats_memory *memory, unsigned row)
+{
+	const struct header *const header = memory->start;
+
+	for (uint32_t i = 0; header != NULL && i < header->queues; i++) {
+		struct bdus_stats_filter *const filter = &bdus_stats_part(memory, i)->filters[row];
+
+		/* What was never used takes no memory, and is not to. */
+		if (load(&filter->held.operations) != 0)
+			memset((void *)filter, 0, sizeof(*filter));
+	}
 }
 
 _Atomic(uint32_t) *bdus_stats_workers(const struct bdus_stats_memory *memory, uint32_t limit)
@@ -357,11 +379,6 @@ void bdus_stats_close(struct bdus_stats *stats)
 	free(stats);
 }
 
-static uint64_t load(const _Atomic(uint64_t) *counter)
-{
-	return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
 /** The queues that are meant by @queue: from *@first to before *@end. */
 static int choose(const struct bdus_stats *stats, uint32_t queue, uint32_t *first, uint32_t *end)
 {
@@ -422,11 +439,14 @@ int bdus_stats_read_filter(const struct bdus_stats *stats, uint32_t queue, uint3
 			: atomic_load_explicit(&header->filters, memory_order_acquire);
 	uint32_t first = 0;
 	uint32_t end = 0;
+	uint32_t row = BDUS_STATS_FILTERS;
 	const int error = choose(stats, queue, &first, &end);
 
 	if (error < 0)
 		return error;
-	if (place >= base_min(filters, BDUS_STATS_FILTERS))
+	if (place < base_min(filters, BDUS_STATS_FILTERS))
+		row = atomic_load_explicit(&header->filter_rows[place], memory_order_relaxed);
+	if (row >= BDUS_STATS_FILTERS)
 		return base_error(ENODEV, "statistics of filter %u: the device has %u", place,
 				  filters);
 	*result = (struct bdus_filter_stats){0};
@@ -434,7 +454,7 @@ int bdus_stats_read_filter(const struct bdus_stats *stats, uint32_t queue, uint3
 	for (uint32_t i = first; i < end; i++) {
 		const struct bdus_stats_filter *const filter =
 			(const void *)(stats->start + stats->part_bytes * ((size_t)i + 1) +
-				       stats->filters_at + place * (size_t)stats->filter_bytes);
+				       stats->filters_at + row * (size_t)stats->filter_bytes);
 
 		add(&result->held, &filter->held, filter->buckets);
 		result->completed += load(&filter->completed);

@@ -76,12 +76,21 @@ struct bdus_stats_part *bdus_stats_part(const struct bdus_stats_memory *memory, 
 /** Where to note how many workers there are, and the most that there can be; NULL as above. */
 _Atomic(uint32_t) *bdus_stats_workers(const struct bdus_stats_memory *memory, uint32_t limit);
 
-/** Names the filters of the device, the one next to the clients first. */
-void bdus_stats_name_filters(const struct bdus_stats_memory *memory, const char *const *names,
-			     unsigned count);
+/** A filter, and where it counts, which does not change with its place. */
+struct bdus_stats_row {
+	const char *name;
+	unsigned row;
+};
 
-/** Notes how long the filter with that place held @io, which was timed. */
-void bdus_stats_left(struct bdus_stats_part *part, unsigned place, struct bdus_io *io);
+/** Tells of the filters of the device, the one next to the clients first. */
+void bdus_stats_name_filters(const struct bdus_stats_memory *memory,
+			     const struct bdus_stats_row *rows, unsigned count);
+
+/** Begins anew for a filter that is to count in @row, in which none counts. */
+void bdus_stats_clear_filter(const struct bdus_stats_memory *memory, unsigned row);
+
+/** Notes how long the filter with that row held @io, which was timed. */
+void bdus_stats_left(struct bdus_stats_part *part, unsigned row, struct bdus_io *io);
 
 /** Draws the first request to be timed. */
 void bdus_stats_sampler_init(struct bdus_stats_sampler *sampler, uint64_t seed);
@@ -127,10 +136,10 @@ static inline void bdus_stats_ended(struct bdus_stats_part *part, const struct b
 }
 
 /** A filter was given a request. */
-static inline void bdus_stats_entered(struct bdus_stats_part *part, unsigned place,
+static inline void bdus_stats_entered(struct bdus_stats_part *part, unsigned row,
 				      struct bdus_io *io)
 {
-	struct bdus_stats_counters *const held = &part->filters[place].held;
+	struct bdus_stats_counters *const held = &part->filters[row].held;
 
 	bdus_stats_add(&held->operations, 1);
 	bdus_stats_add(&held->bytes, io->request.length_bytes);

@@ -318,14 +318,14 @@ static struct bdus_filter_stats counted(const struct bdus_stats_memory *memory, 
 static void each_filter_counts_what_it_was_given_and_what_it_ended(void **state)
 {
 	static const struct bdus_filter *const filters[] = {&passing, &chopping, &refusing};
-	const char *names[BDUS_STATS_FILTERS];
+	struct bdus_stats_row rows[BDUS_STATS_FILTERS];
 	struct bdus_stats_memory memory;
 	struct bdus_filter_stats found;
 
 	(void)state;
 	start(plain, READ_WRITE, filters, 3);
 	assert_int_equal(bdus_stats_memory_init(&memory, 1, 8), 0);
-	bdus_stats_name_filters(&memory, names, bdus_stack_names(fake.stack, names));
+	bdus_stats_name_filters(&memory, rows, bdus_stack_rows(fake.stack, rows));
 	fake.queue.stats = bdus_stats_part(&memory, 0);
 	fake_issue(&fake, &io, BDUS_OP_READ, 0, 0, 12 * KIB, payload);
 	assert_answered(-ETIMEDOUT);
@@ -361,13 +361,13 @@ static void each_filter_counts_what_it_was_given_and_what_it_ended(void **state)
 static void what_the_driver_completes_counts_for_no_filter(void **state)
 {
 	static const struct bdus_filter *const filters[] = {&passing, &giving, &passing};
-	const char *names[BDUS_STATS_FILTERS];
+	struct bdus_stats_row rows[BDUS_STATS_FILTERS];
 	struct bdus_stats_memory memory;
 
 	(void)state;
 	start(plain, READ_WRITE, filters, 3);
 	assert_int_equal(bdus_stats_memory_init(&memory, 1, 8), 0);
-	bdus_stats_name_filters(&memory, names, bdus_stack_names(fake.stack, names));
+	bdus_stats_name_filters(&memory, rows, bdus_stack_rows(fake.stack, rows));
 	fake.queue.stats = bdus_stats_part(&memory, 0);
 	fake_issue(&fake, &io, BDUS_OP_READ, 0, 0, 4096, payload);
 	fake_answer(&fake, 0, -ENOSPC);
@@ -381,6 +381,85 @@ static void what_the_driver_completes_counts_for_no_filter(void **state)
 	}
 	finish();
 	bdus_stats_memory_finish(&memory);
+}
+
+/** Attributes as attached filters find them, and the layers that queues would take. */
+static struct bdus_device_attrs seen_above(void)
+{
+	struct bdus_device_attrs attrs = fake.attrs;
+
+	attrs.ops = READ_WRITE;
+	return attrs;
+}
+
+static int attach(const struct bdus_filter *filter, struct bdus_layer *top)
+{
+	const struct bdus_filter_use use = {.filter = filter};
+	const struct bdus_device_attrs attrs = seen_above();
+
+	return bdus_stack_attach(fake.stack, &use, &attrs, top);
+}
+
+static void filters_come_and_go_between_requests(void **state)
+{
+	static const struct bdus_filter *const filters[] = {&passing, &watching};
+	struct bdus_stats_row rows[BDUS_STATS_FILTERS];
+	struct bdus_layer top;
+
+	(void)state;
+	start(plain, READ_WRITE, filters, 2);
+	fake.at_once = true;
+	assert_int_equal(attach(&refusing, &top), 0);
+	assert_int_equal(attach(&passing, &top), -EBUSY);
+	/* Until the queue takes it, all is as it was. */
+	fake_issue(&fake, &io, BDUS_OP_READ, 0, 0, 4096, payload);
+	assert_answered(0);
+	fake.queue.top.layer = top;
+	assert_int_equal(bdus_stack_settle(fake.stack), 0);
+	fake.commit_count = 0;
+	fake_issue(&fake, &io, BDUS_OP_READ, 0, 0, 4096, payload);
+	assert_answered(-ETIMEDOUT);
+	assert_int_equal(bdus_stack_rows(fake.stack, rows), 3);
+	assert_string_equal(rows[0].name, "refusing");
+	assert_int_equal(rows[0].row, 2);
+	assert_int_equal(rows[1].row, 0);
+
+	assert_int_equal(bdus_stack_detach(fake.stack, "3", &top), -ENODEV);
+	assert_int_equal(bdus_stack_detach(fake.stack, "refusing", &top), 0);
+	fake.queue.top.layer = top;
+	assert_int_equal(bdus_stack_settle(fake.stack), 0);
+	assert_int_equal(bdus_stack_detach(fake.stack, "1", &top), 0);
+	fake.queue.top.layer = top;
+	assert_int_equal(bdus_stack_settle(fake.stack), 0);
+	assert_int_equal(open_filters, 1);
+	calls[0] = '\0';
+	fake.commit_count = 0;
+	fake_issue(&fake, &io, BDUS_OP_READ, 0, 0, 4096, payload);
+	assert_answered(0);
+	assert_string_equal(calls, "p");
+	/* The last one, too; and a change that never settled ends with the stack. */
+	assert_int_equal(bdus_stack_detach(fake.stack, "0", &top), 0);
+	fake.queue.top.layer = top;
+	assert_int_equal(bdus_stack_settle(fake.stack), 0);
+	assert_true(bdus_stack_is_empty(fake.stack));
+	assert_int_equal(attach(&passing, &top), 0);
+	assert_int_equal(open_filters, 1);
+	finish();
+}
+
+static void a_filter_that_changes_the_device_neither_comes_nor_goes(void **state)
+{
+	static const struct bdus_filter *const filters[] = {&shifting, &passing};
+	struct bdus_layer top;
+
+	(void)state;
+	start(plain, READ_WRITE, filters, 2);
+	assert_int_equal(attach(&shifting, &top), -EOPNOTSUPP);
+	assert_int_equal(attach(&failing, &top), -EXDEV);
+	assert_int_equal(open_filters, 2);
+	assert_int_equal(bdus_stack_detach(fake.stack, "shifting", &top), -EOPNOTSUPP);
+	assert_int_equal(bdus_stack_detach(fake.stack, "passing", &top), 0);
+	finish();
 }
 
 /** Each child is sent from `done` of the one before: the stack of calls must not grow with them. */
@@ -581,6 +660,8 @@ int main(void)
 		cmocka_unit_test(children_of_children_come_back_in_order),
 		cmocka_unit_test(each_filter_counts_what_it_was_given_and_what_it_ended),
 		cmocka_unit_test(what_the_driver_completes_counts_for_no_filter),
+		cmocka_unit_test(filters_come_and_go_between_requests),
+		cmocka_unit_test(a_filter_that_changes_the_device_neither_comes_nor_goes),
 		cmocka_unit_test(a_million_children_in_turn_take_no_stack),
 		cmocka_unit_test(what_a_filter_sends_need_not_fit_the_layer_below),
 		cmocka_unit_test(a_child_past_the_end_of_the_layer_below_is_an_error),

@@ -174,6 +174,12 @@ struct bdus_run_options {
 	 */
 	const struct bdus_backend_use *backends;
 	unsigned backend_count;
+	/**
+	 * Finds the filter with this name, or path, for bdus_manage_attach_filter(): 0, or a
+	 * negative errno after bdus_config_error(). NULL: only paths, as bdus_manage_load_filter()
+	 * has them.
+	 */
+	int (*find_filter)(const char *name, const struct bdus_filter **filter);
 };
 
 /**
@@ -264,6 +270,19 @@ typedef void bdus_progress_fn(uint64_t waited_ms, const char *waiting_for, void 
 int bdus_manage_filter_command(const struct bdus_device_info *info, const char *filter,
 			       const char *const *words, unsigned count, char *answer,
 			       size_t answer_bytes, uint64_t timeout_ms);
+
+/**
+ * Puts a filter before all others of a device while it is in use, by a name that its process knows
+ * or the absolute path of a shared object, with @count words `key=value`; or takes the filter
+ * @filter, a name or a place from 0 on, away. Requests wait meanwhile, until those that are in the
+ * filters and the driver have ended. Waits at most @timeout_ms (0: no limit). -EOPNOTSUPP: the
+ * filter would change what clients see of the device; -EBUSY: another change is under way; -ENODEV
+ * or -ENOENT: there is no such filter; and what opening it fails with.
+ */
+int bdus_manage_attach_filter(const struct bdus_device_info *info, const char *filter,
+			      const char *const *words, unsigned count, uint64_t timeout_ms);
+int bdus_manage_detach_filter(const struct bdus_device_info *info, const char *filter,
+			      uint64_t timeout_ms);
 
 /**
  * Makes all data written to the device so far durable. Waits at most @timeout_ms (0: no limit).

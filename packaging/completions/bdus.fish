@@ -104,7 +104,7 @@ complete -c bdus -n '__bdus_uses run replace recover' -l filter -x -a '(__bdus_c
 complete -c bdus -n '__bdus_uses run replace recover' -l backend -x -a '(__bdus_command drivers)'
 complete -c bdus -n '__bdus_uses run' -l queues -x
 complete -c bdus -n '__bdus_uses run' -l depth -x
-complete -c bdus -n '__bdus_uses destroy flush replace recover resize stats' -l timeout -x
+complete -c bdus -n '__bdus_uses destroy filter flush replace recover resize stats' -l timeout -x
 complete -c bdus -n '__bdus_uses stats' -l metrics -rF
 complete -c bdus -n '__bdus_uses top' -l interval -x
 complete -c bdus -n '__bdus_uses top' -l count -x

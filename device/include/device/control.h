@@ -75,6 +75,23 @@ int bdus_device_filter_command(struct bdus_device *device, const char *filter,
 			       const char *const *words, unsigned count, char *answer,
 			       size_t answer_bytes);
 
+/** How a change of filters has ended, on the thread of queue 0; not called where the device ends.
+ */
+typedef void bdus_filters_changed_fn(void *opaque, int result);
+
+/**
+ * Puts a filter, by a name that the device's process knows or the path of a shared object, before
+ * all others; or takes the one called @filter, or with that place, away. Requests wait until the
+ * queues are empty. -EBUSY: another change is under way; -EOPNOTSUPP: the device cannot, or the
+ * filter changes what clients see of it; -ENODEV: there is no such filter, or the device ends; and
+ * what opening it fails with.
+ */
+int bdus_device_attach_filter(struct bdus_device *device, const char *filter,
+			      const char *const *words, unsigned count,
+			      bdus_filters_changed_fn *done, void *opaque);
+int bdus_device_detach_filter(struct bdus_device *device, const char *filter,
+			      bdus_filters_changed_fn *done, void *opaque);
+
 /**
  * Another size, if driver and way in can. -EOPNOTSUPP, -EINVAL, -ENODEV, and what the driver
  * refuses with.
