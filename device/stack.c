@@ -229,6 +229,14 @@ unsigned bdus_stack_rows(const struct bdus_stack *stack,
 	return stack->count;
 }
 
+static int no_filter(const struct bdus_stack *stack, const char *name)
+{
+	if (stack->count == 0)
+		return base_error(ENODEV, "the device has no filters");
+	return base_error(ENODEV, "the device has no filter '%s'; it has %u filters", name,
+			  stack->count);
+}
+
 static struct bdus_stage *find_filter(struct bdus_stack *stack, const char *name)
 {
 	char index[16];
@@ -247,8 +255,7 @@ int bdus_stack_command(struct bdus_stack *stack, const char *name, const char *c
 	struct bdus_stage *const stage = find_filter(stack, name);
 
 	if (stage == NULL)
-		return base_error(ENODEV, "the device has no filter '%s'; it has %u filters", name,
-				  stack->count);
+		return no_filter(stack, name);
 	if (stage->filter->command == NULL)
 		return base_error(ENOTTY, "filter %s takes no commands", stage->filter->name);
 	answer[0] = '\0';
@@ -371,8 +378,7 @@ int bdus_stack_detach(struct bdus_stack *stack, const char *name, struct bdus_la
 		return result;
 	stage = find_filter(stack, name);
 	if (stage == NULL)
-		return base_error(ENODEV, "the device has no filter '%s'; it has %u filters", name,
-				  stack->count);
+		return no_filter(stack, name);
 	if (!stage->is_transparent)
 		return base_error(EOPNOTSUPP,
 				  "filter %s has changed what clients see of the device, which "
