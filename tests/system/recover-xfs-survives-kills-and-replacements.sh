@@ -3,7 +3,7 @@
 #
 # A mounted xfs is written to and verified while the driver below it is replaced and killed at random: no
 # client sees an error, and no byte is wrong. BDUS_LONG=SECONDS makes it last longer, BDUS_SEED=N
-# repeats a run. On Linux 6.12, two of seven runs did not end, for a reason that is not known, so that it is
+# repeats a run. On Linux 6.12, two of five runs did not end in time, for a reason that is not known, so that it is
 # not run there.
 #
 # guest: cpus=2 mem=1024 timeout=120 kernels=uml,7.3
