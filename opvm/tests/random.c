@@ -5,6 +5,7 @@
  */
 #include "random.h"
 #include "checked.h"
+#include "emit.h"
 #include "kinds.h"
 
 #define MOST_INSTRUCTIONS 128
@@ -43,21 +44,8 @@ static uint8_t take(struct maker *maker)
 static void emit(struct maker *maker, unsigned row, unsigned dst, unsigned src, int offset,
 		 int immediate)
 {
-	const struct opvm_shape *const shape = &opvm_shapes[row];
-	struct opvm_instruction *const to = &maker->code[maker->count++];
-
-	to->opcode = shape->opcode;
-	to->registers = (uint8_t)((shape->form & OPVM_FORM_D ? dst : 0) |
-				  (shape->form & OPVM_FORM_S ? src << 4 : 0));
-	to->offset = shape->form & OPVM_FORM_O ? (int16_t)offset : 0;
-	to->immediate = shape->form & OPVM_FORM_I ? immediate : 0;
-	if (shape->selector == OPVM_SELECT_OFFSET)
-		to->offset = shape->selected;
-	else if (shape->selector == OPVM_SELECT_IMMEDIATE)
-		to->immediate = shape->selected;
-	else if (shape->selector == OPVM_SELECT_SOURCE)
-		to->registers |= (uint8_t)(shape->selected << 4);
-	if (shape->group == OPVM_GROUP_WIDE)
+	maker->code[maker->count++] = make_instruction(row, dst, src, offset, immediate);
+	if (opvm_shapes[row].group == OPVM_GROUP_WIDE)
 		maker->code[maker->count++] = (struct opvm_instruction){0};
 }
 
