@@ -260,6 +260,7 @@ static long control_ioctl(struct file *file, unsigned int number, unsigned long 
 {
 	struct kbdus_file *control = file->private_data;
 	void __user *argument = (void __user *)value;
+	long error;
 
 	switch (number) {
 	case KBDUS_ABI_COMMAND_VERSION:
@@ -279,6 +280,9 @@ static long control_ioctl(struct file *file, unsigned int number, unsigned long 
 	case KBDUS_ABI_COMMAND_ENTER:
 		return session_of(control) ? enter(session_of(control), value) : -ENOTTY;
 	default:
+		error = kbdus_program_command(number, argument);
+		if (error != -ENOTTY)
+			return error;
 		return owned_by(control) ? owner_command(control, number, argument) : -ENOTTY;
 	}
 }

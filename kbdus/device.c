@@ -51,6 +51,7 @@ static void free_device(struct kbdus_device *device)
 {
 	unsigned int i;
 
+	kbdus_program_put(device->program);
 	if (device->has_tags)
 		blk_mq_free_tag_set(&device->tags);
 	for (i = 0; i < device->queue_count; i++)

@@ -108,10 +108,18 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *context, const struct blk_mq_
 {
 	struct kbdus_queue *queue = context->driver_data;
 	u16 flags;
+	const int op = kbdus_disk_operation(queue->device, data->rq, &flags);
 
-	if (kbdus_disk_operation(queue->device, data->rq, &flags) < 0)
+	if (op < 0)
 		return BLK_STS_NOTSUPP;
 	blk_mq_start_request(data->rq);
+	if (READ_ONCE(queue->device->program) && op <= KBDUS_ABI_OP_SECURE_ERASE &&
+	    kbdus_program_serve(queue, data->rq, op, flags)) {
+		/* What passed before it may wait for the bell. */
+		if (data->last)
+			kbdus_queue_ring(queue);
+		return BLK_STS_OK;
+	}
 	return kbdus_queue_add(queue, data->rq, data->last) ? BLK_STS_OK : BLK_STS_IOERR;
 }
 
@@ -172,7 +180,8 @@ static int create_tags(struct kbdus_device *device)
 	tags->ops = &request_ops;
 	tags->nr_hw_queues = device->queue_count;
 	tags->queue_depth = kbdus_abi_device_queue_depth(&device->created);
-	tags->cmd_size = sizeof(struct kbdus_ioctl *);
+	/* Of an ioctl, where it is; then what programs keep. */
+	tags->cmd_size = KBDUS_PROGRAM_REQUEST_OFFSET + KBDUS_PROGRAM_REQUEST_BYTES;
 	tags->numa_node = NUMA_NO_NODE;
 	tags->flags = KBDUS_TAG_SET_FLAGS;
 	tags->timeout = TIMEOUT_JIFFIES;

@@ -9,6 +9,7 @@
  *	queue.c    requests on their way to and from servers, which come and go
  *	ioctl.c    ioctls of clients
  *	session.c  rings, payloads, waiting: the server's side
+ *	program.c  programs that answer requests; no_program.c where there are none
  *	compat/    what differs between versions of the kernel
  *
  * Lock order: kbdus_table_lock; device->lock; session->serving; queue->lock. None of the first two
@@ -177,6 +178,9 @@ struct kbdus_device {
 	wait_queue_head_t changed;
 	/* A disk without files keeps the module. */
 	bool keeps_module;
+
+	/* What answers requests before the server, or NULL; set while the queue is quiesced. */
+	struct kbdus_program *program;
 
 	struct blk_mq_tag_set tags;
 	bool has_tags;
@@ -363,5 +367,26 @@ ssize_t kbdus_session_copy(struct kbdus_session *session, loff_t place, struct i
 /* Completes @command, in its own task, after a turn of serving. */
 void kbdus_session_bring(struct io_uring_cmd *command, unsigned int issue_flags);
 bool kbdus_session_is_killed(const struct kbdus_session *session);
+
+/* ---- program.c ------------------------------------------------------------------------------- */
+
+struct kbdus_program;
+
+/* Room behind each request of a device, after the pointer to its ioctl. */
+#define KBDUS_PROGRAM_REQUEST_OFFSET sizeof(u64)
+#define KBDUS_PROGRAM_REQUEST_BYTES  256
+
+/*
+ * Has the device's program, which is there, answer for a request that was started. False if it
+ * passes: the request then goes to the server.
+ */
+bool kbdus_program_serve(struct kbdus_queue *queue, struct request *request, int op, u16 flags);
+/* Commands for programs; -ENOTTY for any other. */
+long kbdus_program_command(unsigned int number, void __user *argument);
+/* Takes NULL. */
+void kbdus_program_put(struct kbdus_program *program);
+int kbdus_program_init(void);
+/* No device is there any more. */
+void kbdus_program_exit(void);
 
 #endif

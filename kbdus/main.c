@@ -35,9 +35,17 @@ static int __init kbdus_init(void)
 	kbdus_work = alloc_workqueue("kbdus", WQ_UNBOUND, WQ_MAX_ACTIVE);
 	if (!kbdus_work)
 		return -ENOMEM;
+	error = kbdus_program_init();
+	if (error)
+		goto no_programs;
 	error = misc_register(&kbdus_control);
 	if (error)
-		destroy_workqueue(kbdus_work);
+		goto no_control;
+	return 0;
+no_control:
+	kbdus_program_exit();
+no_programs:
+	destroy_workqueue(kbdus_work);
 	return error;
 }
 
@@ -47,6 +55,7 @@ static void __exit kbdus_exit(void)
 	misc_deregister(&kbdus_control);
 	flush_workqueue(kbdus_work);
 	kbdus_devices_wait();
+	kbdus_program_exit();
 	destroy_workqueue(kbdus_work);
 }
 

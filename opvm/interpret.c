@@ -248,6 +248,8 @@ trap:
 	return -EFAULT;
 }
 
+OPVM_HOST_UNUSUAL_JUMPS(opvm_interpret_on)
+
 static __attribute__((__noinline__)) int interpret_deep(const struct opvm_program *program,
 							void *context, uint64_t fuel,
 							uint64_t *result)

@@ -87,4 +87,7 @@ static inline void opvm_host_relax(void)
 	sched_yield();
 }
 
+/** Tells tools that check machine code of a function whose jumps between labels puzzle them. */
+#define OPVM_HOST_UNUSUAL_JUMPS(function)
+
 #endif

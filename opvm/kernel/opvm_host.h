@@ -13,6 +13,7 @@
 #include <linux/ktime.h>
 #include <linux/limits.h>
 #include <linux/mm.h>
+#include <linux/objtool.h>
 #include <linux/processor.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
@@ -96,6 +97,9 @@ static inline void opvm_host_unlock(struct opvm_host_lock *lock)
 
 	raw_spin_unlock_irqrestore(&lock->lock, flags);
 }
+
+/* A function whose jumps between labels look as if they left it. */
+#define OPVM_HOST_UNUSUAL_JUMPS(function) STACK_FRAME_NON_STANDARD(function);
 
 static inline void opvm_host_relax(void)
 {
