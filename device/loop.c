@@ -463,14 +463,18 @@ static void adapt_polling(struct bdus_loop *loop, uint64_t waited_ns)
  */
 static int wait_awake(struct bdus_loop *loop, struct asys_message *completed[], int timeout_ms)
 {
-	const uint64_t start_ns = base_now_ns();
+	const uint64_t start_ns =
+		loop->looked_since_ns != 0 ? loop->looked_since_ns : base_now_ns();
 	int count;
 
-	if (loop->awake_ns != 0) {
+	if (loop->awake_ns != 0 && loop->looked_since_ns == 0) {
 		count = poll_until(loop, completed, start_ns + loop->awake_ns);
-		if (count != 0)
-			return count;
+		/* Looking takes the word of who woke the loop: the turn sees what for, then sleeps.
+		 */
+		loop->looked_since_ns = count == 0 ? start_ns : 0;
+		return count;
 	}
+	loop->looked_since_ns = 0;
 	count = asys_wait(loop->asys, completed, BDUS_BATCH, timeout_ms);
 	adapt_polling(loop, base_now_ns() - start_ns);
 	return count;
@@ -493,6 +497,7 @@ static int wait_for_events(struct bdus_loop *loop, struct asys_message *complete
 		timeout_ms = 0;
 	if (base_unlikely(may_stay_awake(loop, timeout_ms)))
 		return wait_awake(loop, completed, timeout_ms);
+	loop->looked_since_ns = 0;
 	return asys_wait(loop->asys, completed, BDUS_BATCH, timeout_ms);
 }
 

@@ -48,6 +48,8 @@ struct bdus_loop {
 	/** Busy polling: the most allowed, and how long pays off at present. */
 	uint64_t most_awake_ns;
 	uint64_t awake_ns;
+	/** When it last began to look in vain; 0 after a wait. */
+	uint64_t looked_since_ns;
 
 	unsigned files;
 	bool *file_used;
