@@ -154,3 +154,45 @@ int bdus_attrs_complete(const char *owner, struct bdus_device_attrs *attrs)
 		result = bdus_zone_attrs_complete(owner, attrs);
 	return result;
 }
+
+/* ---- comparing ----------------------------------------------------------------------------- */
+
+static bool have_same_blocks(const struct bdus_device_attrs *one,
+			     const struct bdus_device_attrs *other)
+{
+	return one->size_bytes == other->size_bytes &&
+	       one->logical_block_size == other->logical_block_size &&
+	       one->physical_block_size == other->physical_block_size && one->ops == other->ops &&
+	       one->flags == other->flags;
+}
+
+static bool have_same_limits(const struct bdus_device_attrs *one,
+			     const struct bdus_device_attrs *other)
+{
+	return one->max_transfer_bytes == other->max_transfer_bytes &&
+	       one->optimal_io_bytes == other->optimal_io_bytes &&
+	       one->max_write_zeros_bytes == other->max_write_zeros_bytes &&
+	       one->max_discard_bytes == other->max_discard_bytes &&
+	       one->discard_granularity_bytes == other->discard_granularity_bytes &&
+	       one->max_concurrency == other->max_concurrency && one->queues == other->queues &&
+	       one->queue_depth == other->queue_depth &&
+	       one->thread_stack_bytes == other->thread_stack_bytes;
+}
+
+static bool have_same_zones(const struct bdus_device_attrs *one,
+			    const struct bdus_device_attrs *other)
+{
+	return one->zone_size_bytes == other->zone_size_bytes &&
+	       one->zone_capacity_bytes == other->zone_capacity_bytes &&
+	       one->conventional_zones == other->conventional_zones &&
+	       one->max_open_zones == other->max_open_zones &&
+	       one->max_active_zones == other->max_active_zones &&
+	       one->max_append_bytes == other->max_append_bytes;
+}
+
+bool bdus_attrs_are_same(const struct bdus_device_attrs *one, const struct bdus_device_attrs *other)
+{
+	return have_same_blocks(one, other) && have_same_limits(one, other) &&
+	       have_same_zones(one, other) && one->ioctl_parts == other->ioctl_parts &&
+	       one->ioctl_part_count == other->ioctl_part_count;
+}

@@ -13,6 +13,10 @@
  */
 int bdus_attrs_complete(const char *owner, struct bdus_device_attrs *attrs);
 
+/** Whether clients would see the same device. */
+bool bdus_attrs_are_same(const struct bdus_device_attrs *one,
+			 const struct bdus_device_attrs *other);
+
 /** The page size of this machine, in bytes. */
 uint32_t bdus_page_size(void);
 

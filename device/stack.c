@@ -165,7 +165,7 @@ static int open_filter(struct bdus_stage *stage, const struct bdus_config *confi
 	}
 	stage->layer = (struct bdus_layer){.submit = enter_filter, .instance = stage};
 	attrs->max_concurrency = max_concurrency;
-	stage->is_transparent = memcmp(&below, attrs, sizeof(below)) == 0;
+	stage->is_transparent = bdus_attrs_are_same(&below, attrs);
 	snprintf(owner, sizeof(owner), "filter %s", stage->filter->name);
 	return bdus_attrs_complete(owner, attrs);
 }

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -224,6 +225,19 @@ static long locked_kib(void)
 	return kib;
 }
 
+/** Sanitizers let mlock() do nothing. */
+static bool can_lock(void)
+{
+	static char page[4096] __attribute__((aligned(4096)));
+	const long before = locked_kib();
+	bool locks;
+
+	mlock(page, sizeof(page));
+	locks = locked_kib() > before;
+	munlock(page, sizeof(page));
+	return locks;
+}
+
 static void a_pinned_pool_is_locked_as_long_as_it_lives(void **state)
 {
 	struct bdus_memory_options options = pooled;
@@ -237,7 +251,7 @@ static void a_pinned_pool_is_locked_as_long_as_it_lives(void **state)
 	if (result == -EPERM || result == -ENOMEM || result == -EAGAIN)
 		skip();
 	assert_int_equal(result, 0);
-	assert_true(locked_kib() >= before + 16);
+	assert_true(locked_kib() >= before + 16 || !can_lock());
 	assert_int_equal(bdus_memory_destroy(pool), 0);
 	assert_int_equal(locked_kib(), before);
 }

@@ -336,7 +336,7 @@ static bool compare(struct opvm_program *program, int in_linux, const struct con
 {
 	struct context theirs = *given, interpreted = *given, compiled = *given;
 	uint64_t result = 0;
-	uint32_t expected;
+	uint32_t expected = 0;
 
 	if (run_in_linux(in_linux, &theirs, &expected) != 0 ||
 	    opvm_interpret(program, &interpreted, FUEL, &result) != 0 ||

@@ -256,6 +256,14 @@ page_bdus_thread_submit() {
 	stop
 }
 
+# What clients get is seen on a real kernel: tests/system/kbdus-carries-ioctls.sh.
+page_bdus_kbdus() {
+	status=0
+	"$bdus" run --transport "nbd,socket=$dir/s" "$dir/bdus-kbdus.so" 2>"$dir/stderr" || status=$?
+	[ $status = 5 ] || fail "NBD with ioctls ended with status $status"
+	grep -q 'nbd cannot carry ioctls' "$dir/stderr" || fail "$(cat "$dir/stderr")"
+}
+
 # What it serves is seen on a real kernel: tests/system/zoned-*.sh.
 page_bdus_zoned() {
 	refuses 'NBD cannot carry the zones' "$dir/bdus-zoned"
@@ -272,7 +280,7 @@ for path in "$root"/docs/man/*.[37]; do
 	# Only this folder's pages of programming interfaces: others have no programs.
 	grep -q '^\.In bdus' "$path" || continue
 	case $page in
-	bdus-driver.7 | bdus-filter.7 | bdus_config.3 | bdus_complete.3 | bdus_thread_submit.3) driver "$page" ;;
+	bdus-driver.7 | bdus-filter.7 | bdus-kbdus.7 | bdus_config.3 | bdus_complete.3 | bdus_thread_submit.3) driver "$page" ;;
 	*) program "$page" ;;
 	esac
 	"page_$(echo "${page%.*}" | tr - _)"
