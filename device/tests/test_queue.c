@@ -90,6 +90,28 @@ static void a_completion_wakes_a_queue_that_sleeps(void **state)
 	fake_finish(&fake);
 }
 
+static void *wake_soon(void *loop)
+{
+	usleep(20000);
+	bdus_loop_wake(loop);
+	return NULL;
+}
+
+static void a_loop_that_looks_before_it_sleeps_hears_who_wakes_it(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	fake_init(&fake, plain, READ_WRITE);
+	bdus_loop_allow_polling(fake.loop, UINT64_C(200) * 1000 * 1000);
+	fake.loop->awake_ns = UINT64_C(200) * 1000 * 1000;
+	assert_int_equal(pthread_create(&thread, NULL, wake_soon, fake.loop), 0);
+	/* The word comes while it looks. If it then slept, this would not return. */
+	assert_int_equal(bdus_loop_turn(fake.loop, -1), 0);
+	pthread_join(thread, NULL);
+	fake_finish(&fake);
+}
+
 static void a_piece_completed_elsewhere_lets_the_next_one_go(void **state)
 {
 	struct bdus_device_attrs attrs = plain;
@@ -232,6 +254,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(completions_of_many_threads_all_arrive_once),
 		cmocka_unit_test(a_completion_wakes_a_queue_that_sleeps),
+		cmocka_unit_test(a_loop_that_looks_before_it_sleeps_hears_who_wakes_it),
 		cmocka_unit_test(a_piece_completed_elsewhere_lets_the_next_one_go),
 		cmocka_unit_test(more_requests_than_a_batch_are_committed_in_batches),
 		cmocka_unit_test(completing_twice_or_never_aborts_where_that_is_checked),
