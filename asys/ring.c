@@ -330,7 +330,13 @@ static bool take_repeat(struct asys *asys, const struct io_uring_cqe *cqe,
 
 /* ---- what came back ------------------------------------------------------------------------ */
 
-/** What is not as plain as most; whether the event is done with. */
+/** An event of our own, and not the end of a message. */
+static inline bool is_event(const struct io_uring_cqe *cqe)
+{
+	return cqe->user_data < ASYS_EVENT_COUNT || cqe->user_data == LIBURING_UDATA_TIMEOUT;
+}
+
+/** What is not as plain as most; whether it is done with. */
 static bool take_message(struct asys *asys, const struct io_uring_cqe *cqe,
 			 struct asys_message *completed[], unsigned *count, unsigned capacity)
 {
@@ -347,7 +353,7 @@ static bool take_message(struct asys *asys, const struct io_uring_cqe *cqe,
 static bool take_any(struct asys *asys, const struct io_uring_cqe *cqe,
 		     struct asys_message *completed[], unsigned *count, unsigned capacity)
 {
-	if (cqe->user_data >= ASYS_EVENT_COUNT && cqe->user_data != LIBURING_UDATA_TIMEOUT)
+	if (!is_event(cqe))
 		return take_message(asys, cqe, completed, count, capacity);
 	take_event(asys, cqe->user_data, cqe->res);
 	return true;
@@ -358,9 +364,7 @@ static inline struct asys_message *take_plain(const struct io_uring_cqe *cqe)
 {
 	struct asys_message *const message = (void *)(uintptr_t)cqe->user_data;
 
-	if (base_unlikely(cqe->user_data < ASYS_EVENT_COUNT ||
-			  cqe->user_data == LIBURING_UDATA_TIMEOUT || message->marks != 0 ||
-			  (message->flags & ASYS_REPEAT)))
+	if (base_unlikely(is_event(cqe) || message->marks != 0 || (message->flags & ASYS_REPEAT)))
 		return NULL;
 	message->result = cqe->res;
 	message->state = ASYS_STATE_IDLE;

@@ -188,11 +188,13 @@ static uint64_t deadline_of(uint64_t timeout_ms)
 
 /* ---- what there is to ask ------------------------------------------------------------------ */
 
-int bdus_control_flush(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progress, void *opaque)
+/** An operation without a request, which may take its time. */
+static int tell_to(uint64_t id, uint32_t operation, const char *what, uint64_t deadline_ns,
+		   bdus_progress_fn *progress, void *opaque)
 {
 	const struct question question = {.id = id,
-					  .operation = CONTROL_OPERATION_FLUSH,
-					  .what = "flush",
+					  .operation = operation,
+					  .what = what,
 					  .deadline_ns = deadline_ns,
 					  .progress = progress,
 					  .opaque = opaque};
@@ -200,29 +202,20 @@ int bdus_control_flush(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *prog
 	return tell(&question);
 }
 
+int bdus_control_flush(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progress, void *opaque)
+{
+	return tell_to(id, CONTROL_OPERATION_FLUSH, "flush", deadline_ns, progress, opaque);
+}
+
 int bdus_control_stop(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progress, void *opaque)
 {
-	const struct question question = {.id = id,
-					  .operation = CONTROL_OPERATION_STOP,
-					  .what = "stop",
-					  .deadline_ns = deadline_ns,
-					  .progress = progress,
-					  .opaque = opaque};
-
-	return tell(&question);
+	return tell_to(id, CONTROL_OPERATION_STOP, "stop", deadline_ns, progress, opaque);
 }
 
 int bdus_control_hand_over(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progress,
 			   void *opaque)
 {
-	const struct question question = {.id = id,
-					  .operation = CONTROL_OPERATION_HAND_OVER,
-					  .what = "hand_over",
-					  .deadline_ns = deadline_ns,
-					  .progress = progress,
-					  .opaque = opaque};
-
-	return tell(&question);
+	return tell_to(id, CONTROL_OPERATION_HAND_OVER, "hand_over", deadline_ns, progress, opaque);
 }
 
 int bdus_manage_set_log_level(const struct bdus_device_info *info, enum bdus_log_level level,
