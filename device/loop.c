@@ -594,16 +594,16 @@ static unsigned serve_ready(struct bdus_loop *loop)
 	return count;
 }
 
-/** Queues that waited for payload memory try again. */
-static void resume_starved(struct bdus_loop *loop)
+/** Queues for which other threads left something look for it. */
+static void see_asked(struct bdus_loop *loop)
 {
-	if (base_likely(!atomic_load_explicit(&loop->memory_came, memory_order_relaxed)) ||
-	    !atomic_exchange(&loop->memory_came, false))
+	if (base_likely(!atomic_load_explicit(&loop->asked, memory_order_relaxed)) ||
+	    !atomic_exchange(&loop->asked, false))
 		return;
 	base_list_for_each (link, &loop->queues) {
 		struct bdus_queue *const queue = base_list_entry(link, struct bdus_queue, link);
 
-		if (atomic_exchange(&queue->memory_came, false))
+		if (atomic_exchange(&queue->asked, false))
 			bdus_host_make_ready(queue);
 	}
 }
@@ -633,7 +633,7 @@ static int turn(struct bdus_loop *loop, int timeout_ms)
 		return asys_failed(count, "wait for events");
 	/* After the wait, so that who processes the loop sees what came of it before the next. */
 	take_remote(loop);
-	resume_starved(loop);
+	see_asked(loop);
 	if (base_unlikely(loop->stashed != NULL))
 		dispatch_stashed(loop);
 	dispatch(completed, (unsigned)count);

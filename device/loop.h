@@ -62,8 +62,8 @@ struct bdus_loop {
 	_Alignas(64) _Atomic(struct bdus_io *) remote;
 	/** Threads that are handing in a completion; the loop lasts until they are done. */
 	atomic_uint pushers;
-	/** Payload memory came back that a queue of this loop waited for. */
-	atomic_bool memory_came;
+	/** One of its queues is `asked`. */
+	atomic_bool asked;
 };
 
 void bdus_loop_add_hook(struct bdus_loop *loop, struct bdus_loop_hook *hook);

@@ -5,7 +5,7 @@
  * Nothing is cached by a queue, where it would be out of the reach of others who wait.
  *
  * `lock` protects everything; the program's calls are made under it. A queue that waits is in
- * `waiting` until memory comes back; then its loop is woken, and looks at `memory_came` of its
+ * `waiting` until memory comes back; then its loop is woken, and looks at `asked` of its
  * queues. A queue that is closed leaves the line first, under the lock.
  */
 #include "memory.h"
@@ -223,9 +223,7 @@ static void wake_waiting(struct bdus_memory *memory)
 		struct bdus_queue *const queue =
 			base_list_entry(link, struct bdus_queue, memory_link);
 
-		atomic_store(&queue->memory_came, true);
-		atomic_store(&queue->loop->memory_came, true);
-		bdus_loop_wake(queue->loop);
+		bdus_queue_ask(queue);
 	}
 }
 

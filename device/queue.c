@@ -154,6 +154,12 @@ static void count_done(const struct bdus_queue *queue, unsigned count)
 	}
 }
 
+/** Relaxed, for the way of each request; who takes the change looks again. */
+static inline bool has_change(const struct bdus_queue *queue)
+{
+	return atomic_load_explicit(&queue->change, memory_order_relaxed) != NULL;
+}
+
 void bdus_queue_commit(struct bdus_queue *queue)
 {
 	const unsigned count = queue->done_count;
@@ -162,7 +168,7 @@ void bdus_queue_commit(struct bdus_queue *queue)
 		return;
 	queue->wants_commit = false;
 	queue->done_count = 0;
-	if (base_unlikely(queue->change != NULL))
+	if (base_unlikely(has_change(queue)))
 		bdus_host_make_ready(queue);
 	if (base_likely(queue->stats != NULL))
 		count_done(queue, count);
@@ -233,7 +239,7 @@ static inline void bring_back(struct bdus_queue *queue, struct bdus_io *io)
 	if (base_unlikely(io->finished != NULL)) {
 		io->finished(io);
 		/* That may have been all that it had. */
-		if (base_unlikely(queue->change != NULL))
+		if (base_unlikely(has_change(queue)))
 			bdus_host_make_ready(queue);
 		return;
 	}
@@ -379,34 +385,28 @@ void bdus_queue_hold_back(struct bdus_queue *queue, bool hold_back)
 		bdus_host_make_ready(queue);
 }
 
-/** It is not in flight; the way back through the loop counts it as if it were. */
-static void order_came(struct bdus_io *io)
+void bdus_queue_ask(struct bdus_queue *queue)
 {
-	struct bdus_queue *const queue = io->queue;
-
-	queue->in_flight++;
-	queue->change = queue->ordered;
-	bdus_host_make_ready(queue);
+	atomic_store(&queue->asked, true);
+	atomic_store(&queue->loop->asked, true);
+	bdus_loop_wake(queue->loop);
 }
 
 void bdus_queue_order(struct bdus_queue *queue, struct bdus_change *change)
 {
-	bdus_io_init(&queue->order);
-	queue->order.queue = queue;
-	queue->order.finished = order_came;
-	queue->ordered = change;
-	bdus_loop_push_remote(queue->loop, &queue->order);
+	atomic_store(&queue->change, change);
+	bdus_queue_ask(queue);
 }
 
 /** No request is in a layer when the loop calls this, unless one is in flight. */
 static void take_change(struct bdus_queue *queue)
 {
-	struct bdus_change *const change = queue->change;
+	struct bdus_change *const change = atomic_load(&queue->change);
 
 	if (queue->in_flight != 0)
 		return;
 	queue->top.layer = change->top;
-	queue->change = NULL;
+	atomic_store(&queue->change, NULL);
 	/* What came meanwhile waits for nothing else. */
 	bdus_host_make_ready(queue);
 	if (atomic_fetch_sub(&change->left, 1) == 1)
@@ -418,7 +418,7 @@ unsigned bdus_queue_fetch(struct bdus_queue *queue, unsigned capacity)
 	struct bdus_io *batch[BDUS_BATCH];
 	int count;
 
-	if (base_unlikely(queue->change != NULL)) {
+	if (base_unlikely(has_change(queue))) {
 		take_change(queue);
 		return 0;
 	}

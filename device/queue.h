@@ -25,8 +25,7 @@ struct bdus_backends;
 struct bdus_stage {
 	struct bdus_layer layer;
 	struct bdus_rules rules;
-	/** Of a filter: itself, and its instance; the stage below is the next in memory.
-	 */
+	/** Of a filter: itself, and its instance; the stage below is the next in memory. */
 	const struct bdus_filter *filter;
 	void *instance;
 	/** Where it may send requests besides; NULL for nowhere. */
@@ -71,10 +70,7 @@ struct bdus_queue {
 	struct bdus_plan *free_plans;
 	struct bdus_child *free_children;
 	/** Fetches nothing until it is empty, and has taken this; NULL for nothing to take. */
-	struct bdus_change *change;
-	/** How other threads bring a change: as a request that came back. */
-	struct bdus_io order;
-	struct bdus_change *ordered;
+	_Atomic(struct bdus_change *) change;
 	/** Children that are back, the first one first, while `done` of another one runs. */
 	struct bdus_io *returned;
 	struct bdus_io **returned_end;
@@ -82,8 +78,8 @@ struct bdus_queue {
 	/** Where payloads lie; may be NULL. In its line of those that wait, under its lock. */
 	struct bdus_memory *memory;
 	struct base_list memory_link;
-	/** Any thread: memory has come back since the queue waited for it. */
-	atomic_bool memory_came;
+	/** Any thread: there is something for it, be it memory or a change. */
+	atomic_bool asked;
 	/** Where it counts; NULL for nowhere. */
 	struct bdus_stats_part *stats;
 	struct bdus_stats_sampler sampler;
@@ -146,6 +142,9 @@ void bdus_queue_pass(struct bdus_queue *queue, const struct bdus_stage *stage, s
 
 /** Counts that the filter of @io, its stage, has no longer to do with it. */
 void bdus_queue_leave_filter(struct bdus_queue *queue, struct bdus_io *io);
+
+/** Has the loop ask the queue for what there is to do. Any thread, while the queue is open. */
+void bdus_queue_ask(struct bdus_queue *queue);
 
 /** Has the queue take @change. Any thread, while the queue is open and has none to take. */
 void bdus_queue_order(struct bdus_queue *queue, struct bdus_change *change);

@@ -200,7 +200,7 @@ static void a_pool_gives_each_payload_one_of_its_buffers(void **state)
 	assert_int_equal(first[2 * PAGE - 1], 1);
 	assert_null(bdus_memory_get(pool, &fake.queue, 1));
 	bdus_memory_put(pool, first, 100);
-	assert_true(atomic_load(&fake.queue.memory_came));
+	assert_true(atomic_load(&fake.queue.asked));
 	assert_ptr_equal(bdus_memory_get(pool, &fake.queue, 1), first);
 	bdus_memory_put(pool, first, 1);
 	bdus_memory_put(pool, second, 2 * PAGE);
