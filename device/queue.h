@@ -20,6 +20,7 @@ struct bdus_layer {
 };
 
 struct bdus_backends;
+struct bdus_own;
 
 /** A layer and what stands before it. */
 struct bdus_stage {
@@ -32,6 +33,8 @@ struct bdus_stage {
 	const struct bdus_backends *backends;
 	/** Where it counts. */
 	unsigned row;
+	/** What it makes children of by itself; NULL where it was not started. */
+	struct bdus_own *own;
 	/** It changes nothing of what is seen of the device above it. */
 	bool is_transparent;
 };

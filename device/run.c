@@ -3,7 +3,7 @@
  * Running a driver: everything that a program with a loop of its own would do itself, and the
  * threads that this takes.
  *
- *	take_over ─▶ open_driver, its filters ─▶ bdus_device_make ─▶ open_queues ─▶
+ *	take_over ─▶ open_driver, its filters ─▶ bdus_device_make ─▶ open_queues ─▶ start_filters ─▶
  *bdus_device_start ─▶ serve_main_queue ─▶ join_threads ─▶ close the queues ─▶ close_driver ─▶
  *bdus_device_destroy
  *
@@ -746,6 +746,7 @@ static bool leave(struct run *run)
 	const bool in_order = bdus_device_leaving(run->device) == BDUS_LEAVING_IN_ORDER;
 
 	if (drain(run) && (!in_order || flush(run))) {
+		note_result(run, bdus_stack_stop(run->stack));
 		bdus_device_leave(run->device);
 		return true;
 	}
@@ -768,6 +769,21 @@ static void serve_main_queue(struct run *run)
 	}
 	/* The end of the loop then ends the device. */
 	note_result(run, result);
+	if (result >= 0)
+		note_result(run, bdus_stack_stop(run->stack));
+}
+
+/** What comes before the device is started waits. */
+static int start_filters(struct run *run)
+{
+	int result;
+
+	if (bdus_stack_is_empty(run->stack))
+		return 0;
+	hold_back_main(run, true);
+	result = bdus_stack_start(run->stack, run->main_queue);
+	hold_back_main(run, false);
+	return result;
 }
 
 static int start_device(struct run *run)
@@ -784,6 +800,8 @@ static int start_device(struct run *run)
 	bdus_device_set_top(run->device, top);
 	bdus_signals_set_wake(run->signal_slot, bdus_device_wake_fd(run->device));
 	result = open_queues(run);
+	if (result == 0)
+		result = start_filters(run);
 	return result == 0 ? bdus_device_start(run->device) : result;
 }
 

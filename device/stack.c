@@ -21,6 +21,7 @@
 #include "options.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,11 +58,29 @@ struct bdus_child {
 	const void *sent_data;
 };
 
+/** What a filter makes children of by itself. Belongs to the thread of queue 0. */
+struct bdus_own {
+	struct bdus_io io;
+	/** A child is waited for; then its result. */
+	bool waits;
+	int result;
+	/** To be stopped. */
+	bool is_started;
+};
+
+/** A filter may come from a time when there was no `start`. */
+#define LEAST_FILTER_BYTES offsetof(struct bdus_filter, start)
+
+static bool has_start(const struct bdus_filter *filter)
+{
+	return filter->size >= sizeof(*filter) && filter->start != NULL;
+}
+
 /* ---- filters -------------------------------------------------------------------------------- */
 
 static int check_filter(const struct bdus_filter *filter)
 {
-	if (filter == NULL || filter->abi != BDUS_FILTER_ABI || filter->size < sizeof(*filter) ||
+	if (filter == NULL || filter->abi != BDUS_FILTER_ABI || filter->size < LEAST_FILTER_BYTES ||
 	    filter->name == NULL || filter->open == NULL || filter->submit == NULL)
 		return base_error(EINVAL,
 				  "filter %s: must be of version %u of the filter interface and "
@@ -202,6 +221,8 @@ int bdus_stack_close(struct bdus_stack *stack)
 		closed = stage->filter->close != NULL ? stage->filter->close(stage->instance) : 0;
 
 		bdus_rules_finish(&stage[1].rules);
+		free(stage->own);
+		stage->own = NULL;
 		if (result == 0)
 			result = closed;
 	}
@@ -213,6 +234,92 @@ struct bdus_layer bdus_stack_over(struct bdus_stack *stack, struct bdus_layer dr
 {
 	stack->stages[stack->count].layer = driver;
 	return stack->stages[0].layer;
+}
+
+/* ---- by themselves -------------------------------------------------------------------------- */
+
+static struct bdus_io *io_of(struct bdus_request *request)
+{
+	return base_container_of(request, struct bdus_io, request);
+}
+
+/** On failure the filter is closed as if it had not been started. */
+static int start_filter(struct bdus_stage *stage, struct bdus_queue *queue)
+{
+	int result;
+
+	stage->own = calloc(1, sizeof(*stage->own));
+	if (stage->own == NULL)
+		return base_error(ENOMEM, "no memory for filter %s", stage->filter->name);
+	bdus_io_init(&stage->own->io);
+	/* No operation that a child could be like. */
+	stage->own->io.request.op = BDUS_OP_COUNT;
+	stage->own->io.queue = queue;
+	stage->own->io.stage = stage;
+	result = stage->filter->start(stage->instance, &stage->own->io.request);
+	stage->own->is_started = result == 0;
+	return result;
+}
+
+int bdus_stack_start(struct bdus_stack *stack, struct bdus_queue *queue)
+{
+	int result = 0;
+
+	for (unsigned i = stack->count; i > 0 && result == 0; i--)
+		if (has_start(stack->stages[i - 1].filter))
+			result = start_filter(&stack->stages[i - 1], queue);
+	return result;
+}
+
+int bdus_stack_stop(struct bdus_stack *stack)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < stack->count; i++) {
+		const struct bdus_stage *const stage = &stack->stages[i];
+		int stopped = 0;
+
+		if (stage->own == NULL || !stage->own->is_started)
+			continue;
+		stage->own->is_started = false;
+		if (stage->filter->stop != NULL)
+			stopped = stage->filter->stop(stage->instance, &stage->own->io.request);
+		if (result == 0)
+			result = stopped;
+	}
+	return result;
+}
+
+static void wait_is_over(void *instance, struct bdus_request *parent, struct bdus_request *child,
+			 int result)
+{
+	struct bdus_own *const own = base_container_of(io_of(parent), struct bdus_own, io);
+
+	(void)instance;
+	parent->zone_count = child->zone_count;
+	parent->append_offset_bytes = child->append_offset_bytes;
+	own->result = result;
+	own->waits = false;
+}
+
+int bdus_filter_wait(struct bdus_request *request)
+{
+	struct bdus_child *const child = base_container_of(io_of(request), struct bdus_child, io);
+	struct bdus_own *const own = base_container_of(child->parent, struct bdus_own, io);
+	struct bdus_loop *const loop = child->io.queue->loop;
+	int result = 0;
+
+	if (loop->in_turn) {
+		bdus_filter_drop(request);
+		return base_error(EBUSY, "filter %s waits within a turn of its loop",
+				  child->parent->stage->filter->name);
+	}
+	own->waits = true;
+	child->done = wait_is_over;
+	bdus_filter_send(request);
+	while (own->waits && result >= 0)
+		result = bdus_loop_turn(loop, -1);
+	return result < 0 ? result : own->result;
 }
 
 bool bdus_stack_is_empty(const struct bdus_stack *stack)
@@ -349,6 +456,11 @@ int bdus_stack_attach(struct bdus_stack *stack, const struct bdus_filter_use *us
 
 	if (result == 0)
 		result = check_filter(use->filter);
+	if (result == 0 && has_start(use->filter))
+		result = base_error(EOPNOTSUPP,
+				    "filter %s must be there from the start of a device: it cannot "
+				    "be attached to one in use",
+				    use->filter->name);
 	if (result == 0 && stack->count == MOST_FILTERS)
 		result = base_error(ENOSPC, "the device has %u filters: at most %u are possible",
 				    stack->count, MOST_FILTERS);
@@ -399,6 +511,7 @@ static int close_gone(struct bdus_stack *stack)
 	struct bdus_stage *const gone = &stack->stages[going];
 	const int closed = gone->filter->close != NULL ? gone->filter->close(gone->instance) : 0;
 
+	free(gone->own);
 	bdus_rules_finish(&stack->stages[going == 0 ? 1 : going].rules);
 	if (going == 0)
 		stack->next_stages->rules = (struct bdus_rules){0};
@@ -427,15 +540,13 @@ int bdus_stack_settle(struct bdus_stack *stack)
 	free(stack->stages);
 	stack->stages = stack->next_stages;
 	stack->next_stages = NULL;
+	for (unsigned i = 0; i < stack->count; i++)
+		if (stack->stages[i].own != NULL)
+			stack->stages[i].own->io.stage = &stack->stages[i];
 	return result;
 }
 
 /* ---- the way down --------------------------------------------------------------------------- */
-
-static struct bdus_io *io_of(struct bdus_request *request)
-{
-	return base_container_of(request, struct bdus_io, request);
-}
 
 void bdus_filter_pass(struct bdus_request *request)
 {

@@ -32,6 +32,15 @@ int bdus_stack_open(struct bdus_stack *stack, struct bdus_device_attrs *attrs);
 /** Puts the driver beneath the filters and returns the top layer. */
 struct bdus_layer bdus_stack_over(struct bdus_stack *stack, struct bdus_layer driver);
 
+/**
+ * Starts the filters that want to, the last one first, over the layers below them; then stops those
+ * that were started, the first one first. On the thread of queue 0, @queue, outside of its turns.
+ * Stopping what is not started does nothing. The first error, after which filters above are not
+ * started.
+ */
+int bdus_stack_start(struct bdus_stack *stack, struct bdus_queue *queue);
+int bdus_stack_stop(struct bdus_stack *stack);
+
 /** Whether there is no filter, and none to come. */
 bool bdus_stack_is_empty(const struct bdus_stack *stack);
 

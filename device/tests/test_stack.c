@@ -650,6 +650,176 @@ static void children_that_are_dropped_were_never_made(void **state)
 	finish();
 }
 
+/* ---- what filters do by themselves ----------------------------------------------------------- */
+
+static struct bdus_request *own;
+static int start_result;
+static int own_result;
+
+static struct bdus_request *own_child(uint8_t op, uint64_t offset, uint64_t length,
+				      bdus_filter_done *done)
+{
+	struct bdus_request *const child = bdus_filter_child(own, 0, length, done);
+
+	assert_non_null(child);
+	child->op = op;
+	child->offset_bytes = offset;
+	child->data = payload;
+	return child;
+}
+
+static int reading_start(void *instance, struct bdus_request *request)
+{
+	assert_ptr_equal(instance, &fake);
+	own = request;
+	note("s");
+	own_result = bdus_filter_wait(own_child(BDUS_OP_READ, 8192, 4096, NULL));
+	return start_result;
+}
+
+static int writing_stop(void *instance, struct bdus_request *request)
+{
+	assert_ptr_equal(instance, &fake);
+	assert_ptr_equal(own, request);
+	note("e");
+	return bdus_filter_wait(own_child(BDUS_OP_WRITE, 0, 8192, NULL));
+}
+
+static const struct bdus_filter starting = {
+	.abi = BDUS_FILTER_ABI,
+	.size = sizeof(struct bdus_filter),
+	.name = "starting",
+	.summary = "for a test",
+	.open = plain_open,
+	.close = plain_close,
+	.submit = pass,
+	.start = reading_start,
+	.stop = writing_stop,
+};
+
+static void begin_started(const struct bdus_filter *const *filters, unsigned count)
+{
+	calls[0] = '\0';
+	start_result = 0;
+	own_result = 1;
+	fake_init_filtered(&fake, plain, READ_WRITE, filters, no_words, count);
+	fake.at_once = true;
+}
+
+static void a_filter_reads_below_before_the_first_request_and_writes_after_the_last(void **state)
+{
+	static const struct bdus_filter *const filters[] = {&passing, &starting, &passing};
+
+	(void)state;
+	begin_started(filters, 3);
+	assert_int_equal(bdus_stack_start(fake.stack, &fake.queue), 0);
+	assert_int_equal(own_result, 0);
+	assert_string_equal(calls, "ooosp");
+	assert_int_equal(fake.seen_count, 1);
+	assert_int_equal(fake.seen[0].op, BDUS_OP_READ);
+	assert_int_equal(fake.seen[0].offset_bytes, 8192);
+	fake_issue(&fake, &io, BDUS_OP_READ, 0, 0, 4096, payload);
+	assert_int_equal(fake.seen_count, 2);
+	assert_int_equal(bdus_stack_stop(fake.stack), 0);
+	assert_int_equal(fake.seen_count, 3);
+	assert_int_equal(fake.seen[2].op, BDUS_OP_WRITE);
+	assert_int_equal(bdus_stack_stop(fake.stack), 0);
+	assert_int_equal(fake.seen_count, 3);
+	assert_int_equal(fake.commit_count, 1);
+	fake_finish(&fake);
+	assert_int_equal(open_filters, 0);
+}
+
+static void what_a_filter_waits_for_gives_its_error(void **state)
+{
+	static const struct bdus_filter *const filters[] = {&starting};
+
+	(void)state;
+	begin_started(filters, 1);
+	fake.results[0] = -EIO;
+	fake.results[1] = -ENOSPC;
+	assert_int_equal(bdus_stack_start(fake.stack, &fake.queue), 0);
+	assert_int_equal(own_result, -EIO);
+	assert_int_equal(bdus_stack_stop(fake.stack), -ENOSPC);
+	fake_finish(&fake);
+}
+
+static void after_a_start_that_failed_filters_above_are_left_alone(void **state)
+{
+	static const struct bdus_filter *const filters[] = {&starting, &starting};
+
+	(void)state;
+	begin_started(filters, 2);
+	start_result = -EINVAL;
+	assert_int_equal(bdus_stack_start(fake.stack, &fake.queue), -EINVAL);
+	assert_string_equal(calls, "oos");
+	assert_int_equal(bdus_stack_stop(fake.stack), 0);
+	fake_finish(&fake);
+	assert_string_equal(calls, "ooscc");
+}
+
+static void own_child_is_back(void *instance, struct bdus_request *parent,
+			      struct bdus_request *child, int result)
+{
+	assert_ptr_equal(instance, &fake);
+	assert_ptr_equal(parent, own);
+	assert_int_equal(child->op, BDUS_OP_WRITE);
+	own_result = result;
+}
+
+static void leave_it_to_the_loop(void *instance, struct bdus_request *request)
+{
+	(void)instance;
+	bdus_complete_from_any_thread(request, 0);
+}
+
+/** A layer below that answers by the loop; and filters above that come meanwhile. */
+static void a_filter_acts_by_itself_while_the_device_is_in_use(void **state)
+{
+	static const struct bdus_filter_use uses[] = {{&starting, NULL, 0}};
+	static const struct bdus_filter_use coming = {&passing, NULL, 0};
+	static const struct bdus_filter_use late = {&starting, NULL, 0};
+	struct bdus_device_attrs attrs = {.size_bytes = 1 << 20, .ops = READ_WRITE};
+	struct bdus_layer top;
+
+	(void)state;
+	memset(&fake, 0, sizeof(fake));
+	start_result = 0;
+	assert_int_equal(bdus_attrs_complete("driver fake", &attrs), 0);
+	assert_int_equal(bdus_stack_create(uses, 1, &fake.stack), 0);
+	assert_int_equal(bdus_stack_open(fake.stack, &attrs), 0);
+	fake_init_over(
+		&fake, attrs, READ_WRITE,
+		bdus_stack_over(fake.stack, (struct bdus_layer){.submit = leave_it_to_the_loop}));
+	assert_int_equal(bdus_stack_start(fake.stack, &fake.queue), 0);
+	assert_int_equal(bdus_stack_attach(fake.stack, &late, &attrs, &top), -EOPNOTSUPP);
+	assert_non_null(strstr(base_error_message(), "must be there from the start"));
+	assert_int_equal(bdus_stack_attach(fake.stack, &coming, &attrs, &top), 0);
+	assert_int_equal(bdus_stack_settle(fake.stack), 0);
+	own_result = 1;
+	bdus_filter_send(own_child(BDUS_OP_WRITE, 4096, 4096, own_child_is_back));
+	assert_int_equal(own_result, 1);
+	assert_int_equal(fake.queue.in_flight, 1);
+	bdus_loop_turn(fake.loop, 1000);
+	assert_int_equal(own_result, 0);
+	assert_int_equal(bdus_stack_stop(fake.stack), 0);
+	fake_finish(&fake);
+}
+
+static void a_filter_of_before_there_was_a_start_is_accepted(void **state)
+{
+	struct bdus_filter older = passing;
+	const struct bdus_filter *const filters[] = {&older};
+
+	(void)state;
+	older.size = offsetof(struct bdus_filter, start);
+	older.start = reading_start;
+	begin_started(filters, 1);
+	assert_int_equal(bdus_stack_start(fake.stack, &fake.queue), 0);
+	assert_string_equal(calls, "o");
+	fake_finish(&fake);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -672,6 +842,12 @@ int main(void)
 		cmocka_unit_test(a_filter_that_fails_to_open_closes_those_below),
 		cmocka_unit_test(filters_with_wrong_tables_or_words_are_refused_by_name),
 		cmocka_unit_test(children_that_are_dropped_were_never_made),
+		cmocka_unit_test(
+			a_filter_reads_below_before_the_first_request_and_writes_after_the_last),
+		cmocka_unit_test(what_a_filter_waits_for_gives_its_error),
+		cmocka_unit_test(after_a_start_that_failed_filters_above_are_left_alone),
+		cmocka_unit_test(a_filter_acts_by_itself_while_the_device_is_in_use),
+		cmocka_unit_test(a_filter_of_before_there_was_a_start_is_accepted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,6 +86,25 @@ struct bdus_filter {
 	 */
 	int (*command)(void *instance, const char *const *words, unsigned count, char *answer,
 		       size_t answer_bytes);
+
+	/**
+	 * Called once, on the thread of queue 0, before the first request comes: to read, check and
+	 * prepare what lies below, by children of @request that bdus_filter_wait() waits for.
+	 * @request is no client's. It stays the filter's own until `close` and is never completed:
+	 * what the filter does by itself while the device runs is made of children of it, on the
+	 * same thread. Returns 0, or a negative errno after bdus_config_error(), and the device is
+	 * not started. A filter with this is there from the start: it cannot be attached to a
+	 * device in use. NULL means nothing to do.
+	 */
+	int (*start)(void *instance, struct bdus_request *request);
+
+	/**
+	 * Called once after a `start` that succeeded, on the same thread, when every request was
+	 * completed and none will come: to write what is left, by children of @request likewise. No
+	 * child may be on its way when it returns. Not called where the device cannot go on.
+	 * Returns 0 or a negative errno after bdus_config_error(). NULL means nothing to do.
+	 */
+	int (*stop)(void *instance, struct bdus_request *request);
 };
 
 /**
@@ -140,6 +159,14 @@ const struct bdus_device_attrs *bdus_filter_backend(const struct bdus_config *co
  * backend comes back with an error.
  */
 void bdus_filter_send_to(struct bdus_request *child, unsigned backend);
+
+/**
+ * Sends a child of a filter's own request and waits for it, other events being served meanwhile:
+ * only within `start` and `stop`. Returns its result, as bdus_filter_done is given it. What it
+ * found is in the request that it was made of then: `zone_count`, `append_offset_bytes`. @child
+ * must have been made with @done NULL.
+ */
+int bdus_filter_wait(struct bdus_request *child);
 
 /** Gives up a child that was not sent; it counts as never made. */
 void bdus_filter_drop(struct bdus_request *child);
