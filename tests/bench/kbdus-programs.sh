@@ -6,9 +6,8 @@
 # kernel, and take turns. Prints the medians of the ratios of neighbouring turns, for reads a second and for
 # reads in a second of all processors' time, fio's included. It gates nothing.
 #
-# BDUS_BENCH_ROUNDS (7) and BDUS_BENCH_SECONDS (1) say how long.
-. "$(dirname "$0")/../system/lib.sh"
-need fio dmsetup
+. "$(dirname "$0")/lib.sh"
+need dmsetup
 need_kbdus
 [[ -b /dev/nullb1 ]] || modprobe null_blk nr_devices=2 2>/dev/null
 need_module null_blk /dev/nullb0
@@ -22,9 +21,6 @@ if [[ ! -b /dev/nullb1 ]]; then
 fi
 at_exit "$BDUS" destroy --all --no-flush
 tool=${BDUS_BUILD:?}/tests/system/kbdus-program
-rounds=${BDUS_BENCH_ROUNDS:-7} seconds=${BDUS_BENCH_SECONDS:-1}
-declare -A disk
-names=(program server stripes dm-stripe)
 half=$(($(blockdev --getsz /dev/nullb0) / 2 / 128 * 128))
 ((half > 1 << 20)) && half=$((1 << 20))
 
@@ -53,65 +49,23 @@ whole:
 END
 
 bdus_run null size=128M
-disk[program]=$device
+add program "$device" all
 must "$tool" load "${device#/dev/bdus-}" "$work/linear.s" backing=/dev/nullb0
 bdus_run null size=128M
-disk[stripes]=$device
+add stripes "$device" all
 must "$tool" load "${device#/dev/bdus-}" "$work/stripe.s" backing=/dev/nullb0
 bdus_run file path=/dev/nullb1 --filter "opvm:$work/linear.s,size=128M"
-disk[server]=$device
+add server "$device" all
 must dmsetup create bdus-bench --table "0 262144 striped 2 128 /dev/nullb0 0 /dev/nullb0 $half"
 at_exit dmsetup remove bdus-bench
-disk[dm-stripe]=/dev/mapper/bdus-bench
-[[ -b /dev/mapper/bdus-bench ]] || disk[dm-stripe]=/dev/dm-0
-[[ -b ${disk[dm-stripe]} ]] || dmsetup mknodes
-
-busy_ticks()
-{
-	awk '/^cpu / { print $2 + $3 + $4 + $7 + $8 }' /proc/stat
-}
-
-turn() # NAME DEPTH
-{
-	local before rate
-	before=$(busy_ticks)
-	rate=$(fio --name=x --filename="${disk[$1]}" --size=128M --rw=randread --bs=4k --direct=1 \
-		--ioengine=libaio --iodepth="$2" --time_based --runtime="$seconds" --minimal |
-		awk -F';' '{ print $8 }') || return
-	echo "$rate" >>"$work/$1.$2"
-	awk -v rate="$rate" -v seconds="$seconds" -v before="$before" -v hz="$(getconf CLK_TCK)" \
-		-v after="$(busy_ticks)" \
-		'BEGIN { t = after - before; print rate * seconds / ((t > 0 ? t : 1) / hz) }' >>"$work/$1.$2.cpu"
-}
-
-median()
-{
-	sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
-}
-
-ratio() # FILE FILE
-{
-	paste "$1" "$2" | awk '$2 > 0 { print $1 / $2 }' | median
-}
-
-compare() # NAME PEER DEPTH
-{
-	printf '%-8s / %-9s QD %-2s  reads %.2f  reads a CPU second %.2f\n' "$1" "$2" "$3" \
-		"$(ratio "$work/$1.$3" "$work/$2.$3")" "$(ratio "$work/$1.$3.cpu" "$work/$2.$3.cpu")"
-}
+stripes=/dev/mapper/bdus-bench
+[[ -b $stripes ]] || stripes=/dev/dm-0
+[[ -b $stripes ]] || dmsetup mknodes
+add dm-stripe "$stripes" all
 
 for depth in 1 32; do
-	for ((round = 0; round < rounds; round++)); do
-		for name in "${names[@]}"; do
-			turn "$name" "$depth" || fail "no figure from $name"
-		done
-	done
-done
-echo "Linux $(uname -r), $(nproc) processors, $rounds rounds of $seconds s; medians of reads a second:"
-for depth in 1 32; do
-	for name in "${names[@]}"; do
-		printf '%-9s QD %-2s %s\n' "$name" "$depth" "$(median <"$work/$name.$depth")"
-	done
-	compare program server $depth
-	compare stripes dm-stripe $depth
+	take_turns qd$depth --size=128M --rw=randread --bs=4k --iodepth=$depth
+	rates qd$depth
+	compare program server qd$depth
+	compare stripes dm-stripe qd$depth
 done

@@ -8,12 +8,10 @@
 #
 #   BDUS_PEER_KUBLK     program taking "add -t loop -q 1 -d 128 --auto_zc -n NUMBER FILE", as the
 #                       kernel's own test server does
-# BDUS_BENCH_ROUNDS (5) and BDUS_BENCH_SECONDS (1) say how long.
-. "$(dirname "$0")/../system/lib.sh"
+: "${BDUS_BENCH_ROUNDS:=5}"
+. "$(dirname "$0")/lib.sh"
 need_ublk
-need fio
 need losetup
-rounds=${BDUS_BENCH_ROUNDS:-5} seconds=${BDUS_BENCH_SECONDS:-1}
 modprobe brd rd_nr=4 rd_size=131072 2>/dev/null
 modprobe loop 2>/dev/null
 [[ -b /dev/ram3 ]] || skip 'no block devices in memory (brd)'
@@ -21,60 +19,6 @@ modprobe loop 2>/dev/null
 for ram in /dev/ram{0,1,2,3}; do
 	dd if=/dev/zero of="$ram" bs=1M status=none oflag=direct 2>/dev/null
 done
-declare -A disk pid
-names=()
-
-# add NAME DISK PID: PID is 0 where the kernel serves
-add()
-{
-	names+=("$1")
-	disk[$1]=$2 pid[$1]=$3
-}
-
-server_of() # NUMBER: the process that has /dev/ublkcNUMBER open
-{
-	find /proc/[0-9]*/fd -lname "/dev/ublkc$1" 2>/dev/null | head -n 1 | cut -d/ -f3
-}
-
-served_by() # DEVICE: the process that serves it
-{
-	"$BDUS" info --json "$1" | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p'
-}
-
-cpu_ticks() # PID: user and system time; the kernel's threads for its ring count as its own
-{
-	(($1 != 0)) || {
-		echo 0
-		return
-	}
-	awk '{ sub(/^.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"
-}
-
-# turn NAME KIND BLOCK: adds to $work/NAME.KIND.BLOCK and its .cpu
-turn()
-{
-	local before rate
-	before=$(cpu_ticks "${pid[$1]}")
-	rate=$(fio --name=x --filename="${disk[$1]}" --rw="$2" --bs="$3" --direct=1 --ioengine=libaio \
-		--iodepth=32 --time_based --runtime="$seconds" --minimal --eta=never |
-		awk -F';' -v kind="$2" '{ print kind ~ /write/ ? $49 : $8 }')
-	echo "$rate" >>"$work/$1.$2.$3"
-	awk -v rate="$rate" -v seconds="$seconds" -v before="$before" -v hz="$(getconf CLK_TCK)" \
-		-v after="$(cpu_ticks "${pid[$1]}")" \
-		'BEGIN { t = after - before; print rate * seconds / ((t > 0 ? t : 1) / hz) }' \
-		>>"$work/$1.$2.$3.cpu"
-}
-
-median()
-{
-	sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
-}
-
-paired() # OURS THEIRS SUFFIX
-{
-	paste "$work/$1.$3" "$work/$2.$3" | awk '{ printf "%.3f\n", $1 / $2 }' | median
-}
-
 bdus_run --transport ublk file path=/dev/ram0 queues=1 || fail 'no device'
 add bdus "$device" "$(served_by "$device")"
 bdus_run --transport ublk,zero-copy=no file path=/dev/ram1 queues=1 || fail 'no device'
@@ -93,17 +37,10 @@ loop=$(losetup --find --show --direct-io=on /dev/ram3) && {
 
 for block in 4k 128k; do
 	for kind in randread randwrite; do
-		for ((round = 0; round < rounds; round++)); do
-			# Whoever comes first in a round may have it better or worse than the rest.
-			for ((i = 0; i < ${#names[@]}; i++)); do
-				turn "${names[(round + i) % ${#names[@]}]}" $kind $block
-			done
-		done
+		take_turns $kind-$block --rw=$kind --bs=$block --iodepth=32
+		rates $kind-$block
 		for name in "${names[@]}"; do
-			echo "$kind $block $name: $(median <"$work/$name.$kind.$block")/s"
-			[[ $name != bdus ]] || continue
-			echo "ratio $kind $block bdus/$name $(paired bdus "$name" "$kind.$block"), per" \
-				"processor second $(paired bdus "$name" "$kind.$block.cpu")"
+			[[ $name == bdus ]] || compare bdus "$name" $kind-$block
 		done
 	done
 done
