@@ -2,10 +2,12 @@
 /*
  * What statistics cost. Usage:
  *
- *	bench-stats [SECONDS [ROUNDS]]     the engine alone, between a way in and a driver that do
- *nothing bench-stats count on|off BATCH N   N requests and no more, for tools that count
- *instructions bench-stats serve on|off|read URI  a null device over NBD, for stats.sh; read: ten
- *times a second
+ *	bench-stats [SECONDS [ROUNDS]]
+ *		the engine alone, between a way in and a driver that do nothing
+ *	bench-stats count on|off BATCH N
+ *		N requests and no more, for tools that count instructions
+ *	bench-stats serve on|off|read URI
+ *		a null device over NBD, for stats.sh; read: ten times a second
  */
 #include "base/clock.h"
 #include "queue.h"

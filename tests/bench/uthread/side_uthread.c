@@ -4,6 +4,7 @@
  * program is linked with the library's code.
  */
 #include "bench.h"
+#include "peers/peer.h"
 #include "uthread.h"
 
 #include <stdio.h>
@@ -234,23 +235,6 @@ static void *skynet(void *unused)
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
-/** Resident memory and page tables. */
-static double memory_bytes(void)
-{
-	char line[128];
-	double bytes = 0;
-	unsigned long value;
-	FILE *const file = fopen("/proc/self/status", "r");
-
-	while (file != NULL && fgets(line, sizeof(line), file) != NULL)
-		if (sscanf(line, "VmRSS: %lu", &value) == 1 ||
-		    sscanf(line, "VmPTE: %lu", &value) == 1)
-			bytes += (double)value * 1024;
-	if (file != NULL)
-		fclose(file);
-	return bytes;
-}
-
 static double memory_each;
 static uthread_sem_t gate;
 
@@ -268,14 +252,14 @@ static void *fill(void *unused)
 
 	uthread_sem_init(&gate, 0);
 	memset(threads, 1, count * sizeof(*threads));
-	before = memory_bytes();
+	before = peer_memory_bytes();
 	for (made = 0; made < count; made++)
 		if (uthread_create(&threads[made], NULL, waiter, NULL) != 0)
 			break;
 	uthread_yield();
 	if (made < count)
 		fprintf(stderr, "only %lu threads: %s\n", made, uthread_error());
-	memory_each = (memory_bytes() - before) / (double)made;
+	memory_each = (peer_memory_bytes() - before) / (double)made;
 	for (unsigned long i = 0; i < made; i++)
 		uthread_sem_post(&gate);
 	for (unsigned long i = 0; i < made; i++)
