@@ -30,7 +30,7 @@ static bool ring_error_is(int expected)
 	return result;
 }
 
-bool test_choose_way(const char *name)
+static bool choose_way(const char *name)
 {
 	if (strcmp(name, "no-ring") == 0)
 		test_options.flags = ASYS_NO_RING;
@@ -43,6 +43,17 @@ bool test_choose_way(const char *name)
 	if (test_options.flags & ASYS_NO_RING)
 		return true;
 	return ring_error_is(0);
+}
+
+int test_begin(int count, char **arguments)
+{
+	if (count != 2 && count != 3) {
+		fprintf(stderr, "usage: %s WAY [PATTERN]\n", arguments[0]);
+		return 2;
+	}
+	if (count == 3)
+		cmocka_set_test_filter(arguments[2]);
+	return choose_way(arguments[1]) ? 0 : 77;
 }
 
 int test_create(void **state)

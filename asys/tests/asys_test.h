@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#define MS UINT64_C(1000000)
+
 /** Longer than anything takes that is not broken. */
 #define PATIENCE_MS 20000
 
@@ -22,10 +24,24 @@
 extern struct asys_options test_options;
 
 /**
- * Sets test_options by a name: ring, no-ring, forbidden (io_uring refused by seccomp), workers (no
- * ring, nothing inline), ring-and-workers (nothing inline). False when this machine cannot do that.
+ * What main() does, for `PROGRAM WAY [PATTERN]`: runs the tests whose names match, with
+ * test_options of a way of working: ring, no-ring, forbidden (io_uring refused by seccomp), workers
+ * (no ring, nothing inline), ring-and-workers (nothing inline). 77 when this machine cannot work
+ * that way.
  */
-bool test_choose_way(const char *name);
+#define TEST_MAIN(tests)                                                                   \
+	int main(int count, char **arguments)                                              \
+	{                                                                                  \
+		const int refused = test_begin(count, arguments);                          \
+                                                                                           \
+		return refused != 0 ? refused : cmocka_run_group_tests(tests, NULL, NULL); \
+	}
+
+/** A test that has a handle of its own as its state. */
+#define TEST_CASE(name) cmocka_unit_test_setup_teardown(name, test_create, test_destroy)
+
+/** What TEST_MAIN() begins with: 0, or what main() returns. */
+int test_begin(int count, char **arguments);
 
 int test_create(void **state);
 int test_destroy(void **state);
