@@ -274,6 +274,13 @@ int opvm_map_delete(struct opvm_map *map, const void *key);
  */
 int opvm_map_next(const struct opvm_map *map, const void *key, void *next_key);
 
+/**
+ * Copies all values of an array or hash to another map, one by one, while programs may use both;
+ * other keys of that stay. -EINVAL unless both have the same definition but for their names, and
+ * for other kinds; -E2BIG when a hash is full; -ENOMEM.
+ */
+int opvm_map_copy(const struct opvm_map *from, struct opvm_map *to);
+
 /** How many values a key of a per-CPU map has; 1 for others. */
 uint32_t opvm_map_processors(const struct opvm_map *map);
 
@@ -368,16 +375,17 @@ int opvm_run(const struct opvm_program *program, void *context, uint64_t fuel, u
 int opvm_interpret(const struct opvm_program *program, void *context, uint64_t fuel,
 		   uint64_t *result);
 
-#ifndef __KERNEL__
-
-/* ---- user space only: text, objects, machine code ------------------------------------------ */
-
 /**
  * Makes machine code of a program, which opvm_run() uses from then on. The program must not be
  * running and not be in use by other threads meanwhile. -ENOTSUP on machines without a compiler;
- * -ENOMEM.
+ * -ENOMEM. Within the kernel it is the kernel's own compiler that does it; -EOPNOTSUPP where that
+ * does not take the program: one with functions, say, or with more than 480 bytes of stack.
  */
 int opvm_compile(struct opvm_program *program, struct opvm_log *log);
+
+#ifndef __KERNEL__
+
+/* ---- user space only: text and objects ------------------------------------------------------- */
 
 /** One map or program of an object; strings live as long as the object. */
 struct opvm_object_program {

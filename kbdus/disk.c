@@ -183,7 +183,8 @@ static int create_tags(struct kbdus_device *device)
 	/* Of an ioctl, where it is; then what programs keep. */
 	tags->cmd_size = KBDUS_PROGRAM_REQUEST_OFFSET + KBDUS_PROGRAM_REQUEST_BYTES;
 	tags->numa_node = NUMA_NO_NODE;
-	tags->flags = KBDUS_TAG_SET_FLAGS;
+	/* Programs send requests to other devices, which may have to wait. */
+	tags->flags = KBDUS_TAG_SET_FLAGS | BLK_MQ_F_BLOCKING;
 	tags->timeout = TIMEOUT_JIFFIES;
 	tags->driver_data = device;
 	error = blk_mq_alloc_tag_set(tags);

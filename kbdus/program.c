@@ -4,12 +4,13 @@
  *
  *	queue_rq ─▶ ask ─▶ pass: to the server
  *	                   done, fail: ends at once
- *	                   redirect: work, which sends clones to the backing device and asks again
- *for what an answer does not cover; the last clone that is back ends the request
+ *	                   redirect: clones go to the backing device, and the program is asked again
+ *	                   for what an answer does not cover; the last clone that is back ends the
+ *	                   request
  *
- * A program is verified here whatever was done outside. It runs within queue_rq, where nothing
- * sleeps, and in work. It is put in its place, and taken away, while the queue is quiesced, so that
- * nobody is about to run it; work that still runs has a reference.
+ * A program is verified here whatever was done outside. All of it runs within queue_rq, which may
+ * sleep. It is put in its place, and taken away, while the queue is quiesced, so that nobody is
+ *about to run it; a request on its way to the backing device has a reference.
  */
 #include "kbdus_internal.h"
 
@@ -18,15 +19,19 @@
 #include <linux/bio.h>
 #include <linux/capability.h>
 #include <linux/file.h>
+#include <linux/kdev_t.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
 #include "opvm.h"
-#include "opvm/block.h"
+#include "opvm/block_fields.h"
 
 #define MOST_STACK_BYTES 512
 #define MOST_ERRNO       4095
+/* Longer records of rings cannot be read. */
+#define MOST_RECORD_BYTES 65536
+#define LOAD_FLAGS        (KBDUS_PROGRAM_ABI_LOAD_FLAG_INTERPRET | KBDUS_PROGRAM_ABI_LOAD_FLAG_KEEP_MAPS)
 
 enum counter {
 	COUNT_CALLS,
@@ -50,6 +55,12 @@ struct kbdus_program {
 	struct opvm_map *maps[KBDUS_PROGRAM_ABI_MAPS];
 	u32 maps_count;
 	u32 instructions;
+	bool compiled;
+	char name[32];
+	/* How many were there before in its device. */
+	u64 replaced;
+	/* Taken to read a ring. */
+	struct mutex reading;
 	u64 fuel;
 	u64 exhausted;
 	/* NULL for none; holds the block device open. */
@@ -62,10 +73,7 @@ struct kbdus_program {
 
 /* Of a request on its way to the backing device; lies behind the request. */
 struct redirect {
-	struct work_struct work;
 	struct kbdus_program *program;
-	struct opvm_block answer;
-	u64 action;
 	/* Clones that are on their way, and one while they are being made. */
 	atomic_t pending;
 	int result;
@@ -75,30 +83,7 @@ struct redirect {
 _Static_assert(sizeof(struct redirect) <= KBDUS_PROGRAM_REQUEST_BYTES,
 	       "what is kept of a request has room behind it");
 
-#define PLACE(member)                                                         \
-	.name = #member, .offset_bytes = offsetof(struct opvm_block, member), \
-	.size_bytes = sizeof(((struct opvm_block *)0)->member)
-
-static const struct opvm_field fields[] = {
-	{PLACE(offset_bytes), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(length_bytes), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(time_ns), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(device_bytes), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(block_bytes), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(operation), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(flags), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(part), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(payload), .kind = OPVM_FIELD_REGION, .region_max_bytes = PAGE_SIZE},
-	{PLACE(payload_end), .kind = OPVM_FIELD_REGION_END, .region_max_bytes = PAGE_SIZE},
-	{PLACE(covers_bytes), .kind = OPVM_FIELD_INTEGER, .flags = OPVM_FIELD_WRITABLE},
-	{PLACE(target_bytes), .kind = OPVM_FIELD_INTEGER, .flags = OPVM_FIELD_WRITABLE},
-	{PLACE(delay_ns), .kind = OPVM_FIELD_INTEGER, .flags = OPVM_FIELD_WRITABLE},
-	{PLACE(status), .kind = OPVM_FIELD_INTEGER, .flags = OPVM_FIELD_WRITABLE},
-	{PLACE(result), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(elapsed_ns), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(backends), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(backend), .kind = OPVM_FIELD_INTEGER, .flags = OPVM_FIELD_WRITABLE},
-};
+static const struct opvm_field fields[] = {OPVM_BLOCK_FIELDS(PAGE_SIZE)};
 
 static const struct opvm_context context_type = {
 	.name = "opvm_block",
@@ -112,12 +97,12 @@ static const struct opvm_environment environment = {
 	.context = &context_type,
 };
 
-/* What requests wait for: of its own, as memory may be short. */
+/* Frees programs, which the end of a request may leave without a user. */
 static struct workqueue_struct *program_work;
 
 int kbdus_program_init(void)
 {
-	program_work = alloc_workqueue("kbdus-program", WQ_UNBOUND | WQ_MEM_RECLAIM, WQ_MAX_ACTIVE);
+	program_work = alloc_workqueue("kbdus-program", WQ_UNBOUND, 0);
 	return program_work ? 0 : -ENOMEM;
 }
 
@@ -340,49 +325,42 @@ static void send_flush(struct request *request)
 	submit_clone(request, bio);
 }
 
-static void carry_out(struct work_struct *work)
+/* Carries out @action, and what the program answers for what it does not cover. */
+static int carry_out(struct request *request, struct opvm_block *block, u64 action)
 {
-	struct redirect *redirect = container_of(work, struct redirect, work);
-	struct request *request =
-		blk_mq_rq_from_pdu((void *)redirect - KBDUS_PROGRAM_REQUEST_OFFSET);
-	struct opvm_block *block = &redirect->answer;
+	struct kbdus_program *program = redirect_of(request)->program;
 	u64 skip_bytes = 0;
-	int result = 0;
+	int result;
 
 	if (req_op(request) == REQ_OP_FLUSH) {
 		send_flush(request);
-		end_part(request, 0);
-		return;
+		return 0;
 	}
 	for (;;) {
-		result = carry_out_part(request, skip_bytes, redirect->action, block);
+		result = carry_out_part(request, skip_bytes, action, block);
 		skip_bytes += block->covers_bytes;
 		if (result || skip_bytes >= blk_rq_bytes(request))
-			break;
+			return result;
 		block->offset_bytes += block->covers_bytes;
 		block->length_bytes -= block->covers_bytes;
 		block->part++;
-		result = ask(redirect->program, block, &redirect->action);
+		result = ask(program, block, &action);
 		if (result)
-			break;
+			return result;
 	}
-	end_part(request, result);
 }
 
-static void begin_work(struct kbdus_program *program, struct request *request,
-		       const struct opvm_block *block, u64 action)
+static void redirect(struct kbdus_program *program, struct request *request,
+		     struct opvm_block *block, u64 action)
 {
 	struct redirect *redirect = redirect_of(request);
 
 	kref_get(&program->references);
 	redirect->program = program;
-	redirect->answer = *block;
-	redirect->action = action;
 	redirect->result = 0;
 	redirect->to_server = req_op(request) == REQ_OP_FLUSH && action == OPVM_BLOCK_PASS;
 	atomic_set(&redirect->pending, 1);
-	INIT_WORK(&redirect->work, carry_out);
-	queue_work(program_work, &redirect->work);
+	end_part(request, carry_out(request, block, action));
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */
@@ -406,7 +384,7 @@ bool kbdus_program_serve(struct kbdus_queue *queue, struct request *request, int
 	/* What was redirected before has to be flushed where it is. */
 	if (block.covers_bytes != block.length_bytes || action == OPVM_BLOCK_REDIRECT ||
 	    (op == KBDUS_ABI_OP_FLUSH && program->backing && action != OPVM_BLOCK_FAIL)) {
-		begin_work(program, request, &block, action);
+		redirect(program, request, &block, action);
 		return true;
 	}
 	if (action == OPVM_BLOCK_PASS)
@@ -503,7 +481,13 @@ static int verify(struct kbdus_program *program, const struct kbdus_program_abi_
 		return error;
 	opvm_program_describe(program->program, &info);
 	program->instructions = info.instructions;
-	return info.stack_bytes <= MOST_STACK_BYTES ? 0 : -E2BIG;
+	if (info.stack_bytes > MOST_STACK_BYTES)
+		return -E2BIG;
+	/* Without machine code it runs as well. */
+	program->compiled =
+		!(kbdus_program_abi_load_flags(load) & KBDUS_PROGRAM_ABI_LOAD_FLAG_INTERPRET) &&
+		!opvm_compile(program->program, NULL);
+	return 0;
 }
 
 static int open_backing(struct kbdus_program *program, const struct kbdus_device *device, int fd)
@@ -520,7 +504,7 @@ static int open_backing(struct kbdus_program *program, const struct kbdus_device
 	if (!S_ISBLK(inode->i_mode))
 		return -ENOTBLK;
 	program->backing = I_BDEV(inode);
-	/* Work must not wait for requests that only more work would serve. */
+	/* A circle of them would never end. */
 	if (program->backing->bd_disk->fops == device->disk->fops)
 		return -ELOOP;
 	if (bdev_logical_block_size(program->backing) >
@@ -542,6 +526,7 @@ static int fill_in(struct kbdus_program *program, const struct kbdus_program_abi
 
 	program->fuel = kbdus_program_abi_load_fuel(load);
 	program->exhausted = kbdus_program_abi_load_exhausted(load);
+	strscpy(program->name, load->name, sizeof(program->name));
 	program->counters = alloc_percpu(struct counters);
 	if (!program->counters)
 		return -ENOMEM;
@@ -560,7 +545,9 @@ static bool is_sound(const struct kbdus_program_abi_load *load)
 	       kbdus_program_abi_load_maps_count(load) <= KBDUS_PROGRAM_ABI_MAPS &&
 	       kbdus_program_abi_load_log_bytes(load) <= KBDUS_PROGRAM_ABI_LOG_BYTES && fuel >= 1 &&
 	       fuel <= KBDUS_PROGRAM_ABI_FUEL &&
-	       (exhausted == OPVM_BLOCK_PASS || exhausted == OPVM_BLOCK_FAIL);
+	       (exhausted == OPVM_BLOCK_PASS || exhausted == OPVM_BLOCK_FAIL) &&
+	       !(kbdus_program_abi_load_flags(load) & ~LOAD_FLAGS) &&
+	       strnlen(load->name, sizeof(load->name)) < sizeof(load->name);
 }
 
 static int make_program(const struct kbdus_program_abi_load *load, struct kbdus_program **result)
@@ -579,6 +566,7 @@ static int make_program(const struct kbdus_program_abi_load *load, struct kbdus_
 		return -ENOMEM;
 	}
 	kref_init(&program->references);
+	mutex_init(&program->reading);
 	INIT_WORK(&program->free_work, free_program);
 	error = fill_in(program, load, &log);
 	if (error && log.size_bytes &&
@@ -593,17 +581,43 @@ static int make_program(const struct kbdus_program_abi_load *load, struct kbdus_
 	return error;
 }
 
+/* Values of maps of the program in place, for those of the same name and form in the next. */
+static void keep_maps(const struct kbdus_program *from, struct kbdus_program *to)
+{
+	u32 i, j;
+
+	for (i = 0; i < to->maps_count; i++)
+		for (j = 0; j < from->maps_count; j++)
+			if (!strcmp(opvm_map_describe(from->maps[j])->name,
+				    opvm_map_describe(to->maps[i])->name))
+				opvm_map_copy(from->maps[j], to->maps[i]);
+}
+
+/* With device->lock: opens what @program, if there is one, needs of its device. */
+static int prepare(struct kbdus_device *device, struct kbdus_program *program,
+		   const struct kbdus_program_abi_load *load)
+{
+	if (device->state != KBDUS_ABI_STATE_LIVE)
+		return -ENODEV;
+	if (!program)
+		return 0;
+	if (device->program) {
+		program->replaced = device->program->replaced + 1;
+		if (kbdus_program_abi_load_flags(load) & KBDUS_PROGRAM_ABI_LOAD_FLAG_KEEP_MAPS)
+			keep_maps(device->program, program);
+	}
+	return open_backing(program, device, kbdus_program_abi_load_backing(load));
+}
+
 /* Puts @program, or none, in the place of the device's; the caller's reference goes with it. */
-static int exchange(struct kbdus_device *device, struct kbdus_program *program, int backing)
+static int exchange(struct kbdus_device *device, struct kbdus_program *program,
+		    const struct kbdus_program_abi_load *load)
 {
 	struct kbdus_program *old = program;
-	int error = 0;
+	int error;
 
 	mutex_lock(&device->lock);
-	if (device->state != KBDUS_ABI_STATE_LIVE)
-		error = -ENODEV;
-	else if (program)
-		error = open_backing(program, device, backing);
+	error = prepare(device, program, load);
 	if (!error) {
 		blk_mq_quiesce_queue(device->disk->queue);
 		old = device->program;
@@ -620,7 +634,7 @@ static int load(struct kbdus_device *device, const struct kbdus_program_abi_load
 	struct kbdus_program *program;
 	const int error = make_program(load, &program);
 
-	return error ?: exchange(device, program, kbdus_program_abi_load_backing(load));
+	return error ?: exchange(device, program, load);
 }
 
 /* ---- telling --------------------------------------------------------------------------------- */
@@ -647,14 +661,33 @@ static u64 counted(const struct kbdus_program *program, enum counter counter)
 	return sum;
 }
 
+static void tell_backing(const struct kbdus_program *program,
+			 struct kbdus_program_abi_status *status)
+{
+	const dev_t backing = program->backing ? program->backing->bd_dev : 0;
+
+	kbdus_program_abi_status_set_backing_major(status, MAJOR(backing));
+	kbdus_program_abi_status_set_backing_minor(status, MINOR(backing));
+}
+
 static int tell(struct kbdus_device *device, struct kbdus_program_abi_status *status)
 {
 	struct kbdus_program *program = get_program(device);
+	const u64 id = kbdus_program_abi_status_id(status);
 
+	memset(status, 0, sizeof(*status));
+	kbdus_program_abi_status_set_id(status, id);
 	kbdus_program_abi_status_set_instructions(status, program ? program->instructions : 0);
 	if (!program)
 		return 0;
 	kbdus_program_abi_status_set_maps(status, program->maps_count);
+	strscpy(status->name, program->name, sizeof(status->name));
+	kbdus_program_abi_status_set_flags(
+		status, program->compiled ? KBDUS_PROGRAM_ABI_PROGRAM_FLAG_COMPILED : 0);
+	kbdus_program_abi_status_set_processors(status, nr_cpu_ids);
+	kbdus_program_abi_status_set_fuel(status, program->fuel);
+	kbdus_program_abi_status_set_replaced(status, program->replaced);
+	tell_backing(program, status);
 	kbdus_program_abi_status_set_calls(status, counted(program, COUNT_CALLS));
 	kbdus_program_abi_status_set_passed(status, counted(program, COUNT_PASSED));
 	kbdus_program_abi_status_set_done(status, counted(program, COUNT_DONE));
@@ -711,6 +744,38 @@ static int do_map(struct opvm_map *map, const struct kbdus_program_abi_map *how,
 	return copy_to_user(theirs, value, bytes) ? -EFAULT : 0;
 }
 
+/* The oldest record of a ring; its length, or 0. */
+static int read_ring(struct kbdus_program *program, struct opvm_map *map,
+		     const struct kbdus_program_abi_map *how)
+{
+	const u64 room = kbdus_program_abi_map_value_bytes(how);
+	void *record = kvzalloc(MOST_RECORD_BYTES, GFP_KERNEL);
+	int bytes;
+
+	if (!record)
+		return -ENOMEM;
+	mutex_lock(&program->reading);
+	bytes = opvm_ring_read(map, record, min_t(u64, room, MOST_RECORD_BYTES));
+	mutex_unlock(&program->reading);
+	if (bytes > 0 &&
+	    copy_to_user(u64_to_user_ptr(kbdus_program_abi_map_value(how)), record, bytes))
+		bytes = -EFAULT;
+	kvfree(record);
+	return bytes;
+}
+
+static int describe_map(const struct opvm_map *map, const struct kbdus_program_abi_map *how)
+{
+	const struct opvm_map_definition *definition = opvm_map_describe(map);
+
+	if (kbdus_program_abi_map_value_bytes(how) != sizeof(*definition))
+		return -EINVAL;
+	return copy_to_user(u64_to_user_ptr(kbdus_program_abi_map_value(how)), definition,
+			    sizeof(*definition))
+		       ? -EFAULT
+		       : 0;
+}
+
 static int use_map(struct opvm_map *map, const struct kbdus_program_abi_map *how)
 {
 	const struct opvm_map_definition *definition = opvm_map_describe(map);
@@ -735,6 +800,19 @@ static int use_map(struct opvm_map *map, const struct kbdus_program_abi_map *how
 	return error;
 }
 
+static int command_for(struct kbdus_program *program, struct opvm_map *map,
+		       const struct kbdus_program_abi_map *how)
+{
+	switch (kbdus_program_abi_map_command(how)) {
+	case KBDUS_PROGRAM_ABI_MAP_COMMAND_DESCRIBE:
+		return describe_map(map, how);
+	case KBDUS_PROGRAM_ABI_MAP_COMMAND_READ:
+		return read_ring(program, map, how);
+	default:
+		return use_map(map, how);
+	}
+}
+
 static int map_command(struct kbdus_device *device, const struct kbdus_program_abi_map *how)
 {
 	struct kbdus_program *program = get_program(device);
@@ -742,7 +820,7 @@ static int map_command(struct kbdus_device *device, const struct kbdus_program_a
 	int error = -ENOENT;
 
 	if (program && index < program->maps_count)
-		error = use_map(program->maps[index], how);
+		error = command_for(program, program->maps[index], how);
 	kbdus_program_put(program);
 	return error;
 }
@@ -777,7 +855,7 @@ static int carry_out_command(struct kbdus_device *device, unsigned int number, u
 	case KBDUS_PROGRAM_ABI_COMMAND_LOAD:
 		return load(device, &copy->load);
 	case KBDUS_PROGRAM_ABI_COMMAND_UNLOAD:
-		return exchange(device, NULL, -1);
+		return exchange(device, NULL, NULL);
 	case KBDUS_PROGRAM_ABI_COMMAND_STATUS:
 		return tell(device, &copy->status);
 	default:
@@ -803,7 +881,7 @@ long kbdus_program_command(unsigned int number, void __user *argument)
 		return -ENODEV;
 	error = carry_out_command(device, number, &copy);
 	kbdus_device_put(device);
-	if (!error && number == KBDUS_PROGRAM_ABI_COMMAND_STATUS &&
+	if (error >= 0 && number == KBDUS_PROGRAM_ABI_COMMAND_STATUS &&
 	    copy_to_user(argument, &copy, bytes))
 		error = -EFAULT;
 	return error;

@@ -641,3 +641,32 @@ int opvm_map_next(const struct opvm_map *map, const void *key, void *next_key)
 		return -EINVAL;
 	}
 }
+
+int opvm_map_copy(const struct opvm_map *from, struct opvm_map *to)
+{
+	const struct opvm_map_definition *const a = &from->definition, *const b = &to->definition;
+	uint8_t *memory, *key, *value;
+	const void *last = NULL;
+	uint32_t left = a->entries;
+	int error = 0;
+
+	if ((a->kind != OPVM_MAP_ARRAY && a->kind != OPVM_MAP_HASH) || a->kind != b->kind ||
+	    a->key_bytes != b->key_bytes || a->value_bytes != b->value_bytes ||
+	    a->entries != b->entries)
+		return -EINVAL;
+	memory = opvm_host_allocate((size_t)a->key_bytes * 2 + a->value_bytes);
+	if (memory == NULL)
+		return -ENOMEM;
+	key = memory + a->key_bytes;
+	value = key + a->key_bytes;
+	/* Keys that come and go could keep this from ever ending. */
+	while (error == 0 && left-- > 0 && opvm_map_next(from, last, key) == 0) {
+		memcpy(memory, key, a->key_bytes);
+		last = memory;
+		/* It may have been deleted meanwhile. */
+		if (opvm_map_get(from, key, value) == 0)
+			error = opvm_map_set(to, key, value, OPVM_MAP_ANY);
+	}
+	opvm_host_free(memory);
+	return error;
+}

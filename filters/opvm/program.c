@@ -4,6 +4,7 @@
  */
 #include "opvm_filter.h"
 
+#include "opvm/block_fields.h"
 #include "opvm_block.h"
 
 #include <assert.h>
@@ -43,30 +44,7 @@ SAME_PLACE(backend);
 static_assert(sizeof(struct opvm_block) == OPVM_BLOCK_CONTEXT_SIZE,
 	      "opvm/block.h is as long as abi/opvm_block.wire says");
 
-#define PLACE(member)                                                         \
-	.name = #member, .offset_bytes = offsetof(struct opvm_block, member), \
-	.size_bytes = sizeof(((struct opvm_block *)0)->member)
-
-static const struct opvm_field fields[] = {
-	{PLACE(offset_bytes), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(length_bytes), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(time_ns), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(device_bytes), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(block_bytes), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(operation), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(flags), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(part), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(payload), .kind = OPVM_FIELD_REGION, .region_max_bytes = MOST_PAYLOAD_BYTES},
-	{PLACE(payload_end), .kind = OPVM_FIELD_REGION_END, .region_max_bytes = MOST_PAYLOAD_BYTES},
-	{PLACE(covers_bytes), .kind = OPVM_FIELD_INTEGER, .flags = OPVM_FIELD_WRITABLE},
-	{PLACE(target_bytes), .kind = OPVM_FIELD_INTEGER, .flags = OPVM_FIELD_WRITABLE},
-	{PLACE(delay_ns), .kind = OPVM_FIELD_INTEGER, .flags = OPVM_FIELD_WRITABLE},
-	{PLACE(status), .kind = OPVM_FIELD_INTEGER, .flags = OPVM_FIELD_WRITABLE},
-	{PLACE(result), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(elapsed_ns), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(backends), .kind = OPVM_FIELD_INTEGER},
-	{PLACE(backend), .kind = OPVM_FIELD_INTEGER, .flags = OPVM_FIELD_WRITABLE},
-};
+static const struct opvm_field fields[] = {OPVM_BLOCK_FIELDS(MOST_PAYLOAD_BYTES)};
 
 static const struct opvm_context context = {
 	.name = "opvm_block",
@@ -243,36 +221,7 @@ static int load(const struct filter *filter, const char *path, const char *name,
 /* ---- maps -------------------------------------------------------------------------------------
  */
 
-static bool is_same(const struct opvm_map_definition *a, const struct opvm_map_definition *b)
-{
-	return a->kind == b->kind && a->key_bytes == b->key_bytes &&
-	       a->value_bytes == b->value_bytes && a->entries == b->entries;
-}
-
-/** Copies what can be set from outside; values of processors apart, histograms and rings stay. */
-static void copy_map(const struct opvm_map *from, struct opvm_map *to)
-{
-	const struct opvm_map_definition *const definition = opvm_map_describe(from);
-	uint8_t *const memory = malloc((size_t)definition->key_bytes * 2 + definition->value_bytes);
-	uint8_t *const key = memory;
-	const void *last = NULL;
-	uint8_t *next;
-
-	if (memory == NULL ||
-	    (definition->kind != OPVM_MAP_ARRAY && definition->kind != OPVM_MAP_HASH)) {
-		free(memory);
-		return;
-	}
-	next = memory + definition->key_bytes;
-	while (opvm_map_next(from, last, next) == 0) {
-		memcpy(key, next, definition->key_bytes);
-		last = key;
-		if (opvm_map_get(from, key, next + definition->key_bytes) == 0)
-			opvm_map_set(to, key, next + definition->key_bytes, OPVM_MAP_ANY);
-	}
-	free(memory);
-}
-
+/** Maps of another form, and of kinds that are not copied, start anew. */
 static void copy_maps(const struct loaded *from, const struct loaded *to)
 {
 	const struct opvm_map_definition *definition;
@@ -282,8 +231,8 @@ static void copy_maps(const struct loaded *from, const struct loaded *to)
 		const struct opvm_map *const old =
 			opvm_object_find_map(from->object, definition->name);
 
-		if (old != NULL && is_same(opvm_map_describe(old), definition))
-			copy_map(old, opvm_object_find_map(to->object, definition->name));
+		if (old != NULL)
+			opvm_map_copy(old, opvm_object_find_map(to->object, definition->name));
 	}
 }
 

@@ -264,7 +264,7 @@ static bool run_all(const struct maker *maker, struct opvm_map *map, struct rand
 {
 	static const struct conditions given[] = {
 		{TEST_DATA_MIN, FUEL}, {9, FUEL}, {DATA_BYTES, FUEL}, {DATA_BYTES, 47}, {9, 150}};
-	char message[4096];
+	static char message[4096];
 	struct opvm_log log = {message, sizeof(message), 0};
 	const struct opvm_source source = {.size = sizeof(source),
 					   .count = maker->count,

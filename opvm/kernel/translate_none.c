@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In the kernel there is no machine code of opvm's own: modules cannot have memory to execute.
+ * A kernel without a compiler of its own: modules cannot have memory to execute, so there is no
+ * machine code.
  */
 #include "interpret.h"
+
+int opvm_compile(struct opvm_program *program, struct opvm_log *log)
+{
+	(void)program;
+	return opvm_fail(log, EOPNOTSUPP,
+			 "this kernel has no compiler; programs are interpreted\n");
+}
 
 int opvm_run_code(const struct opvm_program *program, void *context, uint64_t fuel,
 		  uint64_t *result)

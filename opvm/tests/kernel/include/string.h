@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel has what is in there: see kernel.h.
+ */
