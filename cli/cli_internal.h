@@ -244,6 +244,10 @@ int cli_loaded(int error);
 /** The filters that this command has built in, ended by NULL. */
 extern const struct bdus_filter *const cli_filter_table[];
 
+/** A command for the program that answers requests of kbdus' device @id within the kernel. */
+int cli_kernel_command(uint64_t id, const char *const *words, unsigned count, char *answer,
+		       size_t answer_bytes);
+
 /** Finds or loads a filter. Returns CLI_OK, or an exit status after a message. */
 int cli_filter_find(const char *word, const struct bdus_filter **filter);
 /**

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * bdus program: what programs in the filters of a device do, and what they are. Each verb becomes a
- * command for the filter, whose answer is printed as it is: one JSON document.
+ * command for the filter, whose answer is printed as it is: one JSON document. With --kernel it is
+ * the program that answers requests within kbdus, and the command is carried out right here.
  */
 #include "cli_internal.h"
 
@@ -10,12 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST_WORDS   8
+#define MOST_WORDS   12
 #define ANSWER_BYTES 8192
 #define TIMEOUT_MS   30000
 
 const struct cli_option cli_program_options[] = {
 	{"filter", 0, "FILTER", "The filter's name, or its place from 0 on (default: opvm)"},
+	{"kernel", 0, NULL, "The program within the kernel module kbdus, not one of a filter"},
+	{"backend", 0, "PATH", "Of --kernel: the block device that requests are redirected to"},
+	{"fuel", 0, "NUMBER", "Of --kernel: about how many instructions a call may take"},
+	{"exhausted", 0, "fail|pass",
+	 "Of --kernel: what becomes of a request whose call takes more"},
+	{"interpret", 0, NULL, "Of --kernel: do without machine code"},
 	CLI_OPTIONS_END,
 };
 
@@ -86,17 +93,61 @@ static unsigned make_words(const struct verb *verb, const char *const *operands,
 	return used;
 }
 
+/** What a program that is loaded into the kernel needs besides; nothing for other commands. */
+static unsigned add_kernel_words(const struct cli_args *args, const struct verb *verb,
+				 const char *words[MOST_WORDS], unsigned used)
+{
+	static const char *const names[] = {"backend", "fuel", "exhausted"};
+
+	if (!verb->takes_file)
+		return used;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *const value = cli_args_value(args, names[i]);
+
+		if (value != NULL)
+			words[used++] = cli_format("%s=%s", names[i], value);
+	}
+	if (cli_args_has(args, "interpret"))
+		words[used++] = "interpret";
+	return used;
+}
+
+/** Options that only the kernel's programs have. */
+static bool has_kernel_options(const struct cli_args *args)
+{
+	return cli_args_has(args, "backend") || cli_args_has(args, "fuel") ||
+	       cli_args_has(args, "exhausted") || cli_args_has(args, "interpret");
+}
+
+static int ask(const struct cli_args *args, const struct bdus_device_info *info,
+	       const char *const *words, unsigned count, char answer[ANSWER_BYTES])
+{
+	const char *const filter = cli_args_value(args, "filter");
+
+	if (cli_args_has(args, "kernel"))
+		return cli_kernel_command(info->id, words, count, answer, ANSWER_BYTES);
+	return bdus_manage_filter_command(info, filter != NULL ? filter : "opvm", words, count,
+					  answer, ANSWER_BYTES, TIMEOUT_MS);
+}
+
+static int refuse_transport(const struct bdus_device_info *info)
+{
+	cli_say("%s comes by %s; programs in the kernel are for devices of kbdus",
+		cli_device_name(info), info->transport);
+	return CLI_FAILED;
+}
+
 static int tell(const struct cli_args *args, const char *device, const char *const *words,
 		unsigned count)
 {
-	const char *const filter = cli_args_value(args, "filter");
 	struct bdus_device_info info;
-	char answer[ANSWER_BYTES];
+	char answer[ANSWER_BYTES] = "";
 	int error = bdus_manage_find(device, &info);
 
+	if (error >= 0 && cli_args_has(args, "kernel") && strcmp(info.transport, "kbdus") != 0)
+		return refuse_transport(&info);
 	if (error >= 0)
-		error = bdus_manage_filter_command(&info, filter != NULL ? filter : "opvm", words,
-						   count, answer, sizeof(answer), TIMEOUT_MS);
+		error = ask(args, &info, words, count, answer);
 	if (error < 0) {
 		cli_say_library_error(NULL, error);
 		return cli_status_of(error);
@@ -120,6 +171,11 @@ int cli_cmd_program(const struct cli_args *args)
 		return cli_usage_error("program %s%s%s needs: %s", verb->words[0],
 				       used == 2 ? " " : "", used == 2 ? verb->words[1] : "",
 				       verb->operands);
+	if (has_kernel_options(args) && !cli_args_has(args, "kernel"))
+		return cli_usage_error(
+			"--backend, --fuel, --exhausted and --interpret go with --kernel; "
+			"the options of a filter are given when it is put there");
 	count = make_words(verb, args->operands + used + 1, count - 1, words);
+	count = add_kernel_words(args, verb, words, count);
 	return tell(args, args->operands[used], words, count);
 }

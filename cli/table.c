@@ -23,3 +23,12 @@ const struct bdus_filter *const cli_filter_table[] = {
 	&bdus_filter_opvm,
 	NULL,
 };
+
+extern int opvm_kernel_command(uint64_t id, const char *const *words, unsigned count, char *answer,
+			       size_t answer_bytes);
+
+int cli_kernel_command(uint64_t id, const char *const *words, unsigned count, char *answer,
+		       size_t answer_bytes)
+{
+	return opvm_kernel_command(id, words, count, answer, answer_bytes);
+}

@@ -3,84 +3,25 @@
  * What is asked of the filter from outside: status, another program, values of maps. Answers are
  * one JSON document each.
  */
+#include "answer.h"
 #include "opvm_filter.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- answers ----------------------------------------------------------------------------------
+/* ---- status -----------------------------------------------------------------------------------
  */
-
-/** An answer as it grows; what does not fit is noticed. */
-struct answer {
-	char *text;
-	size_t size_bytes;
-	size_t used;
-};
-
-static void add(struct answer *answer, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void add(struct answer *answer, const char *format, ...)
-{
-	va_list arguments;
-	int length;
-
-	if (answer->used >= answer->size_bytes)
-		return;
-	va_start(arguments, format);
-	length = vsnprintf(answer->text + answer->used, answer->size_bytes - answer->used, format,
-			   arguments);
-	va_end(arguments);
-	answer->used += (size_t)length;
-}
-
-/** Names of programs and maps are taken from files: only what needs no quoting is shown. */
-static void add_name(struct answer *answer, const char *name)
-{
-	add(answer, "\"");
-	for (; *name != '\0'; name++)
-		add(answer, "%c",
-		    *name >= ' ' && *name < 127 && *name != '"' && *name != '\\' ? *name : '?');
-	add(answer, "\"");
-}
-
-static int finish(const struct answer *answer)
-{
-	if (answer->used >= answer->size_bytes)
-		return bdus_config_error(ENOBUFS, "filter opvm: the answer does not fit");
-	return 0;
-}
-
-static const char *kind_name(uint32_t kind)
-{
-	static const char *const names[] = {
-		[OPVM_MAP_ARRAY] = "array",     [OPVM_MAP_HASH] = "hash",
-		[OPVM_MAP_PER_CPU] = "per_cpu", [OPVM_MAP_HISTOGRAM] = "histogram",
-		[OPVM_MAP_RING] = "ring",
-	};
-
-	return kind < sizeof(names) / sizeof(names[0]) && names[kind] != NULL ? names[kind] : "?";
-}
 
 static void add_maps(struct answer *answer, const struct loaded *loaded)
 {
 	const struct opvm_map_definition *map;
 
-	add(answer, ",\"maps\":[");
-	for (uint32_t i = 0; (map = opvm_object_map_definition(loaded->object, i)) != NULL; i++) {
-		add(answer, "%s{\"name\":", i == 0 ? "" : ",");
-		add_name(answer, map->name);
-		add(answer,
-		    ",\"kind\":\"%s\",\"key_bytes\":%" PRIu32 ",\"value_bytes\":%" PRIu32
-		    ",\"entries\":%" PRIu32 "}",
-		    kind_name(map->kind), map->key_bytes, map->value_bytes, map->entries);
-	}
-	add(answer, "]");
+	opvm_answer_add(answer, ",\"maps\":[");
+	for (uint32_t i = 0; (map = opvm_object_map_definition(loaded->object, i)) != NULL; i++)
+		opvm_answer_add_map(answer, i, map);
+	opvm_answer_add(answer, "]");
 }
 
 static int tell_status(const struct filter *filter, struct answer *answer)
@@ -88,76 +29,23 @@ static int tell_status(const struct filter *filter, struct answer *answer)
 	const struct loaded *const loaded = atomic_load(&filter->loaded);
 	struct opvm_program_info info = {0};
 
-	add(answer, "{\"program\":");
+	opvm_answer_add(answer, "{\"program\":");
 	if (loaded == NULL) {
-		add(answer, "null");
+		opvm_answer_add(answer, "null");
 	} else {
 		opvm_program_describe(loaded->program, &info);
-		add_name(answer, loaded->name);
-		add(answer, ",\"instructions\":%" PRIu32 ",\"compiled\":%s", info.instructions,
-		    info.compiled ? "true" : "false");
+		opvm_answer_add_name(answer, loaded->name);
+		opvm_answer_add(answer, ",\"instructions\":%" PRIu32 ",\"compiled\":%s",
+				info.instructions, info.compiled ? "true" : "false");
 		add_maps(answer, loaded);
 	}
-	add(answer, ",\"replaced\":%u,\"fuel\":%" PRIu64, filter->replaced, filter->fuel);
+	opvm_answer_add(answer, ",\"replaced\":%u,\"fuel\":%" PRIu64, filter->replaced,
+			filter->fuel);
 	for (unsigned i = 0; i < COUNTERS; i++)
-		add(answer, ",\"%s\":%" PRIu64, opvm_counter_names[i], opvm_counter(filter, i));
-	add(answer, "}");
-	return finish(answer);
-}
-
-/* ---- numbers ----------------------------------------------------------------------------------
- */
-
-/** A number with a unit, which @end stands behind; -EINVAL without a message. */
-static int parse_number(const char *text, size_t length, uint64_t *number)
-{
-	static const char units[] = "KMGT";
-	char copy[32];
-	char *end;
-	const char *unit;
-
-	if (length == 0 || length >= sizeof(copy) || text[0] < '0' || text[0] > '9')
-		return -EINVAL;
-	memcpy(copy, text, length);
-	copy[length] = '\0';
-	errno = 0;
-	*number = strtoull(copy, &end, 0);
-	if (errno != 0)
-		return -EINVAL;
-	if (*end == '\0')
-		return 0;
-	unit = strchr(units, *end);
-	if (unit == NULL || end[1] != '\0' || *number > UINT64_MAX >> (10 * (unit - units + 1)))
-		return -EINVAL;
-	*number <<= 10 * (unit - units + 1);
-	return 0;
-}
-
-/** Stores @number in @size_bytes in this machine's order. */
-static int store(uint64_t number, void *to, uint32_t size_bytes)
-{
-	const uint8_t one = (uint8_t)number;
-	const uint16_t two = (uint16_t)number;
-	const uint32_t four = (uint32_t)number;
-
-	if (size_bytes < 8 && number >> (size_bytes * 8) != 0)
-		return -EINVAL;
-	switch (size_bytes) {
-	case 1:
-		memcpy(to, &one, 1);
-		return 0;
-	case 2:
-		memcpy(to, &two, 2);
-		return 0;
-	case 4:
-		memcpy(to, &four, 4);
-		return 0;
-	case 8:
-		memcpy(to, &number, 8);
-		return 0;
-	default:
-		return -EINVAL;
-	}
+		opvm_answer_add(answer, ",\"%s\":%" PRIu64, opvm_counter_names[i],
+				opvm_counter(filter, i));
+	opvm_answer_add(answer, "}");
+	return opvm_answer_finish(answer);
 }
 
 /* ---- maps -------------------------------------------------------------------------------------
@@ -173,39 +61,17 @@ static int find_map(const struct filter *filter, const char *name, struct opvm_m
 	return 0;
 }
 
-static int parse_key(const struct opvm_map *map, const char *text, size_t length, uint64_t *key)
-{
-	const struct opvm_map_definition *const definition = opvm_map_describe(map);
-	uint64_t number;
-
-	if (parse_number(text, length, &number) < 0 ||
-	    store(number, key, definition->key_bytes) < 0)
-		return bdus_config_error(EINVAL,
-					 "filter opvm: '%.*s' is no key of map %s, which takes "
-					 "numbers of %" PRIu32 " bytes",
-					 (int)length, text, definition->name,
-					 definition->key_bytes);
-	return 0;
-}
-
 static int set_value(struct opvm_map *map, const char *key_text, size_t key_length,
 		     const char *text, size_t length)
 {
 	const struct opvm_map_definition *const definition = opvm_map_describe(map);
-	uint64_t key;
-	uint64_t value;
-	uint64_t number;
-	int result = parse_key(map, key_text, key_length, &key);
+	uint64_t key, value;
+	int result = opvm_parse_key(definition, key_text, key_length, &key);
 
+	if (result == 0)
+		result = opvm_parse_value(definition, text, length, &value);
 	if (result < 0)
 		return result;
-	if (parse_number(text, length, &number) < 0 ||
-	    store(number, &value, definition->value_bytes) < 0)
-		return bdus_config_error(EINVAL,
-					 "filter opvm: '%.*s' is no value of map %s, which takes "
-					 "numbers of %" PRIu32 " bytes",
-					 (int)length, text, definition->name,
-					 definition->value_bytes);
 	result = opvm_map_set(map, &key, &value, OPVM_MAP_ANY);
 	if (result < 0)
 		return bdus_config_error(-result, "filter opvm: map %s cannot take key %.*s: %s",
@@ -248,24 +114,6 @@ int opvm_filter_set(struct filter *filter, const char *words)
 	}
 }
 
-static void add_value(struct answer *answer, const uint8_t *value, uint32_t size_bytes)
-{
-	uint64_t number = 0;
-
-	if (size_bytes > 8) {
-		add(answer, "\"");
-		for (uint32_t i = 0; i < size_bytes; i++)
-			add(answer, "%02x", value[i]);
-		add(answer, "\"");
-		return;
-	}
-	memcpy(&number, value, size_bytes);
-	/* In the low bytes on a machine of either order. */
-	if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
-		number >>= 8 * (8 - size_bytes);
-	add(answer, "%" PRIu64, number);
-}
-
 /** The value of a key, or those of each processor, or of a histogram. */
 static int add_entry(struct answer *answer, const struct opvm_map *map, const void *key)
 {
@@ -283,13 +131,8 @@ static int add_entry(struct answer *answer, const struct opvm_map *map, const vo
 		return bdus_config_error(-result, "filter opvm: map %s: %s", definition->name,
 					 strerror(-result));
 	}
-	add(answer, "%s", values > 1 ? "[" : "");
-	for (uint32_t i = 0; i < values; i++) {
-		add(answer, "%s", i == 0 ? "" : ",");
-		add_value(answer, memory + (size_t)i * definition->value_bytes,
-			  definition->value_bytes);
-	}
-	add(answer, "%s", values > 1 ? "]" : "");
+	opvm_answer_add_values(answer, memory, values, definition->value_bytes,
+			       definition->value_bytes);
 	free(memory);
 	return 0;
 }
@@ -302,10 +145,10 @@ static int get_entry(const struct filter *filter, const char *name, const char *
 	int result = find_map(filter, name, &map);
 
 	if (result == 0 && key_text != NULL)
-		result = parse_key(map, key_text, strlen(key_text), &key);
+		result = opvm_parse_key(opvm_map_describe(map), key_text, strlen(key_text), &key);
 	if (result == 0)
 		result = add_entry(answer, map, key_text != NULL ? &key : NULL);
-	return result < 0 ? result : finish(answer);
+	return result < 0 ? result : opvm_answer_finish(answer);
 }
 
 static int set_entry(struct filter *filter, const char *const *words)
@@ -330,11 +173,11 @@ static int read_ring(const struct filter *filter, const char *name, struct answe
 	if (result < 0)
 		return bdus_config_error(-result, "filter opvm: map %s: %s", name,
 					 strerror(-result));
-	add(answer, result == 0 ? "null" : "\"");
-	for (int i = 0; i < result; i++)
-		add(answer, "%02x", record[i]);
-	add(answer, "%s", result == 0 ? "" : "\"");
-	return finish(answer);
+	if (result == 0)
+		opvm_answer_add(answer, "null");
+	else
+		opvm_answer_add_bytes(answer, record, (size_t)result);
+	return opvm_answer_finish(answer);
 }
 
 /* ---- commands ---------------------------------------------------------------------------------

@@ -78,6 +78,12 @@ extern const char *const opvm_counter_names[COUNTERS];
 uint64_t opvm_counter(const struct filter *filter, enum counter counter);
 
 /**
+ * Reads a file, as an object or as text, and loads it in an environment of struct opvm_block; the
+ * caller destroys it. Negative errno after bdus_config_error().
+ */
+int opvm_load_object(const char *path, struct opvm_object **object);
+
+/**
  * Loads the program @name (NULL: the first) of the object in the file @path, with @completion
  * (NULL: none) for requests that are back, and puts them in place of those that run, with maps of
  * their own; with @keep_maps, values are copied from the old ones' maps to maps of the same name
@@ -96,6 +102,14 @@ int opvm_filter_set(struct filter *filter, const char *words);
 
 /** The filter's `command`. */
 int opvm_filter_command(void *instance, const char *const *words, unsigned count, char *answer,
+			size_t answer_bytes);
+
+/**
+ * A command of the filter, for the program that answers requests of kbdus' device @id within the
+ * kernel; with words "backend=PATH", "fuel=NUMBER", "exhausted=pass" and "interpret" for one that
+ * is loaded. Negative errno after bdus_config_error().
+ */
+int opvm_kernel_command(uint64_t id, const char *const *words, unsigned count, char *answer,
 			size_t answer_bytes);
 
 /** The filter's `submit`. */

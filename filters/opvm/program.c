@@ -141,19 +141,43 @@ static void unload(struct loaded *loaded)
 	free(loaded);
 }
 
-static int load_bytes(const char *path, const char *bytes, size_t size_bytes, struct opvm_log *log,
-		      struct opvm_object **object)
+static int parse(const char *path, const char *bytes, size_t size_bytes, struct opvm_log *log,
+		 struct opvm_object **object)
 {
-	int result = is_text(path) ? opvm_object_assemble(bytes, log, object)
-				   : opvm_object_read(bytes, size_bytes, log, object);
+	struct opvm_object *made = NULL;
+	int result = is_text(path) ? opvm_object_assemble(bytes, log, &made)
+				   : opvm_object_read(bytes, size_bytes, log, &made);
 
 	if (result == 0)
-		result = opvm_object_load(*object, &environment, NULL, log);
-	if (result == 0)
+		result = opvm_object_load(made, &environment, NULL, log);
+	if (result == 0) {
+		*object = made;
 		return 0;
+	}
+	opvm_object_destroy(made);
 	/* A program that is refused is a wrong one; who asks is not refused anything. */
 	return bdus_config_error(result == -EACCES ? EINVAL : -result,
 				 "filter opvm: program %s: %s", path, in_one_line(log->text));
+}
+
+int opvm_load_object(const char *path, struct opvm_object **object)
+{
+	char *const text = malloc(LOG_BYTES);
+	struct opvm_log log = {.text = text, .size_bytes = LOG_BYTES};
+	size_t size_bytes;
+	char *bytes;
+	int result;
+
+	if (text == NULL)
+		return bdus_config_error(ENOMEM, "filter opvm: program %s: no memory", path);
+	text[0] = '\0';
+	errno = 0;
+	bytes = read_file(path, &size_bytes);
+	result = bytes != NULL ? parse(path, bytes, size_bytes, &log, object)
+			       : -(errno != 0 ? errno : EFBIG);
+	free(bytes);
+	free(text);
+	return result;
 }
 
 /** A program of what was loaded, as machine code where there is such a thing. */
@@ -189,27 +213,13 @@ static int load(const struct filter *filter, const char *path, const char *name,
 		const char *completion, struct loaded **result_loaded)
 {
 	struct loaded *const loaded = calloc(1, sizeof(*loaded));
-	char *const text = malloc(LOG_BYTES);
-	struct opvm_log log = {.text = text, .size_bytes = LOG_BYTES};
-	size_t size_bytes;
-	char *bytes = NULL;
-	int result = -ENOMEM;
+	int result;
 
-	errno = 0;
-	if (loaded == NULL || text == NULL)
-		bdus_config_error(ENOMEM, "filter opvm: program %s: no memory", path);
-	else
-		bytes = read_file(path, &size_bytes);
-	if (bytes != NULL) {
-		text[0] = '\0';
-		result = load_bytes(path, bytes, size_bytes, &log, &loaded->object);
-	} else if (errno != 0) {
-		result = -errno;
-	}
+	if (loaded == NULL)
+		return bdus_config_error(ENOMEM, "filter opvm: program %s: no memory", path);
+	result = opvm_load_object(path, &loaded->object);
 	if (result == 0)
 		result = choose(filter, path, name, completion, loaded);
-	free(bytes);
-	free(text);
 	if (result < 0) {
 		unload(loaded);
 		return result;
@@ -259,7 +269,7 @@ int opvm_filter_load(struct filter *filter, const char *path, const char *name,
 		     const char *completion, bool keep_maps)
 {
 	const struct loaded *const old = atomic_load(&filter->loaded);
-	struct loaded *loaded;
+	struct loaded *loaded = NULL;
 	const int result = load(filter, path, name, completion, &loaded);
 
 	if (result < 0)

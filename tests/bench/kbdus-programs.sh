@@ -7,6 +7,7 @@
 # reads in a second of all processors' time, fio's included. It gates nothing.
 #
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/../system/programs.sh"
 need dmsetup
 need_kbdus
 [[ -b /dev/nullb1 ]] || modprobe null_blk nr_devices=2 2>/dev/null
@@ -20,40 +21,18 @@ if [[ ! -b /dev/nullb1 ]]; then
 	at_exit rmdir "$folder"
 fi
 at_exit "$BDUS" destroy --all --no-flush
-tool=${BDUS_BUILD:?}/tests/system/kbdus-program
 half=$(($(blockdev --getsz /dev/nullb0) / 2 / 128 * 128))
 ((half > 1 << 20)) && half=$((1 << 20))
 
-printf 'ldxdw r2, [r1+0]\nadd r2, 1048576\nstxdw [r1+72], r2\nmov r0, 2\nexit\n' >"$work/linear.s"
-cat >"$work/stripe.s" <<END
-	ldxdw r2, [r1+0]
-	ldxdw r3, [r1+8]
-	mov r4, r2
-	and r4, 65535
-	mov r5, 65536
-	sub r5, r4
-	jle r3, r5, whole
-	stxdw [r1+64], r5
-whole:
-	rsh r2, 16
-	mov r3, r2
-	and r3, 1
-	mul r3, $((half * 512))
-	rsh r2, 1
-	lsh r2, 16
-	add r2, r3
-	add r2, r4
-	stxdw [r1+72], r2
-	mov r0, 2
-	exit
-END
+linear_program 1048576 >"$work/linear.s"
+stripe_program $((half * 512)) >"$work/stripe.s"
 
 bdus_run null size=128M
 add program "$device" all
-must "$tool" load "${device#/dev/bdus-}" "$work/linear.s" backing=/dev/nullb0
+must "$BDUS" program load "$device" "$work/linear.s" --kernel --backend=/dev/nullb0
 bdus_run null size=128M
 add stripes "$device" all
-must "$tool" load "${device#/dev/bdus-}" "$work/stripe.s" backing=/dev/nullb0
+must "$BDUS" program load "$device" "$work/stripe.s" --kernel --backend=/dev/nullb0
 bdus_run file path=/dev/nullb1 --filter "opvm:$work/linear.s,size=128M"
 add server "$device" all
 must dmsetup create bdus-bench --table "0 262144 striped 2 128 /dev/nullb0 0 /dev/nullb0 $half"

@@ -7,6 +7,7 @@
 #
 # guest: timeout=120
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/programs.sh"
 need_kbdus
 need losetup cmp
 
@@ -100,13 +101,7 @@ step 'redirected, whole'
 truncate -s 32M "$work/image"
 loop=$(losetup --find --show "$work/image" 2>"$work/why") || skip "no loop device: $(cat "$work/why")"
 at_exit losetup -d "$loop"
-cat >"$work/linear.s" <<'END'
-	ldxdw r2, [r1+0]
-	add r2, 1048576
-	stxdw [r1+72], r2
-	mov r0, 2
-	exit
-END
+linear_program 1048576 >"$work/linear.s"
 load "$work/linear.s" "backing=$loop"
 write_at c 0 512 || fail 'cannot write to the backing device'
 write_at d 8192 4 || fail 'cannot write to the backing device'
@@ -128,28 +123,7 @@ must "$tool" unload "$id"
 same a 8 32
 
 step 'redirected, in parts: stripes of 64 KiB over two halves'
-cat >"$work/stripe.s" <<'END'
-	ldxdw r2, [r1+0]
-	ldxdw r3, [r1+8]
-	mov r4, r2
-	and r4, 65535
-	mov r5, 65536
-	sub r5, r4
-	jle r3, r5, whole
-	stxdw [r1+64], r5
-whole:
-	rsh r2, 16
-	mov r3, r2
-	and r3, 1
-	lsh r3, 24
-	rsh r2, 1
-	lsh r2, 16
-	add r2, r3
-	add r2, r4
-	stxdw [r1+72], r2
-	mov r0, 2
-	exit
-END
+stripe_program $((1 << 24)) >"$work/stripe.s"
 load "$work/stripe.s" "backing=$loop"
 write_at e 0 256 || fail 'cannot write in stripes'
 write_at f 256 64 || fail 'cannot write in stripes'
