@@ -53,6 +53,35 @@ static void definitions_are_checked(void **unused)
 	}
 }
 
+static void values_are_copied_to_a_map_of_the_same_form(void **unused)
+{
+	struct opvm_map *const from = create(OPVM_MAP_HASH, 8, 4, 16);
+	struct opvm_map *const to = create(OPVM_MAP_HASH, 8, 4, 16);
+	struct opvm_map *const small = create(OPVM_MAP_HASH, 8, 4, 8);
+	struct opvm_map *const ring = create(OPVM_MAP_RING, 0, 0, 4096);
+	uint32_t value, got;
+
+	(void)unused;
+	for (uint64_t key = 100; key < 110; key++) {
+		value = (uint32_t)key * 3;
+		assert_int_equal(opvm_map_set(from, &key, &value, OPVM_MAP_ANY), 0);
+	}
+	value = 1;
+	assert_int_equal(opvm_map_set(to, &(uint64_t){7}, &value, OPVM_MAP_ANY), 0);
+	assert_int_equal(opvm_map_copy(from, to), 0);
+	for (uint64_t key = 100; key < 110; key++) {
+		assert_int_equal(opvm_map_get(to, &key, &got), 0);
+		assert_int_equal(got, key * 3);
+	}
+	assert_int_equal(opvm_map_get(to, &(uint64_t){7}, &got), 0);
+	assert_int_equal(opvm_map_copy(from, small), -EINVAL);
+	assert_int_equal(opvm_map_copy(ring, ring), -EINVAL);
+	opvm_map_destroy(from);
+	opvm_map_destroy(to);
+	opvm_map_destroy(small);
+	opvm_map_destroy(ring);
+}
+
 static void arrays_have_all_values_from_the_start(void **unused)
 {
 	struct opvm_map *const map = create(OPVM_MAP_ARRAY, 4, 12, 3);
@@ -261,6 +290,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(definitions_are_checked),
 		cmocka_unit_test(arrays_have_all_values_from_the_start),
+		cmocka_unit_test(values_are_copied_to_a_map_of_the_same_form),
 		cmocka_unit_test(hashes_keep_what_is_put_in),
 		cmocka_unit_test(per_cpu_values_are_one_for_each_processor),
 		cmocka_unit_test(histograms_count_by_the_highest_bit),
