@@ -17,9 +17,9 @@
 
 const struct cli_option cli_program_options[] = {
 	{"filter", 0, "FILTER", "The filter's name, or its place from 0 on (default: opvm)"},
-	{"kernel", 0, NULL, "The program within the kernel module kbdus, not one of a filter"},
+	{"kernel", 0, NULL, "The program within kbdus, not one of a filter"},
 	{"backend", 0, "PATH", "Of --kernel: the block device that requests are redirected to"},
-	{"fuel", 0, "NUMBER", "Of --kernel: about how many instructions a call may take"},
+	{"fuel", 0, "NUMBER", "Of --kernel: instructions that a call may take"},
 	{"exhausted", 0, "fail|pass",
 	 "Of --kernel: what becomes of a request whose call takes more"},
 	{"interpret", 0, NULL, "Of --kernel: do without machine code"},

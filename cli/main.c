@@ -64,7 +64,7 @@ const struct cli_command cli_commands[] = {
 	 "takes one away, by its name or its place from 0 on. Requests wait meanwhile.",
 	 cli_filter_options, cli_cmd_filter, false},
 	{"program", "VERB DEVICE [ARGUMENT]…", 1, 6,
-	 "Look after the programs of a device's filters, and in the kernel",
+	 "Look after programs in a device's filters or in the kernel",
 	 "list DEVICE; load DEVICE FILE [NAME [COMPLETION]] puts another program in place of the "
 	 "one "
 	 "that runs; replace does the same and keeps values of maps; detach DEVICE lets all "
