@@ -16,11 +16,13 @@ const struct bdus_driver *const cli_driver_table[] = {
 extern const struct bdus_filter bdus_filter_delay;
 extern const struct bdus_filter bdus_filter_error;
 extern const struct bdus_filter bdus_filter_opvm;
+extern const struct bdus_filter bdus_filter_zonefold;
 
 const struct bdus_filter *const cli_filter_table[] = {
 	&bdus_filter_delay,
 	&bdus_filter_error,
 	&bdus_filter_opvm,
+	&bdus_filter_zonefold,
 	NULL,
 };
 

@@ -405,7 +405,8 @@ static bool run_seed(const char *driver, uint64_t seed, struct totals *totals)
 					      .directory = directory,
 				      })) {
 		fprintf(stderr,
-			"sim: no driver '%s'; there are: disk, slow, null, ram, file, zoned\n",
+			"sim: no driver '%s'; there are: disk, slow, null, ram, file, "
+			"zoned, zonefold\n",
 			driver);
 		exit(2);
 	}

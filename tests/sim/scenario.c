@@ -5,6 +5,7 @@
 #include "scenario.h"
 
 #include "base/bits.h"
+#include "fold.h"
 
 #include <bdus/zoned.h>
 #include <errno.h>
@@ -21,8 +22,11 @@ extern const struct bdus_driver bdus_driver_null;
 extern const struct bdus_driver bdus_driver_ram;
 extern const struct bdus_driver bdus_driver_file;
 extern const struct bdus_driver bdus_driver_zoned;
+extern const struct bdus_filter bdus_filter_delay;
+extern const struct bdus_filter bdus_filter_zonefold;
 
-const char *const scenario_drivers[] = {"disk", "slow", "null", "ram", "file", "zoned", NULL};
+const char *const scenario_drivers[] = {"disk", "slow",  "null",     "ram",
+					"file", "zoned", "zonefold", NULL};
 
 /** One of @count values. */
 #define ONE_OF(scenario, values) \
@@ -283,10 +287,94 @@ static void init_zoned(struct scenario *scenario)
 		sim_zones_create(&attrs, scenario->medium == NULL ? broken_zone : NULL);
 }
 
+/** What zonefold asks of the zones below it. */
+static void draw_folded_zones(struct scenario *scenario, struct bdus_device_attrs *attrs)
+{
+	static const uint32_t blocks[] = {512, 4096};
+	const uint64_t zone_blocks = UINT64_C(4) << between(scenario, 0, 2);
+
+	*attrs = (struct bdus_device_attrs){
+		.logical_block_size = ONE_OF(scenario, blocks),
+		.conventional_zones = (uint32_t)between(scenario, 0, 2),
+		.zone_size_bytes = zone_blocks * FOLD_BLOCK,
+		.zone_capacity_bytes = between(scenario, 3, zone_blocks) * FOLD_BLOCK,
+	};
+	attrs->size_bytes = (attrs->conventional_zones + between(scenario, FOLD_ZONES_MIN, 24)) *
+			    attrs->zone_size_bytes;
+	if (chance(scenario, 50))
+		attrs->max_active_zones = (uint32_t)between(scenario, 2, 5);
+	if (chance(scenario, 50))
+		attrs->max_open_zones = (uint32_t)between(
+			scenario, 1, attrs->max_active_zones != 0 ? attrs->max_active_zones : 4);
+	if (chance(scenario, 50))
+		attrs->max_append_bytes = (uint32_t)(between(scenario, 1, 3) * FOLD_BLOCK);
+}
+
+static struct sim_world *folded_world;
+
+/** What clients are to be told that the device can do is what the filter can. */
+static int folded_open(const struct bdus_config *config, struct bdus_device_attrs *attrs,
+		       void **instance)
+{
+	const int result = bdus_filter_zonefold.open(config, attrs, instance);
+
+	if (result == 0)
+		folded_world->driver_ops = attrs->ops;
+	return result;
+}
+
+/** Beneath the other layers; below it, appends may change places. */
+static void lay_zonefold(struct scenario *scenario)
+{
+	static const char *const words[] = {"map=memory", "create=yes", "reserve=0"};
+	static const char *const delays[] = {"time=0us", "jitter=200us"};
+	static struct bdus_filter folded;
+
+	folded = bdus_filter_zonefold;
+	folded.open = folded_open;
+	folded_world = scenario->wrap.world;
+	scenario->filters[scenario->filter_count++] = (struct bdus_filter_use){&folded, words, 3};
+	if (chance(scenario, 50))
+		scenario->filters[scenario->filter_count++] =
+			(struct bdus_filter_use){&bdus_filter_delay, delays, 2};
+}
+
+/** A conventional disk by the filter zonefold, over the driver zoned on a medium that loses power.
+ */
+static void init_zonefold(struct scenario *scenario)
+{
+	struct bdus_device_attrs attrs;
+
+	scenario->wrap.inner = &bdus_driver_zoned;
+	scenario->wrap.style = WRAP_AS_IS;
+	scenario->wrap.ops_mask = UINT32_MAX;
+	scenario->wrap.more_flags = 0;
+	scenario->wrap.bad_spots = 0;
+	scenario->wrap.flush_failures_percent = 0;
+	draw_folded_zones(scenario, &attrs);
+	add_zoned_words(scenario, &attrs);
+	add_word(scenario, "path=medium");
+	add_word(scenario, "create=yes");
+	scenario->generations = 4;
+	scenario->stores = true;
+	scenario->loses_power = true;
+	scenario->logical_block_size = (uint32_t)FOLD_BLOCK;
+	scenario->physical_block_size = (uint32_t)FOLD_BLOCK;
+	scenario->size_bytes =
+		FOLD_BLOCK *
+		fold_blocks_above((uint32_t)(attrs.size_bytes / attrs.zone_size_bytes) -
+					  attrs.conventional_zones,
+				  (uint32_t)(attrs.zone_capacity_bytes / FOLD_BLOCK), 0);
+	scenario->medium = medium_create(scenario->wrap.world, scenario->request.seed);
+	medium_use(scenario->medium);
+	scenario->map = map_memory_create(scenario->wrap.world, scenario->request.seed);
+	map_memory_use(scenario->map);
+}
+
 static bool init_driver(struct scenario *scenario)
 {
-	static void (*const inits[])(struct scenario *) = {init_disk, init_slow, init_null,
-							   init_ram,  init_file, init_zoned};
+	static void (*const inits[])(struct scenario *) = {
+		init_disk, init_slow, init_null, init_ram, init_file, init_zoned, init_zonefold};
 
 	for (unsigned i = 0; scenario_drivers[i] != NULL; i++) {
 		if (strcmp(scenario->request.driver, scenario_drivers[i]) == 0) {
@@ -316,7 +404,8 @@ static void draw_transport(struct scenario *scenario)
 		scenario->run_queues = (uint32_t)between(scenario, 1, 4);
 	if (chance(scenario, 20))
 		scenario->run_queue_depth = (uint32_t)between(scenario, 1, 32);
-	scenario->run_read_only = scenario->wrap.world->zones == NULL && chance(scenario, 3);
+	scenario->run_read_only =
+		scenario->wrap.world->zones == NULL && scenario->map == NULL && chance(scenario, 3);
 }
 
 static void draw_management(struct scenario *scenario)
@@ -368,6 +457,8 @@ bool scenario_init(struct scenario *scenario, const struct scenario_request *req
 	draw_management(scenario);
 	scenario->filter_count =
 		layers_draw(&scenario->random, world->zones == NULL, scenario->filters);
+	if (scenario->map != NULL)
+		lay_zonefold(scenario);
 	scenario->wrap.open_errno = scenario->open_errno;
 	if (scenario->stores)
 		world->model = sim_model_create(scenario->size_bytes, scenario->logical_block_size,
@@ -382,6 +473,8 @@ void scenario_finish(struct scenario *scenario)
 	scenario->disk = NULL;
 	medium_destroy(scenario->medium);
 	scenario->medium = NULL;
+	map_memory_destroy(scenario->map);
+	scenario->map = NULL;
 	sim_zones_destroy(scenario->wrap.world->zones);
 	scenario->wrap.world->zones = NULL;
 }

@@ -7,6 +7,7 @@
 #define TEST_SIM_SCENARIO_H
 
 #include "disk.h"
+#include "fold_map.h"
 #include "layers.h"
 #include "medium.h"
 #include "wrap.h"
@@ -44,6 +45,8 @@ struct scenario {
 	struct disk *disk;
 	/** The same, for the driver "zoned"; NULL when that is in memory. */
 	struct medium *medium;
+	/** What the filter "zonefold" keeps over the same; NULL without it. */
+	struct map_memory *map;
 	bool loses_power;
 
 	enum sim_failure_point failure_point;
@@ -59,7 +62,7 @@ struct scenario {
 
 	/** What lies between clients and driver. */
 	unsigned filter_count;
-	struct bdus_filter_use filters[LAYERS_MAX];
+	struct bdus_filter_use filters[LAYERS_MAX + 2];
 
 	unsigned word_count;
 	char words[SCENARIO_WORDS_MAX][SCENARIO_WORD_BYTES];
