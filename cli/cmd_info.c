@@ -5,6 +5,7 @@
 #include "cli_internal.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 const struct cli_option cli_info_options[] = {
@@ -87,6 +88,102 @@ static void add_names(struct cli_table *table, const struct bdus_device_info *in
 	add_text(table, "flags", flags);
 }
 
+/* ---- filters ------------------------------------------------------------------------------- */
+
+#define ANSWER_BYTES 8192
+
+/** What a filter tells of itself, an object; NULL when it tells nothing. */
+static json_t *ask_filter(const struct bdus_device_info *info, unsigned place)
+{
+	static const char *const words[] = {"status"};
+	const char *const filter = cli_format("%u", place);
+	char answer[ANSWER_BYTES];
+	json_t *status;
+
+	if (bdus_manage_filter_command(info, filter, words, 1, answer, sizeof(answer), REFRESH_MS) <
+	    0)
+		return NULL;
+	status = json_loads(answer, 0, NULL);
+	if (json_is_object(status))
+		return status;
+	json_decref(status);
+	return NULL;
+}
+
+/** Calls @tell for each filter of a device, which counts its references to what that says. */
+static void for_each_filter(const struct bdus_device_info *info,
+			    void (*tell)(unsigned place, const char *name, json_t *status,
+					 void *opaque),
+			    void *opaque)
+{
+	struct cli_sample *sample = NULL;
+	int error;
+
+	if (info->state == BDUS_STATE_AVAILABLE && info->id != BDUS_ID_NONE)
+		sample = cli_sample_open(info, REFRESH_MS, &error);
+	if (sample == NULL)
+		return;
+	cli_sample_read(sample);
+	for (unsigned place = 0; place < sample->filter_count; place++) {
+		json_t *const status = ask_filter(info, place);
+
+		tell(place, sample->filters[place].name, status, opaque);
+		json_decref(status);
+	}
+	cli_sample_close(sample);
+}
+
+/** A row for each number, word or truth value of a filter's; lists are for --json. */
+static void add_filter(unsigned place, const char *name, json_t *status, void *opaque)
+{
+	struct cli_table *const table = opaque;
+	const char *key;
+	json_t *value;
+
+	cli_table_add(table, "filter %u", place);
+	cli_table_add(table, "%s", name);
+	json_object_foreach(status, key, value)
+	{
+		char *const label = cli_format("  %s", key);
+
+		if (json_is_object(value) || json_is_array(value))
+			continue;
+		for (char *at = label; *at != '\0'; at++)
+			*at = *at == '_' ? ' ' : *at;
+		if (json_is_string(value))
+			add_text(table, label, json_string_value(value));
+		else
+			add_text(table, label,
+				 json_is_real(value) ? cli_format("%.3f", json_real_value(value))
+				 : json_is_integer(value)
+					 ? cli_format("%lld", (long long)json_integer_value(value))
+				 : json_is_true(value) ? "yes"
+						       : "no");
+	}
+}
+
+static void append_filter(unsigned place, const char *name, json_t *status, void *opaque)
+{
+	json_t *const object = json_object();
+
+	(void)place;
+	cli_json_set(object, "name", cli_json_text(name));
+	cli_json_set(object, "status", status != NULL ? json_incref(status) : json_null());
+	cli_json_append(opaque, object);
+}
+
+static json_t *json_device(const struct bdus_device_info *info)
+{
+	json_t *const device = cli_json_device(info);
+	json_t *const filters = json_array();
+
+	for_each_filter(info, append_filter, filters);
+	cli_json_set(device, "filters", filters);
+	return device;
+}
+
+/* ---- devices ------------------------------------------------------------------------------- */
+
 static void print_device(const struct bdus_device_info *info)
 {
 	struct cli_table table = {.columns = 2, .wrap = true};
@@ -110,6 +207,7 @@ static void print_device(const struct bdus_device_info *info)
 	add_names(&table, info);
 	add_device_number(&table, info);
 	add_created(&table, info->created_s);
+	for_each_filter(info, add_filter, &table);
 	cli_table_print(&table);
 }
 
@@ -134,7 +232,7 @@ static int print_json(const struct cli_args *args)
 
 	refresh(&devices);
 	for (unsigned i = 0; i < devices.count; i++)
-		cli_json_append(array, cli_json_device(&devices.infos[i]));
+		cli_json_append(array, json_device(&devices.infos[i]));
 	cli_json_set(document, "devices", array);
 	cli_json_set(document, "errors", errors);
 	cli_json_print(document);

@@ -19,11 +19,7 @@ extern const struct bdus_filter bdus_filter_opvm;
 extern const struct bdus_filter bdus_filter_zonefold;
 
 const struct bdus_filter *const cli_filter_table[] = {
-	&bdus_filter_delay,
-	&bdus_filter_error,
-	&bdus_filter_opvm,
-	&bdus_filter_zonefold,
-	NULL,
+	&bdus_filter_delay, &bdus_filter_error, &bdus_filter_opvm, &bdus_filter_zonefold, NULL,
 };
 
 extern int opvm_kernel_command(uint64_t id, const char *const *words, unsigned count, char *answer,

@@ -77,10 +77,14 @@ def operations(value, place):
         check(operation, OPERATION, f"{place}.{name}")
 
 
+def filter_status(value, place):
+    assert value is None or isinstance(value, dict), f"{place} is neither an object nor null"
+
+
 SCHEMAS = {
     "run": DEVICE,
     "list": {"devices": [DEVICE]},
-    "info": {"devices": [DEVICE],
+    "info": {"devices": [dict(DEVICE, filters=[{"name": TEXT, "status": filter_status}])],
              "errors": [{"device": TEXT, "status": INT, "message": TEXT}]},
     "stats": {"devices": [{
         "id": INT, "path": (TEXT, NULL), "driver": (TEXT, NULL), "transport": (TEXT, NULL),

@@ -3,6 +3,7 @@
  * The file driver: a disk in a regular file or on a block device. Requests become system calls in
  * the loop of their queue.
  */
+#include "base/bits.h"
 #include "file_internal.h"
 #include "operation.h"
 
@@ -103,6 +104,8 @@ static int file_open(const struct bdus_config *config, struct bdus_device_attrs 
 	attrs->discard_granularity_bytes = image->can_discard ? image->hole_alignment : 0;
 	/* Writes that take turns do so within one queue. */
 	attrs->queues = image->mixed ? 1 : (uint32_t)bdus_config_number(config, "queues");
+	if (image->zones != NULL)
+		zones_describe(image, attrs);
 	*instance = image;
 	return 0;
 }
@@ -157,9 +160,29 @@ static begin_function *const begins[BDUS_OP_COUNT] = {
 	[BDUS_OP_CACHE] = io_cache,
 };
 
+static begin_function *const zoned_begins[BDUS_OP_COUNT] = {
+	[BDUS_OP_READ] = io_read,
+	[BDUS_OP_WRITE] = zones_begin,
+	[BDUS_OP_FLUSH] = io_sync,
+	[BDUS_OP_ZONE_REPORT] = zones_report,
+	[BDUS_OP_ZONE_OPEN] = zones_begin,
+	[BDUS_OP_ZONE_CLOSE] = zones_begin,
+	[BDUS_OP_ZONE_FINISH] = zones_begin,
+	[BDUS_OP_ZONE_RESET] = zones_begin,
+	[BDUS_OP_ZONE_APPEND] = zones_begin,
+};
+
+/** What begins an operation; NULL where there is none like it. */
+static begin_function *find_begin(const struct image *image, unsigned op)
+{
+	if (op >= BDUS_OP_COUNT)
+		return NULL;
+	return base_unlikely(image->zones != NULL) ? zoned_begins[op] : begins[op];
+}
+
 static void file_submit(void *instance, struct bdus_request *request)
 {
-	begin_function *const begin = request->op < BDUS_OP_COUNT ? begins[request->op] : NULL;
+	begin_function *const begin = find_begin(instance, request->op);
 	struct operation *operation;
 
 	if (begin == NULL) {

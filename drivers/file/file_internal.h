@@ -8,6 +8,7 @@
  *	operation.c  requests in progress: their memory, and sending their calls
  *	io.c         reading, writing and making durable
  *	space.c      holes: discard, write zeros, extents
+ *	zones.c      zones of a zoned block device
  */
 #ifndef FILE_INTERNAL_H
 #define FILE_INTERNAL_H
@@ -25,8 +26,10 @@ enum {
 };
 
 struct bdus_config;
+struct bdus_device_attrs;
 struct lane;
 struct operation;
+struct zones;
 
 struct image {
 	/* Through the page cache; holds the lock. The other one, with O_DIRECT, is -1 if not used.
@@ -62,6 +65,11 @@ struct image {
 	unsigned direct_writes;
 	struct operation *waiting;
 	struct operation *waiting_last;
+
+	/* Of a zoned block device that is written; else NULL. See zones.c. */
+	struct zones *zones;
+	uint32_t max_open_zones;
+	uint32_t max_active_zones;
 
 	/* One for each queue; see operation.c. */
 	_Atomic(struct lane *) lanes;
@@ -119,6 +127,28 @@ int io_result(int errnum);
 void space_discard(struct operation *operation);
 void space_write_zeros(struct operation *operation);
 void space_extents(struct operation *operation);
+
+/* ---- zones.c ------------------------------------------------------------------------------- */
+
+/** Looks at all zones. 0, or a negative errno after bdus_config_error(). */
+int zones_open(struct image *image, const char *path, uint64_t zone_bytes);
+void zones_close(struct image *image);
+
+/** What a device of them is like, beyond sizes of blocks. */
+void zones_describe(const struct image *image, struct bdus_device_attrs *attrs);
+
+/** Begins a write, append, open, close, finish or reset, when it is its turn. */
+void zones_begin(struct operation *operation);
+void zones_report(struct operation *operation);
+
+/**
+ * The operation ends with @result. Returns the one whose turn it is then, to be begun when it has
+ * ended; NULL for none.
+ */
+struct operation *zones_end(struct operation *operation, int result);
+void zones_begin_next(struct operation *operation);
+
+/* ---- space.c, probing ---------------------------------------------------------------------- */
 
 /** Finds out whether holes can be made in, and told apart from data in, a regular file. */
 void space_probe(struct image *image);

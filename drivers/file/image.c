@@ -35,6 +35,8 @@ struct opening {
 	bool created;
 	bool grown;
 	uint64_t old_bytes;
+	/* Of a zoned block device that is to be written; else 0. */
+	uint64_t zone_bytes;
 	struct stat status;
 };
 
@@ -220,18 +222,16 @@ static uint32_t block_size_near(uint64_t wished, uint32_t fallback, uint64_t siz
 	return (uint32_t)wished;
 }
 
-/* Zones are written in an order that this driver's clients know nothing of. */
-static int check_not_zoned(const struct opening *opening)
+/* The zones are looked at once the size that is used is known. */
+static void measure_zones(struct opening *opening)
 {
 	uint32_t zone_sectors = 0;
 
-	if (opening->image->read_only ||
-	    ioctl(opening->image->fd, BLKGETZONESZ, &zone_sectors) < 0 || zone_sectors == 0)
-		return 0;
-	return bdus_config_error(EOPNOTSUPP,
-				 "file: path=%s is a zoned block device, whose zones are not "
-				 "carried on; read-only=yes reads it",
-				 opening->path);
+	if (opening->image->read_only || ioctl(opening->image->fd, BLKGETZONESZ, &zone_sectors) < 0)
+		return;
+	opening->zone_bytes = (uint64_t)zone_sectors * 512;
+	opening->image->max_open_zones = (uint32_t)queue_limit(opening, "max_open_zones");
+	opening->image->max_active_zones = (uint32_t)queue_limit(opening, "max_active_zones");
 }
 
 static int measure_device(struct opening *opening)
@@ -246,8 +246,7 @@ static int measure_device(struct opening *opening)
 	    ioctl(image->fd, BLKPBSZGET, &physical) < 0)
 		return bdus_config_error(errno, "file: size of path=%s cannot be read: %s",
 					 opening->path, strerror(errno));
-	if (check_not_zoned(opening) < 0)
-		return -EOPNOTSUPP;
+	measure_zones(opening);
 	image->zero_alignment = (uint32_t)logical;
 	if (image->logical_block_size == 0)
 		image->logical_block_size = (uint32_t)base_min((uint64_t)logical, page);
@@ -441,6 +440,7 @@ static void image_destroy(struct image *image)
 	if (image->fd >= 0)
 		close(image->fd);
 	operation_free_lanes(image);
+	zones_close(image);
 	free(image);
 }
 
@@ -469,6 +469,21 @@ static void undo(const struct opening *opening)
 	(void)ignored;
 }
 
+/* What is written to zones goes around the page cache, which has an order of its own. */
+static int open_zones(const struct opening *opening)
+{
+	const struct image *const image = opening->image;
+
+	if (opening->zone_bytes == 0)
+		return 0;
+	if (image->direct_fd < 0 || image->mixed)
+		return bdus_config_error(EINVAL,
+					 "file: path=%s is a zoned block device: it takes "
+					 "direct transfers of logical blocks only, of %u bytes",
+					 opening->path, image->direct_alignment);
+	return zones_open(opening->image, opening->path, opening->zone_bytes);
+}
+
 static int open_steps(struct opening *opening)
 {
 	int result = open_and_lock(opening);
@@ -477,6 +492,8 @@ static int open_steps(struct opening *opening)
 		result = find_size(opening);
 	if (result == 0)
 		result = choose_direct(opening);
+	if (result == 0)
+		result = open_zones(opening);
 	if (result == 0 && !opening->image->is_block_device)
 		space_probe(opening->image);
 	if (result == 0 && (opening->created || opening->grown))

@@ -100,11 +100,11 @@ static void advance(struct operation *operation, uint64_t moved_bytes)
 
 /*
  * Whether what failed is worth another attempt, which is different then. EINVAL: the file system
- * wants more than it said; the page cache takes everything.
+ * wants more than it said; the page cache takes everything, but writes no zones.
  */
 static bool may_try_again(struct operation *operation, int errnum)
 {
-	if (errnum == EINVAL && operation->direct) {
+	if (errnum == EINVAL && operation->direct && operation->image->zones == NULL) {
 		operation->cached_only = true;
 		return true;
 	}

@@ -126,10 +126,15 @@ struct operation *operation_begin(struct image *image, struct bdus_request *requ
 void operation_end(struct operation *operation, int result)
 {
 	struct bdus_request *const request = operation->request;
+	struct operation *next = NULL;
 
+	if (base_unlikely(operation->image->zones != NULL))
+		next = zones_end(operation, result);
 	operation->next = operation->lane->free;
 	operation->lane->free = operation;
 	bdus_complete(request, result);
+	if (base_unlikely(next != NULL))
+		zones_begin_next(next);
 }
 
 void operation_send(struct operation *operation, void (*next)(struct bdus_call *call))

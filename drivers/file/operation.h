@@ -14,6 +14,7 @@
 
 struct image;
 struct lane;
+struct report;
 
 struct operation {
 	struct bdus_call call;
@@ -48,10 +49,13 @@ struct operation {
 			uint64_t data;
 			uint32_t told;
 		};
+		/* What is told of zones. */
+		struct report *report;
 	};
 
 	struct lane *lane;
-	/* In the lane's list of free ones, or among those that wait for a turn. */
+	/* In the lane's list of free ones, or among those that wait for a turn, in zones.c also
+	 * behind the one that has it. */
 	struct operation *next;
 };
 

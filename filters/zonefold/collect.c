@@ -47,6 +47,7 @@ uint32_t fold_victim(const struct fold *fold)
 static void give_up(struct fold *fold)
 {
 	fold->zones[fold->collector.victim].unreadable = true;
+	fold->trouble = -EIO;
 	fold->collector.phase = FOLD_COLLECT_IDLE;
 }
 

@@ -57,7 +57,8 @@ static int errno_of(int code)
 
 static int corrupt(const struct fold_map *map, const char *what)
 {
-	return bdus_config_error(EINVAL, "filter zonefold: map=%s is corrupt: %s", map->path, what);
+	return bdus_config_error(EINVAL, "filter zonefold: map=%s is corrupt or truncated: %s",
+				 map->path, what);
 }
 
 /** The failure of a call of SQLite. */

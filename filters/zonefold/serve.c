@@ -259,6 +259,15 @@ void fold_writers_go_on(struct fold *fold)
 		give_up(fold);
 }
 
+/** What failed before may succeed now: it is tried once for each write. */
+static void forget_trouble(struct fold *fold)
+{
+	fold->trouble = 0;
+	fold->checkpoint.failed = 0;
+	for (uint32_t i = 0; i < fold->index.zones; i++)
+		fold->zones[i].unreadable = false;
+}
+
 void fold_write(struct fold *fold, struct bdus_request *request)
 {
 	struct fold_operation *const operation = take_operation(fold, request);
@@ -267,8 +276,8 @@ void fold_write(struct fold *fold, struct bdus_request *request)
 		return;
 	*fold->writers_end = operation;
 	fold->writers_end = &operation->next;
-	/* What failed for lack of space may have some now. */
-	fold->checkpoint.failed = 0;
+	if (fold->trouble != 0)
+		forget_trouble(fold);
 	fold_go_on(fold);
 }
 

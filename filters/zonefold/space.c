@@ -182,8 +182,10 @@ void fold_append_is_back(struct fold *fold, uint32_t index, int result)
 
 	zone->appends--;
 	fold->unsynced = true;
-	if (result < 0)
+	if (result < 0) {
 		zone->failed = true;
+		fold->trouble = result;
+	}
 	if (result < 0 && zone->state == FOLD_OPEN)
 		leave(fold, index);
 	else

@@ -43,9 +43,11 @@ static int tell_status(const struct fold *fold, char *answer, size_t answer_byte
 	const struct fold_counters *const counters = &fold->counters;
 	const uint64_t amplified = amplification(counters);
 	char error[sizeof(fold->last_error)];
+	const char *mark;
 	int length;
 
 	quote(fold->last_error, error, sizeof(error));
+	mark = error[0] != '\0' ? "\"" : "";
 	length = snprintf(
 		answer, answer_bytes,
 		"{\"write_amplification\":%" PRIu64 ".%03" PRIu64 ",\"written_blocks\":%" PRIu64
@@ -53,12 +55,13 @@ static int tell_status(const struct fold *fold, char *answer, size_t answer_byte
 		",\"collecting\":%s"
 		",\"resets\":%" PRIu64 ",\"commits\":%" PRIu64 ",\"failed_commits\":%" PRIu64
 		",\"zones\":%" PRIu32 ",\"free_zones\":%" PRIu32 ",\"broken_zones\":%" PRIu32
-		",\"blocks\":%" PRIu32 ",\"mapped_blocks\":%" PRIu32 ",\"last_error\":\"%s\"}",
+		",\"blocks\":%" PRIu32 ",\"mapped_blocks\":%" PRIu32 ",\"last_error\":%s%s%s}",
 		amplified / 1000, amplified % 1000, counters->written_blocks,
 		counters->collected_blocks, counters->collected_zones,
 		fold->collector.phase != FOLD_COLLECT_IDLE ? "true" : "false", counters->resets,
 		counters->commits, counters->failed_commits, fold->index.zones, fold->free_zones,
-		count_state(fold, FOLD_BROKEN), fold->index.blocks, fold->index.mapped, error);
+		count_state(fold, FOLD_BROKEN), fold->index.blocks, fold->index.mapped, mark,
+		error[0] != '\0' ? error : "null", mark);
 	return (size_t)length < answer_bytes
 		       ? 0
 		       : bdus_config_error(ENOBUFS,

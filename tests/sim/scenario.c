@@ -351,6 +351,7 @@ static void init_zonefold(struct scenario *scenario)
 	scenario->wrap.more_flags = 0;
 	scenario->wrap.bad_spots = 0;
 	scenario->wrap.flush_failures_percent = 0;
+	scenario->wrap.is_translated = true;
 	draw_folded_zones(scenario, &attrs);
 	add_zoned_words(scenario, &attrs);
 	add_word(scenario, "path=medium");

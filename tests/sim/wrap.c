@@ -40,7 +40,8 @@ static void expect(bool condition, const struct bdus_request *request, const cha
 
 static uint64_t longest(unsigned op)
 {
-	const struct bdus_device_attrs *const attrs = &wrap.setup.world->attrs;
+	const struct bdus_device_attrs *const attrs =
+		wrap.setup.is_translated ? &wrap.attrs : &wrap.setup.world->attrs;
 	uint64_t limit = 0;
 
 	if (op == BDUS_OP_READ || op == BDUS_OP_WRITE)

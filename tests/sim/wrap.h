@@ -48,6 +48,8 @@ struct wrap_setup {
 	unsigned flush_failures_percent;
 	/** `open` fails with this errno; 0 for not. */
 	int open_errno;
+	/** Another layer makes requests of its own, for which the way in's limits do not count. */
+	bool is_translated;
 };
 
 /** The wrapped driver; valid until the next call. */
