@@ -231,11 +231,11 @@ static void end_first_writer(struct fold *fold, int result)
 	end_part(fold, operation, result);
 }
 
-/** No zone has room, and none will unless something is unmapped: writes that wait fail. */
+/** No zone has room, and none will: too much is broken. There would be enough for all blocks. */
 static void give_up(struct fold *fold)
 {
 	while (fold->writers != NULL)
-		end_first_writer(fold, fold->trouble != 0 ? fold->trouble : -ENOSPC);
+		end_first_writer(fold, fold->trouble != 0 ? fold->trouble : -EIO);
 }
 
 void fold_writers_go_on(struct fold *fold)
