@@ -27,11 +27,6 @@ static struct tag *tag_of(const void *block)
 	return (struct tag *)((uintptr_t)block - TAG_BYTES);
 }
 
-size_t bump_block_bytes(const struct block *block)
-{
-	return tag_of(block)->bytes;
-}
-
 static bool add_group(struct heap *heap)
 {
 	struct group *const group = units_take(1);
@@ -145,14 +140,13 @@ void bump_take_back(struct heap *heap, struct block *block)
 
 static void bump_release(const struct metalloc_allocator *self, void *block)
 {
-	struct heap *const mine = metalloc_thread.heap;
 	struct heap *const heap = group_of(block)->heap;
 
 	(void)self;
-	if (heap == mine)
+	if (heap == metalloc_thread.heap)
 		bump_take_back(heap, block);
 	else
-		handover(mine, heap, block, tag_of(block)->bytes);
+		handover_one(heap, block);
 }
 
 static size_t bump_usable(const struct metalloc_allocator *self, const void *block)

@@ -13,7 +13,9 @@
 /* One in so many blocks is released by another thread: then hand-over is by batches. */
 #define FOREIGN_PART 16u
 /* Blocks without a class that are allocated so often for each that is live are worth keeping. */
-#define CHURN         4u
+#define CHURN 4u
+/* All that is ever carved is so many times the peak: classes take memory from one another. */
+#define RECARVED      2u
 #define MOST_KEPT     (UINT64_C(256) << 20)
 #define MOST_EXPECTED (UINT64_C(64) << 30)
 
@@ -108,6 +110,21 @@ static uint64_t churned_bytes(const struct record *merged)
 }
 
 /**
+ * Blocks of classes that were carved again and again, in memory that another class had before: it
+ * would be given back and asked for in turn.
+ */
+static uint64_t recarved_bytes(const struct record *merged)
+{
+	const uint64_t peak = seen(&merged->peak_bytes);
+	uint64_t bytes = 0;
+
+	for (unsigned i = 1; i < CLASS_COUNT; i++)
+		bytes += base_min(seen(&merged->carved[i]), MOST_EXPECTED / METALLOC_MOST_BYTES) *
+			 class_bytes(i);
+	return bytes / RECARVED < peak ? 0 : base_min(peak, MOST_KEPT);
+}
+
+/**
  * Not for a program that allocates much and touches little of it, nor where most of it comes and
  * goes, as the kernel would fill huge pages with zeros each time.
  */
@@ -124,7 +141,7 @@ void choice_make(const struct record *merged, struct choice *choice)
 	const bool hand_over = hands_over(merged);
 
 	*choice = (struct choice){
-		.keep_bytes = churned_bytes(merged),
+		.keep_bytes = base_max(churned_bytes(merged), recarved_bytes(merged)),
 		.expected_bytes = base_min(seen(&merged->peak_bytes), MOST_EXPECTED),
 		.flags = wants_huge_pages(merged) ? CHOICE_HUGE : 0,
 	};

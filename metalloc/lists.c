@@ -170,8 +170,11 @@ static struct block *settle(struct heap *heap, unsigned index, struct block *blo
 		struct heap *const home = atomic_load_explicit(&group->heap, memory_order_relaxed);
 
 		next = block->next;
-		if (home != heap) {
-			handover(heap, home, block, class_bytes(index));
+		__builtin_prefetch(group_of(next));
+		if (home != heap && group->allocator == &metalloc_bump) {
+			handover_one(home, block);
+		} else if (home != heap) {
+			handover(heap, home, block, index);
 			class->period = lists_period(class, index);
 		} else if (group->allocator == &metalloc_bump) {
 			block->next = class->spare;
@@ -229,8 +232,7 @@ static void lists_release(const struct metalloc_allocator *self, void *block)
 
 	(void)self;
 	if (heap == NULL) {
-		handover_now(group->heap, block, block);
-		profile_foreign(1);
+		handover_one(group->heap, block);
 		return;
 	}
 	list_push(&metalloc_thread.lists[group->class], block);

@@ -71,7 +71,10 @@ struct thread {
 
 extern __thread struct thread metalloc_thread __attribute__((tls_model("initial-exec")));
 
-/** The head of a group, in its first HEADER_BYTES. */
+/**
+ * The head of a group, in its first HEADER_BYTES. Heads lie 64 KiB apart and compete for the same
+ * few places of a processor's cache: what malloc(), free() and settling look at is in 64 bytes.
+ */
 struct group {
 	/** The list of each thread that takes the blocks: a distance from platform_thread(). */
 	uintptr_t list;
@@ -79,30 +82,35 @@ struct group {
 	const struct metalloc_allocator *allocator;
 	/** Changed only by the thread that has the new heap. */
 	struct heap *_Atomic heap;
-	/** The next group of the same class and heap. */
-	struct group *next;
 	/** For a user: bytes of one block. Big and direct blocks: bytes from `block` on. */
 	size_t block_bytes;
-	/** Big and direct blocks: where the block begins, and where the mapping does. */
-	char *block;
-	char *mapping;
-	/** Number of units from this header on, and of their chunk. */
-	uint32_t units;
-	uint32_t chunk;
+	union {
+		/** Big and direct blocks: where the block begins. */
+		char *block;
+		/** lists: the first of the free blocks that are in no list of a thread. */
+		struct block *free;
+	};
 	/**
 	 * Blocks handed out at least once, and of those the ones that are free and in no list of a
 	 * thread; of bump, only in the midst of a sweep.
 	 */
 	uint32_t carved;
 	uint32_t free_count;
-	/** lists: the latter, and the first of them to come; and the next group that has some. */
-	struct block *free;
-	struct block *free_last;
-	struct group *next_with_free;
+	/** The next group of the same class and heap. */
+	struct group *next;
+	/** Number of units from this header on. */
+	uint32_t units;
 	uint8_t class;
 	bool zeroed;
+
+	/** The chunk that the units belong to. */
+	uint32_t chunk;
+	/** lists: the last of the free blocks, and the next group that has some. */
+	struct block *free_last;
+	struct group *next_with_free;
 };
 
+static_assert(offsetof(struct group, chunk) == 64, "what is looked at often is one cache line");
 static_assert(sizeof(struct group) <= HEADER_BYTES, "a group's header has room");
 
 /** A size class of a heap. */
@@ -133,13 +141,19 @@ struct heap_class {
 	uint64_t reported;
 };
 
+/** In the last block of a batch of blocks of one class. */
+struct batch {
+	struct block *first;
+	struct batch *older;
+};
+
 /** Foreign blocks on their way to their heap, in batches (handover.c). */
 struct outgoing {
 	struct heap *heap;
 	struct block *head;
 	struct block *tail;
 	uint32_t count;
-	uint32_t bytes;
+	uint32_t class;
 };
 
 #define OUTGOING_COUNT 4
@@ -162,7 +176,7 @@ struct heap {
 	struct heap *next_idle;
 	struct heap *next;
 	/** A cache line that other threads write. */
-	_Alignas(64) struct block *_Atomic remote;
+	_Alignas(64) struct batch *_Atomic remote;
 };
 
 static inline struct group *group_of(const void *block)
@@ -204,8 +218,6 @@ void heap_add_group(struct heap *heap, struct group *group, struct group **group
 void heap_collect(struct heap *heap);
 /** Releases of a class so far. */
 uint64_t heap_released(const struct heap *heap, unsigned class);
-/** Pushes a block of this thread's heap onto its list, whatever kind its group is. */
-void heap_take_back(struct heap *heap, struct block *block);
 /** Makes the memory of one heap that has no thread this heap's. */
 void heap_absorb_idle(struct heap *heap);
 uint64_t heap_thread_count(void);
@@ -283,7 +295,6 @@ void bitmap_give_empty(struct heap *heap);
 
 /** bump.c: a block with an alignment other than of 16; @size_bytes is a class' size. */
 void *bump_allocate_aligned(struct heap *heap, size_t size_bytes, size_t alignment_bytes);
-size_t bump_block_bytes(const struct block *block);
 /** Takes back a block of this thread's own heap. */
 void bump_take_back(struct heap *heap, struct block *block);
 /** One whose life is measured. */
@@ -302,11 +313,13 @@ void lists_give_empty(struct heap *heap, unsigned index);
 
 /* handover.c. */
 
-/** Blocks of @to from @first on, linked, with @last the last. */
-void handover_now(struct heap *to, struct block *first, struct block *last);
-/** A block of @to, released by the thread of @from, which may be NULL: in a batch. */
-void handover(struct heap *from, struct heap *to, struct block *block, size_t size_bytes);
+/** A block of any kind that is @to's, alone. */
+void handover_one(struct heap *to, struct block *block);
+/** A block of a class and of @to, released by the thread of @from: in a batch. */
+void handover(struct heap *from, struct heap *to, struct block *block, unsigned class);
 void handover_flush(struct heap *from);
+/** What was handed over, and all older than that, goes to the lists of @heap's thread. */
+void handover_take(struct heap *heap, struct batch *batch);
 
 /** big.c and pages.c. @alignment_bytes is a power of two. */
 void *big_allocate(size_t size_bytes, size_t alignment_bytes);

@@ -216,6 +216,15 @@ bool is_zero(const void *block, size_t size_bytes)
 	return size_bytes > METALLOC_MOST_BYTES && group_of(block)->zeroed;
 }
 
+static void *resize_pages(void *block, size_t size_bytes)
+{
+	const int saved_errno = errno;
+	void *const resized = pages_resize(block, size_bytes);
+
+	errno = saved_errno;
+	return resized;
+}
+
 static void *resize(void *block, size_t size_bytes, size_t usable)
 {
 	const struct metalloc_allocator *const allocator = group_of(block)->allocator;
@@ -223,7 +232,7 @@ static void *resize(void *block, size_t size_bytes, size_t usable)
 	if (allocator == &metalloc_big)
 		return big_resize(block, size_bytes);
 	if (allocator == &metalloc_pages)
-		return pages_resize(block, size_bytes);
+		return resize_pages(block, size_bytes);
 	return size_bytes <= usable && (size_bytes >= usable / 2 || usable <= 64) ? block : NULL;
 }
 
@@ -239,15 +248,16 @@ static size_t growth(size_t size_bytes, size_t usable)
 void *reallocate(void *block, size_t size_bytes)
 {
 	const struct group *const group = group_of(block);
-	const int saved_errno = errno;
 	size_t usable = group->block_bytes;
-	void *moved;
+	void *moved = NULL;
 
-	if (group->class != 0 && size_bytes <= usable && size_bytes >= usable / 2)
-		return block;
-	usable = usable_bytes(block);
+	if (group->class != 0) {
+		if (size_bytes <= usable && size_bytes >= usable / 2)
+			return block;
+	} else {
+		usable = usable_bytes(block);
+	}
 	moved = resize(block, size_bytes, usable);
-	errno = saved_errno;
 	if (moved != NULL)
 		return moved;
 	moved = ENTRY(malloc)(growth(size_bytes, usable));

@@ -178,35 +178,11 @@ uint64_t heap_released(const struct heap *heap, unsigned class)
 	       (uint64_t)(heap->classes[class].begun - metalloc_thread.lists[class].left);
 }
 
-void heap_take_back(struct heap *heap, struct block *block)
-{
-	const struct group *const group = group_of(block);
-	const bool bumped = group->allocator == &metalloc_bump;
-	struct heap *const home = group->heap;
-
-	if (home != heap)
-		handover(heap, home, block, bumped ? bump_block_bytes(block) : group->block_bytes);
-	else if (bumped)
-		bump_take_back(heap, block);
-	else
-		list_push(&metalloc_thread.lists[group->class], block);
-}
-
-static void take_back_all(struct heap *heap, struct block *block)
-{
-	while (block != NULL) {
-		struct block *const next = block->next;
-
-		heap_take_back(heap, block);
-		block = next;
-	}
-}
-
 void heap_collect(struct heap *heap)
 {
 	if (atomic_load_explicit(&heap->remote, memory_order_relaxed) == NULL)
 		return;
-	take_back_all(heap, atomic_exchange_explicit(&heap->remote, NULL, memory_order_acquire));
+	handover_take(heap, atomic_exchange_explicit(&heap->remote, NULL, memory_order_acquire));
 }
 
 /** Groups of another heap go behind the first, which is the one that blocks are carved from. */
@@ -257,7 +233,7 @@ static void absorb_class(struct heap_class *to, struct heap_class *from)
  * either. */
 static void absorb(struct heap *heap, struct heap *other)
 {
-	struct block *const returned =
+	struct batch *const returned =
 		atomic_exchange_explicit(&other->remote, NULL, memory_order_acquire);
 
 	set_heap(other->bump_groups, heap);
@@ -270,7 +246,7 @@ static void absorb(struct heap *heap, struct heap *other)
 	other->bump = other->bump_end = NULL;
 	heap->groups += other->groups;
 	other->groups = 0;
-	take_back_all(heap, returned);
+	handover_take(heap, returned);
 }
 
 void heap_absorb_idle(struct heap *heap)
