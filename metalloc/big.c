@@ -14,16 +14,44 @@
 /* At hand for the thread that has the first heap, and for another one. */
 #define RUNS_BYTES       (16 * UNIT_BYTES)
 #define RUNS_BYTES_OTHER (4 * UNIT_BYTES)
+/* What is used again is told to the profile by so many. */
+#define AGAIN_PERIOD 16u
+/* Where in the slack of a run its block begins. */
+#define COLORS 32u
 
 static size_t units_for(size_t bytes)
 {
 	return (bytes + UNIT_BYTES - 1) / UNIT_BYTES;
 }
 
+/**
+ * Headers, and all that lies right behind them, compete for a few places of a processor's cache: a
+ * block that need not begin there begins at one of some lines.
+ */
+static size_t color(const struct group *group, size_t offset, size_t size_bytes)
+{
+	const size_t colored = offset + ((uintptr_t)group / UNIT_BYTES % COLORS) * 64;
+
+	return colored + size_bytes <= group->units * UNIT_BYTES ? colored : offset;
+}
+
 static void describe(struct group *group, size_t offset)
 {
 	group->block = (char *)group + offset;
 	group->block_bytes = group->units * UNIT_BYTES - offset;
+}
+
+static void flush(struct heap *heap, size_t count)
+{
+	profile_big_again(count * UNIT_BYTES, heap->runs_again[count]);
+	heap->runs_again[count] = 0;
+}
+
+void big_flush(struct heap *heap)
+{
+	for (unsigned i = 1; i <= RUNS_MOST; i++)
+		if (heap->runs_again[i] != 0)
+			flush(heap, i);
 }
 
 static struct group *take_run(struct heap *heap, size_t count)
@@ -35,7 +63,8 @@ static struct group *take_run(struct heap *heap, size_t count)
 	heap->runs[count] = group->next;
 	heap->runs_bytes -= count * UNIT_BYTES;
 	group->zeroed = false;
-	profile_big_again(group->block_bytes);
+	if (++heap->runs_again[count] == AGAIN_PERIOD)
+		flush(heap, count);
 	return group;
 }
 
@@ -52,7 +81,7 @@ static struct group *new_run(size_t count)
 
 void *big_allocate(size_t size_bytes, size_t alignment_bytes)
 {
-	const size_t offset = base_max(HEADER_BYTES, alignment_bytes);
+	size_t offset = base_max(HEADER_BYTES, alignment_bytes);
 	struct group *group;
 	size_t count;
 
@@ -64,6 +93,8 @@ void *big_allocate(size_t size_bytes, size_t alignment_bytes)
 		group = new_run(count);
 	if (group == NULL)
 		return NULL;
+	if (offset == HEADER_BYTES)
+		offset = color(group, offset, size_bytes);
 	describe(group, offset);
 	return group->block;
 }

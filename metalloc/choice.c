@@ -14,6 +14,10 @@
 #define FOREIGN_PART 16u
 /* Blocks without a class that are allocated so often for each that is live are worth keeping. */
 #define CHURN 4u
+/* Doublings of METALLOC_MOST_BYTES from which on blocks are mapped, about, and when that matters.
+ */
+#define LARGE            7u
+#define LARGE_FROM_BYTES (UINT64_C(16) << 20)
 /* All that is ever carved is so many times the peak: classes take memory from one another. */
 #define RECARVED      2u
 #define MOST_KEPT     (UINT64_C(256) << 20)
@@ -56,8 +60,8 @@ bool choice_is_valid(const struct choice *choice)
 {
 	if (choice->magic != CHOICE_MAGIC || choice->bytes != sizeof(*choice) ||
 	    choice->checksum != checksum(choice) ||
-	    (choice->flags & ~(uint32_t)(CHOICE_HUGE | CHOICE_HARDENED)) != 0 ||
-	    choice->keep_bytes > MOST_KEPT || choice->expected_bytes > MOST_EXPECTED)
+	    (choice->flags & ~(uint32_t)CHOICE_FLAGS) != 0 || choice->keep_bytes > MOST_KEPT ||
+	    choice->expected_bytes > MOST_EXPECTED)
 		return false;
 	for (unsigned i = 0; i < sizeof(choice->ways); i++)
 		if ((choice->ways[i] & ~CHOICE_WHOLE) >= CHOICE_WAYS)
@@ -93,12 +97,12 @@ static unsigned way_of(const struct record *merged, unsigned class, bool hand_ov
 	return carved_bytes >= UINT64_C(4) * METALLOC_GROUP_BYTES ? way | CHOICE_WHOLE : way;
 }
 
-/** What blocks without a class need at their peak, if they come and go. */
-static uint64_t churned_bytes(const struct record *merged)
+/** What blocks without a class need at their peak, if they come and go; from doubling @first on. */
+static uint64_t churned_from(const struct record *merged, unsigned first)
 {
 	uint64_t bytes = 0;
 
-	for (unsigned i = 0; i < RECORD_BIG; i++) {
+	for (unsigned i = first; i < RECORD_BIG; i++) {
 		const int64_t peak =
 			atomic_load_explicit(&merged->big_peak[i], memory_order_relaxed);
 
@@ -107,6 +111,11 @@ static uint64_t churned_bytes(const struct record *merged)
 				(uint64_t)peak * ((METALLOC_MOST_BYTES + 1) * UINT64_C(3) / 2 << i);
 	}
 	return base_min(bytes, base_min(MOST_KEPT, seen(&merged->peak_bytes) / 4 * 3));
+}
+
+static uint64_t churned_bytes(const struct record *merged)
+{
+	return churned_from(merged, 0);
 }
 
 /**
@@ -124,16 +133,43 @@ static uint64_t recarved_bytes(const struct record *merged)
 	return bytes / RECARVED < peak ? 0 : base_min(peak, MOST_KEPT);
 }
 
+static bool is_resident(const struct record *merged)
+{
+	const uint64_t peak = seen(&merged->peak_bytes);
+
+	return peak >= CHOICE_HUGE_FROM_BYTES && seen(&merged->resident_bytes) >= peak / 8 * 7;
+}
+
 /**
  * Not for a program that allocates much and touches little of it, nor where most of it comes and
  * goes, as the kernel would fill huge pages with zeros each time.
  */
 static bool wants_huge_pages(const struct record *merged)
 {
-	const uint64_t peak = seen(&merged->peak_bytes);
+	return is_resident(merged) && churned_bytes(merged) < seen(&merged->peak_bytes) / 4;
+}
 
-	return peak >= CHOICE_HUGE_FROM_BYTES && seen(&merged->resident_bytes) >= peak / 8 * 7 &&
-	       churned_bytes(merged) < peak / 4;
+/** Most of what there is at the peak are blocks of megabytes that come and go. */
+static bool churns_large(const struct record *merged)
+{
+	return churned_from(merged, LARGE) >= seen(&merged->peak_bytes) / 2 &&
+	       seen(&merged->peak_bytes) >= LARGE_FROM_BYTES;
+}
+
+static uint64_t kept_bytes(const struct record *merged)
+{
+	if (churns_large(merged))
+		return base_min(seen(&merged->peak_bytes), MOST_KEPT);
+	return base_max(churned_bytes(merged), recarved_bytes(merged));
+}
+
+static uint32_t flags_of(const struct record *merged)
+{
+	uint32_t flags = wants_huge_pages(merged) ? CHOICE_HUGE : 0;
+
+	if (churns_large(merged))
+		flags |= CHOICE_LARGE | (is_resident(merged) ? CHOICE_LARGE_HUGE : 0);
+	return flags;
 }
 
 void choice_make(const struct record *merged, struct choice *choice)
@@ -141,9 +177,9 @@ void choice_make(const struct record *merged, struct choice *choice)
 	const bool hand_over = hands_over(merged);
 
 	*choice = (struct choice){
-		.keep_bytes = base_max(churned_bytes(merged), recarved_bytes(merged)),
+		.keep_bytes = kept_bytes(merged),
 		.expected_bytes = base_min(seen(&merged->peak_bytes), MOST_EXPECTED),
-		.flags = wants_huge_pages(merged) ? CHOICE_HUGE : 0,
+		.flags = flags_of(merged),
 	};
 	if (seen(&merged->carved[0]) >= 2)
 		choice->ways[0] = CHOICE_WHOLE;

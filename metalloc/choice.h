@@ -34,8 +34,13 @@ enum choice_way {
 
 enum choice_flag {
 	CHOICE_HUGE = 1 << 0,
-	CHOICE_HARDENED = 1 << 1
+	CHOICE_HARDENED = 1 << 1,
+	/** The largest blocks are cut from one place of keep_bytes and a quarter; of huge pages. */
+	CHOICE_LARGE = 1 << 2,
+	CHOICE_LARGE_HUGE = 1 << 3
 };
+
+#define CHOICE_FLAGS (CHOICE_HUGE | CHOICE_HARDENED | CHOICE_LARGE | CHOICE_LARGE_HUGE)
 
 struct choice {
 	uint64_t magic;

@@ -14,6 +14,9 @@ void choice_follow(const struct choice *choice)
 	metalloc_policy.hardened = (choice->flags & CHOICE_HARDENED) != 0;
 	metalloc_policy.huge = (choice->flags & CHOICE_HUGE) != 0;
 	metalloc_policy.keep_bytes = base_max(metalloc_policy.keep_bytes, choice->keep_bytes);
+	if (choice->flags & CHOICE_LARGE)
+		metalloc_policy.large_bytes = choice->keep_bytes + choice->keep_bytes / 4;
+	metalloc_policy.huge_large = (choice->flags & CHOICE_LARGE_HUGE) != 0;
 	metalloc_policy.expected_bytes = choice->expected_bytes;
 	for (unsigned i = 0; i < CLASS_COUNT; i++) {
 		const unsigned way = choice->ways[i] & ~CHOICE_WHOLE;

@@ -173,6 +173,8 @@ struct heap {
 	/** big: runs of up to RUNS_MOST units that were released, by their number. */
 	struct group *runs[RUNS_MOST + 1];
 	size_t runs_bytes;
+	/** Of those, how many were allocated again, and are not in the profile yet. */
+	uint32_t runs_again[RUNS_MOST + 1];
 	struct heap *next_idle;
 	struct heap *next;
 	/** A cache line that other threads write. */
@@ -270,7 +272,10 @@ struct policy {
 	uint64_t keep_bytes;
 	/** What will be needed: it is asked for at once, before anybody touches it. */
 	uint64_t expected_bytes;
-	/** Whether to ask for huge pages. */
+	/** What the largest blocks will need at a time, and whether of huge pages. */
+	uint64_t large_bytes;
+	bool huge_large;
+	/** Whether to ask for huge pages for all else. */
 	bool huge;
 	/** Whether blocks are guarded, checked and kept for a while when they are released. */
 	bool hardened;
@@ -326,12 +331,16 @@ void *big_allocate(size_t size_bytes, size_t alignment_bytes);
 void *pages_allocate(size_t size_bytes, size_t alignment_bytes);
 /** Gives back what a heap has at hand for big blocks. */
 void big_let_go(struct heap *heap);
+/** Has the profile know of all blocks. */
+void big_flush(struct heap *heap);
 /** In place, or for pages anywhere; NULL when that does not work. */
 void *big_resize(void *block, size_t size_bytes);
 void *pages_resize(void *block, size_t size_bytes);
 
 /** pages.c: unmaps what is kept for later. */
 void pages_let_go(void);
+/** Bytes in memory of what is kept, which is *@written_bytes. */
+uint64_t pages_resident(uint64_t *written_bytes);
 void pages_before_fork(void);
 void pages_after_fork(void);
 

@@ -8,9 +8,12 @@
  *
  * A size that is released a second time recurs: its mappings are kept for the next requests, as
  * many bytes as twice the largest that recurred, and more when what was unmapped is needed again.
- * Kept mappings that lie side by side are one, and one that is larger than a request is cut, for
- * which all of them are whole units. One that is too small has the kernel move its pages to a
- * larger place. `cache` is under its own lock, with which nothing is called.
+ * A program whose profile has such blocks begins with one place for all of them, of huge pages if
+ * it used what it allocated, from the beginning of which they are cut: what was never used is
+ * zero, and is not mixed with what was. Kept mappings that lie side by side are one, and one that
+ *is larger than a request is cut, for which all of them are whole units. One that is too small has
+ *the kernel move its pages to a larger place. `cache` is under its own lock, with which nothing is
+ *called.
  */
 #include "metalloc_internal.h"
 #include "profile.h"
@@ -35,6 +38,10 @@ static struct {
 	/** What did not fit and was unmapped, and what experience says to keep. */
 	size_t dropped;
 	size_t keep;
+	/** Of the place for all, what was never used; it is looked for once. */
+	char *fresh;
+	size_t fresh_bytes;
+	bool begun;
 } cache;
 
 /** The mapping of a block is from its header to here. */
@@ -105,6 +112,60 @@ static bool is_better(size_t one, size_t other, size_t wanted)
 	return one < other;
 }
 
+/** Maps the place for blocks that the profile expects; the lock is held. */
+static void begin(void)
+{
+	const size_t bytes = base_align_up(metalloc_policy.large_bytes, HUGE_BYTES);
+	char *mapping;
+
+	cache.begun = true;
+	mapping = bytes == 0 ? NULL : map_at(bytes, 0, HUGE_BYTES);
+	if (mapping == NULL)
+		return;
+	if (metalloc_policy.huge_large)
+		madvise(mapping, bytes, MADV_HUGEPAGE);
+	cache.fresh = mapping;
+	cache.fresh_bytes = bytes;
+}
+
+/** What was never used, behind @before bytes that were; the lock is held. */
+static char *cut_fresh(size_t bytes, size_t before)
+{
+	char *const mapping = cache.fresh - before;
+
+	cache.fresh += bytes - before;
+	cache.fresh_bytes -= bytes - before;
+	return mapping;
+}
+
+/** What is kept right before what was never used, if both are enough. */
+static struct kept *find_before_fresh(size_t bytes)
+{
+	for (unsigned i = 0; i < CACHE_SLOTS; i++)
+		if (cache.kept[i].mapping != NULL &&
+		    cache.kept[i].mapping + cache.kept[i].bytes == cache.fresh &&
+		    cache.kept[i].bytes + cache.fresh_bytes >= bytes)
+			return &cache.kept[i];
+	return NULL;
+}
+
+/** From the place for all, of which *@fresh bytes were never used. The lock is held. */
+static char *take_fresh(size_t bytes, size_t *fresh)
+{
+	struct kept *const before = find_before_fresh(bytes);
+	size_t had = 0;
+
+	if (before == NULL && cache.fresh_bytes < bytes)
+		return NULL;
+	if (before != NULL) {
+		had = before->bytes;
+		cache.bytes -= had;
+		*before = (struct kept){NULL, 0};
+	}
+	*fresh = bytes - had;
+	return cut_fresh(bytes, had);
+}
+
 /** The first @bytes of it; the others stay. The lock is held. */
 static char *cut(struct kept *kept, size_t bytes)
 {
@@ -116,13 +177,10 @@ static char *cut(struct kept *kept, size_t bytes)
 	return mapping;
 }
 
-/** Of the smallest that fits what is wanted, or else the largest that has at least half of it. */
-static char *take_kept(size_t bytes, size_t *got)
+static struct kept *find_best(size_t bytes)
 {
 	struct kept *best = NULL;
-	char *mapping = NULL;
 
-	lock_take(&cache.lock);
 	for (unsigned i = 0; i < CACHE_SLOTS; i++) {
 		struct kept *const kept = &cache.kept[i];
 
@@ -130,7 +188,27 @@ static char *take_kept(size_t bytes, size_t *got)
 		    (best == NULL || is_better(kept->bytes, best->bytes, bytes)))
 			best = kept;
 	}
-	if (best != NULL) {
+	return best;
+}
+
+/**
+ * Of the smallest that fits what is wanted, or of what was never used, or else the largest that has
+ * at least half of it.
+ */
+static char *take_kept(size_t bytes, size_t *got, size_t *fresh)
+{
+	struct kept *best;
+	char *mapping = NULL;
+
+	lock_take(&cache.lock);
+	if (!cache.begun)
+		begin();
+	best = find_best(bytes);
+	if (best == NULL || best->bytes < bytes)
+		mapping = take_fresh(bytes, fresh);
+	if (mapping != NULL) {
+		*got = bytes;
+	} else if (best != NULL) {
 		*got = base_min(best->bytes, bytes);
 		mapping = cut(best, *got);
 	}
@@ -153,11 +231,26 @@ static bool extend(const char *end, size_t bytes)
 	return taken;
 }
 
+/** The same by what was never used. */
+static bool extend_fresh(const char *end, size_t bytes)
+{
+	bool taken;
+
+	lock_take(&cache.lock);
+	taken = cache.fresh == end && cache.fresh_bytes >= bytes;
+	if (taken)
+		cut_fresh(bytes, 0);
+	lock_give(&cache.lock);
+	return taken;
+}
+
 /** Makes a mapping longer or shorter where it is. */
 static bool resize_in_place(struct group *group, size_t old_bytes, size_t new_bytes)
 {
 	const size_t more = new_bytes - old_bytes;
 
+	if (new_bytes > old_bytes && extend_fresh((char *)group + old_bytes, more))
+		return true;
 	if (new_bytes > old_bytes && extend((char *)group + old_bytes, more)) {
 		/* It is mapped already, unlike what resized() counts. */
 		units_count(-(int64_t)more, 0);
@@ -194,7 +287,7 @@ static bool insert(struct kept new)
 
 static bool keep(char *mapping, size_t bytes)
 {
-	const bool recurs = bytes <= cache.largest;
+	const bool recurs = bytes <= cache.largest || metalloc_policy.large_bytes != 0;
 	bool done = false;
 
 	lock_take(&cache.lock);
@@ -211,6 +304,8 @@ static bool keep(char *mapping, size_t bytes)
 
 void pages_let_go(void)
 {
+	struct kept fresh;
+
 	for (unsigned i = 0; i < CACHE_SLOTS; i++) {
 		struct kept kept;
 
@@ -222,6 +317,33 @@ void pages_let_go(void)
 		if (kept.mapping != NULL)
 			unmap(kept.mapping, kept.bytes);
 	}
+	lock_take(&cache.lock);
+	fresh = (struct kept){cache.fresh, cache.fresh_bytes};
+	cache.fresh = NULL;
+	cache.fresh_bytes = 0;
+	lock_give(&cache.lock);
+	if (fresh.bytes != 0)
+		munmap(fresh.mapping, fresh.bytes);
+}
+
+uint64_t pages_resident(uint64_t *written_bytes)
+{
+	uint64_t resident = 0;
+
+	*written_bytes = 0;
+	lock_take(&cache.lock);
+	for (unsigned i = 0; i < CACHE_SLOTS; i++)
+		for (size_t at = 0; at < cache.kept[i].bytes; at += UNIT_BYTES) {
+			unsigned char pages[UNIT_BYTES / PAGE_BYTES];
+
+			if (mincore(cache.kept[i].mapping + at, UNIT_BYTES, pages) != 0)
+				continue;
+			*written_bytes += UNIT_BYTES;
+			for (unsigned k = 0; k < sizeof(pages); k++)
+				resident += (pages[k] & 1) * PAGE_BYTES;
+		}
+	lock_give(&cache.lock);
+	return resident;
 }
 
 void pages_before_fork(void)
@@ -250,14 +372,18 @@ static void regret(size_t bytes)
 	lock_give(&cache.lock);
 }
 
-/** A kept mapping, made as large as it has to be; *@bytes becomes what it is. */
-static char *reuse(size_t *bytes)
+/** A kept mapping, made as large as it has to be; *@bytes becomes what it is, *@zeroed whether it
+ * was never used. */
+static char *reuse(size_t *bytes, bool *zeroed)
 {
 	const size_t wanted = *bytes;
-	size_t got = 0;
-	char *const mapping = take_kept(wanted, &got);
+	size_t got = 0, fresh = 0;
+	char *const mapping = take_kept(wanted, &got, &fresh);
 	struct group *moved;
 
+	if (fresh != 0)
+		units_count((int64_t)fresh, 0);
+	*zeroed = fresh == wanted;
 	if (mapping == NULL || got >= wanted) {
 		*bytes = mapping == NULL ? wanted : got;
 		return mapping;
@@ -333,7 +459,7 @@ void *pages_allocate(size_t size_bytes, size_t alignment_bytes)
 		return NULL;
 	offset = offset_for(size_bytes, alignment_bytes, &bytes);
 	if (alignment_bytes < UNIT_BYTES && !metalloc_policy.hardened)
-		mapping = reuse(&bytes);
+		mapping = reuse(&bytes, &zeroed);
 	if (mapping == NULL) {
 		mapping = map_new(bytes, alignment_bytes);
 		zeroed = true;

@@ -47,9 +47,9 @@ void profile_big(size_t size_bytes, int blocks)
 	note_most(&record->big_peak[index], live);
 }
 
-void profile_big_again(size_t size_bytes)
+void profile_big_again(size_t size_bytes, uint64_t blocks)
 {
-	atomic_fetch_add_explicit(&profile_record()->big_allocated[big_index(size_bytes)], 1,
+	atomic_fetch_add_explicit(&profile_record()->big_allocated[big_index(size_bytes)], blocks,
 				  memory_order_relaxed);
 }
 

@@ -49,9 +49,9 @@ static inline void profile_life(uint32_t releases)
 void profile_peak(uint64_t peak_bytes);
 /** @blocks more of that size than before: 1 or -1. */
 void profile_big(size_t size_bytes, int blocks);
-/** A block of that size that was released is allocated again, without having been counted as gone.
+/** Blocks of that size that were released are allocated again, without having been counted as gone.
  */
-void profile_big_again(size_t size_bytes);
+void profile_big_again(size_t size_bytes, uint64_t blocks);
 /** Allocations of a class since the last call for it in this thread; or, counted in two's
  * complement, how many of those reported before were none. */
 void profile_allocated(unsigned class, uint64_t blocks);

@@ -41,6 +41,7 @@ static uint64_t count_free(const struct heap_class *class, const struct list *li
  */
 void profile_flush(struct heap *heap)
 {
+	big_flush(heap);
 	for (unsigned i = 1; i < CLASS_COUNT; i++) {
 		struct heap_class *const class = &heap->classes[i];
 		const struct list *const list = &metalloc_thread.lists[i];

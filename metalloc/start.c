@@ -133,11 +133,13 @@ static __attribute__((constructor)) void start(int count, char **arguments, char
  */
 static void note_resident(struct record *record)
 {
-	uint64_t written_bytes, resident_bytes;
+	uint64_t written_bytes, resident_bytes, kept_bytes;
 
-	if (metalloc_policy.huge || record->peak_bytes < CHOICE_HUGE_FROM_BYTES)
+	if (metalloc_policy.huge || metalloc_policy.huge_large ||
+	    record->peak_bytes < CHOICE_HUGE_FROM_BYTES)
 		return;
-	resident_bytes = units_resident(&written_bytes);
+	resident_bytes = units_resident(&written_bytes) + pages_resident(&kept_bytes);
+	written_bytes += kept_bytes;
 	if (written_bytes != 0)
 		record->resident_bytes =
 			(uint64_t)((double)record->peak_bytes *

@@ -80,7 +80,11 @@ static void explain_choice(const struct choice *choice)
 	else if (choice->expected_bytes != 0)
 		printf("Pages of groups that fill up are asked for at once, up to %s in all.\n",
 		       bytes_text(choice->expected_bytes, text));
-	if (choice->keep_bytes != 0)
+	if (choice->flags & CHOICE_LARGE)
+		printf("Blocks of megabytes come and go: they are cut from one place of %s%s.\n",
+		       bytes_text(choice->keep_bytes + choice->keep_bytes / 4, text),
+		       choice->flags & CHOICE_LARGE_HUGE ? " in huge pages" : "");
+	else if (choice->keep_bytes != 0)
 		printf("Large blocks come and go: %s of free memory are kept for the next ones.\n",
 		       bytes_text(choice->keep_bytes, text));
 	if (choice->flags & CHOICE_HARDENED)

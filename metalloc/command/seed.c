@@ -65,6 +65,15 @@ static bool parse_classes(const char *range, const char *name, bool whole, struc
 	return true;
 }
 
+/** "large", or "large huge". */
+static bool parse_large(const char *how, const char *more, struct choice *choice)
+{
+	choice->flags |= CHOICE_LARGE;
+	if (how != NULL)
+		choice->flags |= CHOICE_LARGE_HUGE;
+	return more == NULL && (how == NULL || strcmp(how, "huge") == 0);
+}
+
 /** One statement of up to three words. */
 static bool parse(char *line, struct choice *choice)
 {
@@ -88,6 +97,8 @@ static bool parse(char *line, struct choice *choice)
 		choice->ways[0] = CHOICE_WHOLE;
 		return words[1] != NULL && words[2] == NULL && strcmp(words[1], "whole") == 0;
 	}
+	if (strcmp(words[0], "large") == 0)
+		return parse_large(words[1], words[2], choice);
 	if (words[1] != NULL)
 		return parse_classes(words[0], words[1], words[2] != NULL, choice);
 	if (strcmp(words[0], "huge") != 0 && strcmp(words[0], "hardened") != 0)
@@ -163,6 +174,8 @@ static int print_text(int count, char *words[])
 		printf("expect %lluK\n", (unsigned long long)choice->expected_bytes / 1024);
 	if (choice->flags & CHOICE_HUGE)
 		printf("huge\n");
+	if (choice->flags & CHOICE_LARGE)
+		printf("large%s\n", choice->flags & CHOICE_LARGE_HUGE ? " huge" : "");
 	if (choice->ways[0] & CHOICE_WHOLE)
 		printf("bump whole\n");
 	print_classes(choice);
