@@ -17,7 +17,8 @@
 /* What is used again is told to the profile by so many. */
 #define AGAIN_PERIOD 16u
 /* Where in the slack of a run its block begins. */
-#define COLORS 32u
+#define COLORS     32u
+#define LINE_BYTES 64u
 
 static size_t units_for(size_t bytes)
 {
@@ -30,7 +31,7 @@ static size_t units_for(size_t bytes)
  */
 static size_t color(const struct group *group, size_t offset, size_t size_bytes)
 {
-	const size_t colored = offset + ((uintptr_t)group / UNIT_BYTES % COLORS) * 64;
+	const size_t colored = offset + ((uintptr_t)group / UNIT_BYTES % COLORS) * LINE_BYTES;
 
 	return colored + size_bytes <= group->units * UNIT_BYTES ? colored : offset;
 }
@@ -93,7 +94,7 @@ void *big_allocate(size_t size_bytes, size_t alignment_bytes)
 		group = new_run(count);
 	if (group == NULL)
 		return NULL;
-	if (offset == HEADER_BYTES)
+	if (alignment_bytes <= LINE_BYTES)
 		offset = color(group, offset, size_bytes);
 	describe(group, offset);
 	return group->block;

@@ -438,6 +438,7 @@ static void *describe(char *mapping, size_t bytes, size_t offset, bool zeroed)
 	const size_t guard = metalloc_policy.hardened ? PAGE_BYTES : 0;
 
 	group->list = list_distance(0);
+	group->class = 0;
 	group->allocator = &metalloc_pages;
 	group->block = mapping + offset;
 	group->block_bytes = bytes - offset - guard;
