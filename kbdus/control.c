@@ -230,6 +230,15 @@ static int describe(struct kbdus_file *file, void __user *argument)
 	return kbdus_device_describe(file->device, file, &table);
 }
 
+static int resize(struct kbdus_file *file, void __user *argument)
+{
+	struct kbdus_abi_device wanted;
+
+	if (copy_from_user(&wanted, argument, sizeof(wanted)))
+		return -EFAULT;
+	return kbdus_device_resize(file->device, file, kbdus_abi_device_size_bytes(&wanted));
+}
+
 /* Commands of an owner or successor. */
 static long owner_command(struct kbdus_file *file, unsigned int number, void __user *argument)
 {
@@ -242,6 +251,8 @@ static long owner_command(struct kbdus_file *file, unsigned int number, void __u
 		return kbdus_device_vacate(file->device, file);
 	case KBDUS_ABI_COMMAND_DESCRIBE:
 		return describe(file, argument);
+	case KBDUS_ABI_COMMAND_RESIZE:
+		return resize(file, argument);
 	case KBDUS_ABI_COMMAND_STATUS:
 		return tell(file->device, file, argument);
 	default:

@@ -93,6 +93,11 @@ static bool is_limit(u32 limit, u32 ops, u32 op, u32 block_size)
 	return limit != 0 && limit <= KBDUS_ABI_RANGE_BYTES && limit % block_size == 0;
 }
 
+static bool is_size(u64 size, u32 block_size)
+{
+	return size != 0 && size % block_size == 0 && size <= S64_MAX;
+}
+
 static bool is_power_or_zero(u32 number)
 {
 	return number == 0 || is_power_of_2(number);
@@ -119,12 +124,11 @@ static bool is_sound(const struct kbdus_abi_device *wish)
 {
 	const u32 logical = kbdus_abi_device_logical_block_size(wish);
 	const u32 physical = kbdus_abi_device_physical_block_size(wish);
-	const u64 size = kbdus_abi_device_size_bytes(wish);
 	const u32 known_ops = ((KBDUS_ABI_OPS_SECURE_ERASE << 1) - 1) | KBDUS_ABI_OPS_IOCTL;
 	const u32 known_attrs = (KBDUS_ABI_ATTR_MIRRORED_IOCTLS << 1) - 1;
 
 	return is_block_size(logical) && is_block_size(physical) && physical >= logical &&
-	       size != 0 && size % physical == 0 && size <= S64_MAX &&
+	       is_size(kbdus_abi_device_size_bytes(wish), physical) &&
 	       !(kbdus_abi_device_ops(wish) & ~known_ops) &&
 	       !(kbdus_abi_device_attrs(wish) & ~known_attrs) &&
 	       kbdus_abi_device_queues(wish) >= 1 &&
@@ -638,6 +642,24 @@ int kbdus_device_describe(struct kbdus_device *device, const struct kbdus_file *
 	return error;
 }
 
+int kbdus_device_resize(struct kbdus_device *device, const struct kbdus_file *file, u64 size_bytes)
+{
+	struct kbdus_abi_device *created = &device->created;
+	int error = 0;
+
+	if (!is_size(size_bytes, kbdus_abi_device_physical_block_size(created)))
+		return -EINVAL;
+	mutex_lock(&device->lock);
+	if (device->owner != file || device->state != KBDUS_ABI_STATE_LIVE) {
+		error = -EBUSY;
+	} else {
+		kbdus_abi_device_set_size_bytes(created, size_bytes);
+		kbdus_disk_resize(device);
+	}
+	mutex_unlock(&device->lock);
+	return error;
+}
+
 /* ---- what is known --------------------------------------------------------------------------- */
 
 static u32 notices(const struct kbdus_device *device)
@@ -666,8 +688,8 @@ __poll_t kbdus_device_poll(struct kbdus_device *device, struct file *file, poll_
 void kbdus_device_tell(struct kbdus_device *device, struct kbdus_file *file,
 		       struct kbdus_abi_device *told)
 {
-	*told = device->created;
 	mutex_lock(&device->lock);
+	*told = device->created;
 	if (file)
 		file->seen = device->changes;
 	kbdus_abi_device_set_notices(told, notices(device));

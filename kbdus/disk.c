@@ -7,6 +7,7 @@
 #include "compat/compat.h"
 
 #include <linux/module.h>
+#include <linux/sched/mm.h>
 
 /*
  * How long a request may take by default. A server may be stopped in a debugger, or have a slow
@@ -230,6 +231,16 @@ int kbdus_disk_add(struct kbdus_device *device)
 	}
 	device->disk_added = true;
 	return 0;
+}
+
+/* The caller is the server, for which memory must not wait. */
+void kbdus_disk_resize(struct kbdus_device *device)
+{
+	const unsigned int flags = memalloc_noio_save();
+
+	set_capacity_and_notify(device->disk,
+				kbdus_abi_device_size_bytes(&device->created) >> SECTOR_SHIFT);
+	memalloc_noio_restore(flags);
 }
 
 void kbdus_disk_remove(struct kbdus_device *device)

@@ -149,7 +149,8 @@ struct kbdus_device {
 	/* In the table, until no file of the device is open; under kbdus_table_lock. */
 	struct list_head link;
 
-	/* As created and described; constant once there is a disk. */
+	/* As created and described; constant once there is a disk, but for the size, which is
+	 * written under the lock. */
 	struct kbdus_abi_device created;
 	struct kbdus_abi_ioctl_part *parts;
 	u32 part_count;
@@ -244,6 +245,8 @@ int kbdus_device_vacate(struct kbdus_device *device, const struct kbdus_file *fi
 int kbdus_device_end(struct kbdus_device *device, const struct kbdus_file *file);
 int kbdus_device_describe(struct kbdus_device *device, const struct kbdus_file *file,
 			  const struct kbdus_abi_ioctl_table *table);
+/* -EINVAL for what is no size, -EBUSY where there is no disk. */
+int kbdus_device_resize(struct kbdus_device *device, const struct kbdus_file *file, u64 size_bytes);
 
 /* Begins to remove the disk; with @abort, its requests fail at once. In any state. */
 void kbdus_device_stop(struct kbdus_device *device, bool abort);
@@ -269,6 +272,8 @@ static inline bool kbdus_device_is_recoverable(const struct kbdus_device *device
 
 int kbdus_disk_create(struct kbdus_device *device);
 int kbdus_disk_add(struct kbdus_device *device);
+/* Gives the disk the size that the device has, and tells who watches it. */
+void kbdus_disk_resize(struct kbdus_device *device);
 /* Waits for the disk's requests, which somebody has to serve or fail. */
 void kbdus_disk_remove(struct kbdus_device *device);
 

@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -576,6 +577,58 @@ static void stopping_ends_queues(void)
 	check(none_left(), "the device goes with its files");
 }
 
+static int resize(int fd, uint64_t size_bytes)
+{
+	struct kbdus_abi_device wanted = {0};
+
+	kbdus_abi_device_set_size_bytes(&wanted, size_bytes);
+	return command(fd, KBDUS_ABI_COMMAND_RESIZE, &wanted);
+}
+
+static bool has_size(const struct server *server, uint64_t size_bytes)
+{
+	struct kbdus_abi_device told = {0};
+	uint64_t seen = 0;
+	char path[40];
+	int disk;
+
+	snprintf(path, sizeof(path), "/dev/bdus-%llu", (unsigned long long)server->id);
+	disk = open(path, O_RDONLY | O_CLOEXEC);
+	ioctl(disk, BLKGETSIZE64, &seen);
+	close(disk);
+	return seen == size_bytes && command(server->owner, KBDUS_ABI_COMMAND_STATUS, &told) == 0 &&
+	       kbdus_abi_device_size_bytes(&told) == size_bytes;
+}
+
+static void sizes_are_the_owners(void)
+{
+	struct server server;
+	const int fd = open_control();
+
+	check(make(&server, CASE_ID), "a device is made");
+	check(resize(server.owner, SIZE) == -1 && errno == EBUSY, "what has no disk has its size");
+	check(command(server.owner, KBDUS_ABI_COMMAND_START, NULL) == 0, "it is started");
+	check(serve_until(&server, is_live), "it is live");
+	check(resize(fd, SIZE) == -1 && errno == ENOTTY, "a file that is nothing has no size");
+	check(resize(server.queue, SIZE) == -1 && errno == ENOTTY, "nor has a queue");
+	check(command(server.owner, KBDUS_ABI_COMMAND_RESIZE, (void *)8) == -1 && errno == EFAULT,
+	      "bad addresses are refused");
+	check(resize(server.owner, 0) == -1 && errno == EINVAL, "a size of 0 is refused");
+	check(resize(server.owner, SIZE + 512) == -1 && errno == EINVAL,
+	      "half a physical block is refused");
+	check(resize(server.owner, UINT64_C(1) << 63) == -1 && errno == EINVAL,
+	      "a size past all offsets is refused");
+	check(has_size(&server, SIZE), "it is as it was");
+	check(resize(server.owner, 2 * SIZE) == 0 && has_size(&server, 2 * SIZE), "it grows");
+	check(resize(server.owner, SIZE / 2) == 0 && has_size(&server, SIZE / 2), "it shrinks");
+	check(command(server.owner, KBDUS_ABI_COMMAND_STOP, NULL) == 0, "it is stopped");
+	check(resize(server.owner, SIZE) == -1 && errno == EBUSY, "what ends keeps its size");
+	check(serve_until(&server, is_stopped), "it has stopped");
+	close(fd);
+	unmake(&server);
+	check(none_left(), "the device goes with its files");
+}
+
 static uint32_t notices_of(const struct server *server)
 {
 	struct kbdus_abi_device told = {0};
@@ -816,6 +869,7 @@ static int run_cases(void)
 	payloads_are_reached_by_tag();
 	closing_fails_requests();
 	stopping_ends_queues();
+	sizes_are_the_owners();
 	requests_outlive_a_server();
 	servers_make_room();
 	orphans_end_their_requests();
@@ -957,6 +1011,9 @@ static void fuzz_life(void)
 				close(draw(2) ? server.owner : server.queue);
 			else if (!draw(100))
 				command(server.owner, KBDUS_ABI_COMMAND_LEAVE, NULL);
+			else if (!draw(10))
+				resize(server.owner,
+				       (uint64_t)(1 + draw(2 * SIZE / BLOCK)) * BLOCK);
 			break;
 		default:
 			enter(&server);

@@ -21,6 +21,7 @@
  *	open_queue         ATTACH; the first one makes it the owner
  *	start              START: served from now on
  */
+#include "base/bits.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "kbdus_internal.h"
@@ -319,6 +320,29 @@ static int kbdus_stop(struct bdus_transport_device *device)
 		       : 0;
 }
 
+/** Requests for what is new may come before the command has ended. */
+static int kbdus_resize(struct bdus_transport_device *device, uint64_t size_bytes)
+{
+	const uint64_t old_bytes = device->limits.size_bytes;
+	struct kbdus_abi_device wanted = {0};
+	int result;
+
+	kbdus_abi_device_set_size_bytes(&wanted, size_bytes);
+	__atomic_store_n(&device->limits.size_bytes, base_max(old_bytes, size_bytes),
+			 __ATOMIC_RELAXED);
+	result = kbdus_control_run(device->fd, KBDUS_ABI_COMMAND_RESIZE, &wanted);
+	__atomic_store_n(&device->limits.size_bytes, result < 0 ? old_bytes : size_bytes,
+			 __ATOMIC_RELAXED);
+	if (result == -ENOTTY)
+		return base_error(EOPNOTSUPP,
+				  "kbdus: this module cannot change the size of a device; a newer "
+				  "one can");
+	return result < 0 ? base_error_errno(-result,
+					     "kbdus cannot change the size of device %" PRIu64,
+					     device->id)
+			  : 0;
+}
+
 static void kbdus_describe(struct bdus_transport_device *device, struct bdus_device_info *info)
 {
 	struct kbdus_abi_device told;
@@ -377,6 +401,7 @@ const struct bdus_transport bdus_transport_kbdus = {
 	.fetch = kbdus_queue_fetch,
 	.commit = kbdus_queue_commit,
 	.stop = kbdus_stop,
+	.resize = kbdus_resize,
 	.close_queue = kbdus_queue_close,
 	.destroy = kbdus_destroy,
 	.scan = kbdus_scan,

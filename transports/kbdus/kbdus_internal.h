@@ -50,6 +50,7 @@ void kbdus_fill_device(uint64_t id, const struct bdus_device_attrs *attrs,
 
 /** What queue.c checks requests against. */
 struct kbdus_limits {
+	/** May change while the queues serve. */
 	uint64_t size_bytes;
 	uint32_t max_transfer_bytes;
 	uint32_t ops;

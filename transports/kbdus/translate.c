@@ -156,7 +156,9 @@ int kbdus_decode_request(const struct kbdus_abi_request *request, const struct k
 				decode_flags(op, kbdus_abi_request_flags(request)), 0, 0, NULL);
 		return 0;
 	}
-	if (length == 0 || !base_range_within(offset, length, limits->size_bytes) ||
+	if (length == 0 ||
+	    !base_range_within(offset, length,
+			       __atomic_load_n(&limits->size_bytes, __ATOMIC_RELAXED)) ||
 	    ((op == BDUS_OP_READ || op == BDUS_OP_WRITE) && length > limits->max_transfer_bytes))
 		return -EIO;
 	bdus_io_prepare(io, (enum bdus_op)op, decode_flags(op, kbdus_abi_request_flags(request)),
