@@ -36,12 +36,12 @@ static void start_search(struct search *search, const struct caps_client_options
 	if (options == NULL)
 		return;
 	search->directory = options->directory;
-	if (options->directory != NULL)
-		search->count = 1;
-	else if (options->users != NULL) {
+	if (options->users != NULL) {
 		search->user = options->users;
 		search->count = options->user_count;
 	}
+	if (options->directory != NULL)
+		search->count = (unsigned)base_min(search->count, 1);
 }
 
 /* ---- one name ---- */

@@ -235,7 +235,7 @@ struct caps_client_options {
 	/** Namespaces to look into, in this order; the effective user, then CAPS_SYSTEM. */
 	const uid_t *users;
 	unsigned user_count;
-	/** A namespace of its own: this folder, and none else. */
+	/** A namespace of its own: this folder, and none else; of the first of @users. */
 	const char *directory;
 	/** As of a service: to refuse replies that the description refuses. */
 	const struct wire_operation *operations;

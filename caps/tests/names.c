@@ -310,6 +310,39 @@ static void test_access_is_for_user_group_and_world(void **state)
 		}
 }
 
+static void test_a_folder_of_another_user_is_trusted_if_that_is_named(void **state)
+{
+	const uid_t somebody = SOMEBODY, other = SOMEBODY + 1;
+	struct caps_client_options options = {.size = sizeof(options), .timeout_ms = 5000};
+	struct caps_port *port;
+	char path[128];
+	pid_t child;
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	snprintf(path, sizeof(path), "%s/theirs", folder);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(chown(path, SOMEBODY, SOMEBODY), 0);
+	options.directory = path;
+	child = fork();
+	if (child == 0) {
+		struct caps_service_options own = {.size = sizeof(own), .directory = path};
+
+		become(SOMEBODY, 0);
+		_exit(caps_serve("x", &own, &port) != 0 || pause());
+	}
+	assert_int_equal(caps_connect("x", &options, &port), -EPERM);
+	options.users = &other;
+	options.user_count = 1;
+	assert_int_equal(caps_connect("x", &options, &port), -EPERM);
+	options.users = &somebody;
+	assert_good(caps_connect("x", &options, &port));
+	caps_destroy(port);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
 static void test_a_squatted_name_is_refused(void **state)
 {
 	struct caps_port *port;
@@ -441,6 +474,7 @@ int main(void)
 		TEST(test_listing_shows_names_newest_first),
 		TEST(test_messages_say_who_sent_them),
 		TEST(test_access_is_for_user_group_and_world),
+		TEST(test_a_folder_of_another_user_is_trusted_if_that_is_named),
 		TEST(test_a_squatted_name_is_refused),
 		TEST(test_a_folder_that_others_write_is_no_namespace),
 		TEST(test_one_user_cannot_take_all_places),

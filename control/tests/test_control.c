@@ -279,6 +279,35 @@ static void a_device_has_another_size_if_its_driver_consents(void **state)
 	assert_int_equal(bdus_device_attrs(device)->size_bytes, 1 << 21);
 }
 
+/** Which of the changes that there are a stranger is not refused, if any; else 0. */
+static int change_as_stranger(const struct bdus_device_info *info)
+{
+	static const char *const words[] = {"fail=1"};
+	char answer[64];
+
+	if (bdus_manage_set_log_level(info, BDUS_LOG_CALLS, TIMEOUT_MS) != -EPERM)
+		return 10;
+	if (bdus_manage_filter_command(info, "error", words, 1, answer, sizeof(answer),
+				       TIMEOUT_MS) != -EPERM)
+		return 11;
+	if (bdus_manage_attach_filter(info, "delay", NULL, 0, TIMEOUT_MS) != -EPERM)
+		return 12;
+	if (bdus_manage_detach_filter(info, "delay", TIMEOUT_MS) != -EPERM)
+		return 13;
+	return 0;
+}
+
+/** Whatever else there is to ask for: who cannot connect cannot ask. */
+static int connect_as_stranger(const struct bdus_device_info *info)
+{
+	char services[64];
+	const struct caps_client_options options = {.size = sizeof(options), .directory = services};
+	struct caps_port *port;
+
+	snprintf(services, sizeof(services), "%s/%llu.ctl", folder, (unsigned long long)info->id);
+	return caps_connect("device", &options, &port) == -EACCES ? 0 : 14;
+}
+
 static int ask_as_stranger(const struct bdus_device_info *info)
 {
 	struct bdus_device_info now = *info;
@@ -294,7 +323,7 @@ static int ask_as_stranger(const struct bdus_device_info *info)
 	    bdus_manage_resize(info, 1 << 21, TIMEOUT_MS) != -EPERM ||
 	    bdus_manage_destroy(info, TIMEOUT_MS, NULL, NULL) != -EPERM)
 		return 3;
-	return 0;
+	return change_as_stranger(info) + connect_as_stranger(info);
 }
 
 static void another_user_is_refused_by_name(void **state)
@@ -305,6 +334,7 @@ static void another_user_is_refused_by_name(void **state)
 	assert_int_equal(ask(ask_as_stranger), 0);
 	assert_int_equal(bdus_queue_result(queue), 0);
 	assert_int_equal(flushes, 0);
+	assert_int_equal(bdus_device_attrs(device)->size_bytes, 1 << 20);
 }
 
 static int ask_what_does_not_answer(const struct bdus_device_info *info)
