@@ -267,9 +267,9 @@ static int call_as_somebody(gid_t team, struct caps_port *service)
 			error = caps_call(client, &request, &message, buffer, sizeof(buffer), 5000);
 		_exit(error != 0 ? -error : -message.error);
 	}
-	if (caps_get(service, &message, buffer, sizeof(buffer), 300) == 0)
-		caps_reply(service, &message, NULL);
-	waitpid(child, &status, 0);
+	while (waitpid(child, &status, WNOHANG) == 0)
+		if (caps_get(service, &message, buffer, sizeof(buffer), 20) == 0)
+			caps_reply(service, &message, NULL);
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
 }
 
