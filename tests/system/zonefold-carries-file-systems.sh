@@ -55,7 +55,7 @@ carries() # TYPE SIZE ZONE-SIZE ROUNDS
 	mkdir -p "$work/mnt"
 	for round in $(seq "$4"); do
 		must mount -t "$1" "$device" "$work/mnt"
-		rm -rf "$work/mnt/$((round - 1))"
+		rm -rf "${work:?}/mnt/$((round - 1))"
 		make_tree "$work/mnt/$round"
 		make_tree "$work/mnt/kept-$((round % 2))"
 		must umount "$work/mnt"
