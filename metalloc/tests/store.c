@@ -317,6 +317,28 @@ static void test_choice_follows_the_profile(void **state)
 	assert_true(choice_is_valid(&choice));
 }
 
+static void test_choice_keeps_what_comes_and_goes(void **state)
+{
+	struct record merged = {.peak_bytes = UINT64_C(80) << 20};
+	struct choice choice;
+
+	(void)state;
+	merged.big_allocated[8] = 1000;
+	merged.big_peak[8] = 6;
+	choice_make(&merged, &choice);
+	assert_int_equal(choice.flags, CHOICE_LARGE);
+	assert_int_equal(choice.keep_bytes, merged.peak_bytes);
+	merged.resident_bytes = merged.peak_bytes;
+	choice_make(&merged, &choice);
+	assert_int_equal(choice.flags, CHOICE_LARGE | CHOICE_LARGE_HUGE);
+	assert_true(choice_is_valid(&choice));
+	merged.big_allocated[8] = 0;
+	merged.carved[1] = 20 * merged.peak_bytes / class_bytes(1);
+	choice_make(&merged, &choice);
+	assert_int_equal(choice.flags, CHOICE_HUGE);
+	assert_int_equal(choice.keep_bytes, merged.peak_bytes);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
 
 int main(void)
@@ -335,6 +357,7 @@ int main(void)
 		TEST(test_limit_on_file_sizes_makes_no_file_and_no_signal),
 		cmocka_unit_test(test_identity_is_the_build_id_with_the_script),
 		cmocka_unit_test(test_choice_follows_the_profile),
+		cmocka_unit_test(test_choice_keeps_what_comes_and_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

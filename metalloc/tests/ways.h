@@ -11,13 +11,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/** Before the first allocation: default, hardened, huge, or an allocator's name for all classes. */
+/** Before the first allocation: default, hardened, huge, large, or an allocator's name for all
+ * classes. */
 static inline void choose_way(const char *name)
 {
 	const struct metalloc_allocator *const allocator = registry_find(name);
 
 	metalloc_policy.hardened = strcmp(name, "hardened") == 0;
 	metalloc_policy.huge = strcmp(name, "huge") == 0;
+	metalloc_policy.huge_large = strcmp(name, "large") == 0;
+	metalloc_policy.large_bytes = metalloc_policy.huge_large ? UINT64_C(80) << 20 : 0;
 	for (unsigned i = 1; i < CLASS_COUNT; i++)
 		metalloc_policy.allocators[i] =
 			metalloc_policy.hardened ? &metalloc_bitmap : allocator;
