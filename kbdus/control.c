@@ -354,5 +354,7 @@ const struct file_operations kbdus_control_fops = {
 	.mmap = control_mmap,
 	.read_iter = copy_payload,
 	.write_iter = copy_payload,
+	.splice_read = KBDUS_SPLICE_READ,
+	.splice_write = iter_file_splice_write,
 	.llseek = noop_llseek,
 };

@@ -10,6 +10,7 @@
  *	KBDUS_DEFINE_TASK_WORK(n, f)   n: for task work, calls f(command, issue_flags)
  *	kbdus_command_done()           completes a command of io_uring
  *	kbdus_command_mark_cancelable(), kbdus_command_is_cancelled()
+ *	KBDUS_SPLICE_READ              splices from a file that can be read
  */
 #ifndef KBDUS_COMPAT_H
 #define KBDUS_COMPAT_H
@@ -58,6 +59,12 @@
 #include "task_work_token.h"
 #else
 #include "task_work_command.h"
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#include "splice_generic.h"
+#else
+#include "splice_copy.h"
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)

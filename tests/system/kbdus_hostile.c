@@ -527,6 +527,55 @@ static void payloads_are_reached_by_tag(void)
 	check(none_left(), "the device goes with its files");
 }
 
+/* Moves a block between a pipe and the payload of @request; whether all of it went. */
+static bool splice_payload(const struct server *server, const struct kbdus_abi_request *request,
+			   int from_pipe, int to_pipe)
+{
+	loff_t place =
+		(loff_t)((uint64_t)kbdus_abi_request_tag(request) << KBDUS_ABI_PLACE_TAG_SHIFT);
+
+	return from_pipe >= 0 ? splice(from_pipe, NULL, server->queue, &place, BLOCK, 0) == BLOCK
+			      : splice(server->queue, &place, to_pipe, NULL, 2 * BLOCK, 0) == BLOCK;
+}
+
+static void payloads_are_spliced(void)
+{
+	struct kbdus_abi_request request;
+	struct kbdus_abi_result result;
+	char bytes[BLOCK];
+	struct client client;
+	struct server server;
+	int ends[2];
+
+	check(pipe(ends) == 0, "there is a pipe");
+	check(make(&server, CASE_ID), "a device is made");
+	check(command(server.owner, KBDUS_ABI_COMMAND_START, NULL) == 0, "it is started");
+	check(serve_until(&server, is_live), "it is live");
+	begin(&client, CASE_ID, true);
+	check(wait_for_request(&server, &request), "a write comes");
+	check(splice_payload(&server, &request, -1, ends[1]), "it is spliced, and no more");
+	check(read(ends[0], bytes, BLOCK) == BLOCK && bytes[0] == 'w' && bytes[BLOCK - 1] == 'w',
+	      "the pipe has the payload");
+	memset(bytes, 's', BLOCK);
+	check(write(ends[1], bytes, BLOCK) == BLOCK, "the pipe is filled");
+	check(!splice_payload(&server, &request, ends[0], -1), "a write's payload is not written");
+	put_result(&server, answer(&server, &request));
+	end(&server, &client);
+	check(!splice_payload(&server, &request, -1, ends[1]), "nor read when it is answered");
+	begin(&client, CASE_ID, false);
+	check(wait_for_request(&server, &request), "a read comes");
+	check(splice_payload(&server, &request, ends[0], -1), "the pipe is spliced to it");
+	result = answer(&server, &request);
+	kbdus_abi_result_set_flags(&result, KBDUS_ABI_RESULT_FLAG_PLACED);
+	put_result(&server, result);
+	end(&server, &client);
+	check(client.result == BLOCK && client.byte == 's', "and comes to the client");
+	unmake(&server);
+	check(none_left(), "the device goes with its files");
+	close(ends[0]);
+	close(ends[1]);
+}
+
 static void closing_fails_requests(void)
 {
 	struct kbdus_abi_request request;
@@ -867,6 +916,7 @@ static int run_cases(void)
 	wrong_results_are_dropped();
 	scribbled_rings_do_no_harm();
 	payloads_are_reached_by_tag();
+	payloads_are_spliced();
 	closing_fails_requests();
 	stopping_ends_queues();
 	sizes_are_the_owners();
