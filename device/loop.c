@@ -425,6 +425,11 @@ void bdus_loop_return_picked(struct bdus_loop *loop, const struct bdus_call *cal
 
 /* ---- waiting ------------------------------------------------------------------------------- */
 
+bool bdus_loop_is_shared(const struct bdus_loop *loop)
+{
+	return loop->queues.next != loop->queues.previous;
+}
+
 void bdus_loop_allow_polling(struct bdus_loop *loop, uint64_t most_ns)
 {
 	loop->most_awake_ns = base_max(loop->most_awake_ns, most_ns);

@@ -106,10 +106,16 @@ struct kbdus_session {
 	u32 results_head;
 	u32 refused;
 
-	/* Constant; the last is the leader of the server's threads. */
+	/* Constant; `server` is the leader of the server's threads. */
 	u64 payloads;
 	u64 stride_bytes;
 	struct task_struct *server;
+
+	/* With `serving`. How long the next wait looks, and when the last one began; 0 for none. */
+	u64 awake_ns;
+	u64 waits_since_ns;
+	/* Requests that the last turn gave. */
+	unsigned int given;
 };
 
 struct kbdus_queue {

@@ -23,6 +23,9 @@
 /* Results that are taken between two times of the lock. */
 #define TAKEN_AT_ONCE 16
 
+/* The first time that looking before waiting tries. */
+#define FIRST_AWAKE_NS 8000
+
 /* ---- memory ---------------------------------------------------------------------------------- */
 
 static int map_rings(struct kbdus_session *session, u32 depth)
@@ -481,7 +484,10 @@ static int serve(struct kbdus_session *session, bool *news)
 	*news = result;
 	give_writes(session, &writes);
 	smp_store_release(word(&session->rings->requests_tail), session->requests_tail);
-	return session->requests_tail - before;
+	result = session->requests_tail - before;
+	if (result)
+		session->given = result;
+	return result;
 }
 
 static int serve_alone(struct kbdus_session *session, bool *news)
@@ -524,6 +530,71 @@ __poll_t kbdus_session_poll(struct kbdus_session *session, struct file *file, po
 	return sees_news(session) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
+/* ---- looking before waiting ------------------------------------------------------------------ */
+
+/*
+ * A client with one request at a time sends the next one when it has the answer to the last. Where
+ * that takes no longer than putting the server to sleep and waking it up, the server stays awake.
+ * How long, follows from how waits went, as that of a loop's busy polling: see device/loop.c.
+ * Clients with several requests in flight lose by it: batches would be smaller.
+ */
+static u64 most_awake_ns(const struct kbdus_session *session)
+{
+	const u32 wish_us = READ_ONCE(*word(&session->rings->busy_poll_us));
+
+	return (u64)min_t(u32, wish_us, KBDUS_ABI_MOST_BUSY_POLL_US) * NSEC_PER_USEC;
+}
+
+static bool may_look(const struct kbdus_session *session)
+{
+	return session->awake_ns && session->given == 1 && num_online_cpus() > 1 &&
+	       READ_ONCE(session->queue->held) == 0;
+}
+
+/* Others who want the processor come first. Whether there is something to serve. */
+static bool look(struct kbdus_session *session)
+{
+	const u64 end_ns = session->waits_since_ns + min(session->awake_ns, most_awake_ns(session));
+
+	while (!need_resched() && !signal_pending(current)) {
+		/* A guess, without the lock. */
+		if (data_race(kbdus_queue_has_news(session->queue, session)))
+			return true;
+		if (ktime_get_ns() >= end_ns)
+			break;
+		cpu_relax();
+	}
+	return false;
+}
+
+/* A turn ends without requests. Serves once more, if looking for them helps. */
+static int look_and_serve(struct kbdus_session *session, bool *news)
+{
+	if (!most_awake_ns(session))
+		return 0;
+	session->waits_since_ns = ktime_get_ns();
+	if (!may_look(session) || !look(session))
+		return 0;
+	session->waits_since_ns = 0;
+	return serve(session, news);
+}
+
+/* A wait has ended that slept. */
+static void learn(struct kbdus_session *session)
+{
+	const u64 most_ns = most_awake_ns(session);
+	u64 waited_ns;
+
+	if (!session->waits_since_ns)
+		return;
+	waited_ns = ktime_get_ns() - session->waits_since_ns;
+	session->waits_since_ns = 0;
+	if (waited_ns > most_ns)
+		session->awake_ns = 0;
+	else if (waited_ns > session->awake_ns)
+		session->awake_ns = max_t(u64, session->awake_ns * 2, FIRST_AWAKE_NS);
+}
+
 /* ---- by io_uring ----------------------------------------------------------------------------- */
 
 static bool is_dying(void)
@@ -533,11 +604,18 @@ static bool is_dying(void)
 
 void kbdus_session_bring(struct io_uring_cmd *command, unsigned int issue_flags)
 {
+	struct kbdus_session *session = kbdus_file_session(command->file);
 	int result = -ECANCELED;
 	bool news;
 
-	if (!is_dying())
-		result = serve_alone(kbdus_file_session(command->file), &news);
+	if (!is_dying()) {
+		result = -EINTR;
+		if (!mutex_lock_killable(&session->serving)) {
+			learn(session);
+			result = serve(session, &news);
+			mutex_unlock(&session->serving);
+		}
+	}
 	kbdus_command_done(command, result, issue_flags);
 }
 
@@ -594,6 +672,8 @@ int kbdus_session_command(struct kbdus_session *session, struct io_uring_cmd *co
 	if (result)
 		return result;
 	result = number == KBDUS_ABI_COMMAND_ENTER ? serve(session, &news) : commit(session);
+	if (!result && !news && number == KBDUS_ABI_COMMAND_ENTER)
+		result = look_and_serve(session, &news);
 	mutex_unlock(&session->serving);
 	if (result || news || number == KBDUS_ABI_COMMAND_COMMIT)
 		return result;

@@ -44,6 +44,14 @@ static const struct bdus_option kbdus_options[] = {
 		.fallback = "no",
 		.help = "do without commands of io_uring, as where there is none",
 	},
+	{
+		.key = "busy-poll",
+		.kind = BDUS_OPTION_NUMBER,
+		.fallback = "100",
+		.maximum = KBDUS_ABI_MOST_BUSY_POLL_US,
+		.help = "microseconds to look for the next request before sleeping, while that "
+			"pays off",
+	},
 	{.key = NULL},
 };
 
@@ -133,6 +141,7 @@ static int make(const struct bdus_transport_setup *setup,
 	device->id = setup->id;
 	device->memory = setup->memory;
 	device->by_poll = bdus_config_bool(setup->options, "poll");
+	device->busy_poll_us = (unsigned)bdus_config_number(setup->options, "busy-poll");
 	result = fill(setup, device);
 	if (result < 0) {
 		snprintf(message, sizeof(message), "%s", base_error_message());

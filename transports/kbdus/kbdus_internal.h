@@ -70,6 +70,8 @@ struct bdus_transport_device {
 	struct bdus_memory *memory;
 	/** Do without commands of io_uring. */
 	bool by_poll;
+	/** How long commands of io_uring look for requests before they wait. */
+	unsigned busy_poll_us;
 	/** destroy() leaves the device alone. */
 	bool stays;
 	/** There is another process that wants to serve it. */

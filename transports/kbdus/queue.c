@@ -303,10 +303,14 @@ static void send_wait(struct bdus_transport_queue *queue)
 {
 	int result;
 
-	if (has_ring(queue))
+	if (has_ring(queue)) {
+		kbdus_abi_rings_set_busy_poll_us(
+			queue->rings,
+			bdus_loop_is_shared(queue->loop) ? 0 : queue->device->busy_poll_us);
 		prepare_command(queue, &queue->wait_call, KBDUS_ABI_COMMAND_ENTER);
-	else
+	} else {
 		asys_prep_poll(&queue->wait_call.message, queue->fd, POLLIN);
+	}
 	result = bdus_loop_send(queue->loop, &queue->wait_call);
 	queue->waiting = result == 0;
 	if (result < 0)

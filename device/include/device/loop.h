@@ -84,6 +84,9 @@ void *bdus_loop_picked(struct bdus_loop *loop, const struct bdus_call *call);
 /** Gives it back, if there is something. */
 void bdus_loop_return_picked(struct bdus_loop *loop, const struct bdus_call *call);
 
+/** Whether there are several queues in the loop, none of which may hold up the others. */
+bool bdus_loop_is_shared(const struct bdus_loop *loop);
+
 /** How long the loop may look for events before it sleeps, while that pays off; the most counts. */
 void bdus_loop_allow_polling(struct bdus_loop *loop, uint64_t most_ns);
 
