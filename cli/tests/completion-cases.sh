@@ -60,6 +60,14 @@ offers "bdus recover $id ram " size=
 offers 'bdus drivers ' ram file
 offers 'bdus check ' nbd
 offers 'bdus filters ' delay error
+offers 'bdus filter ' attach detach
+withholds 'bdus filter d' attach
+offers 'bdus filter attach ' "$id"
+offers "bdus filter attach $id " delay error
+offers "bdus filter --timeout 5 detach $id de" delay
+withholds "bdus filter attach $id " "$id" attach
+offers 'bdus stats ' "$id"
+offers 'bdus resize ' "$id"
 offers 'bdus run --filter ' delay error
 offers 'bdus run ram --filter de' delay
 offers 'bdus help ' destroy

@@ -65,6 +65,16 @@ __bdus_driver_word()
 	fi
 }
 
+# VERB DEVICE FILTER
+__bdus_filter_operand()
+{
+	case $operands in
+	0) mapfile -t COMPREPLY < <(compgen -W 'attach detach' -- "$current") ;;
+	1) __bdus_words devices ;;
+	2) __bdus_words filters ;;
+	esac
+}
+
 __bdus_complete()
 {
 	case $previous in
@@ -92,13 +102,14 @@ __bdus_complete()
 		drivers) [[ -z $driver ]] && __bdus_driver_word ;;
 		info | destroy | flush | resize | stats) __bdus_words devices ;;
 		filters) [[ -z $driver ]] && __bdus_words filters ;;
+		filter) __bdus_filter_operand ;;
 		check) __bdus_words transports ;;
 		help) __bdus_words commands ;;
 		esac
 	fi
 }
 
-# Sets the command's name, the device that is given another driver, the driver (the first operand
+# Sets the command's name, the number of operands of "filter" before the current word, the device that is given another driver, the driver (the first operand
 # else), and the word before the current one.
 __bdus_read_line()
 {
@@ -109,6 +120,8 @@ __bdus_read_line()
 	for word in "${words[@]:1}"; do
 		if [[ -z $name ]]; then
 			name=$word
+		elif [[ $name == filter ]]; then
+			[[ $word == -* || $previous == --timeout ]] || ((++operands))
 		elif [[ $word != -* && -z $driver ]]; then
 			case $previous in
 			-t | --transport | --filter | --backend | --queues | --depth | --timeout) ;;
@@ -138,7 +151,7 @@ __bdus_cut_replies()
 _bdus()
 {
 	local line=${COMP_LINE:0:COMP_POINT} command=${COMP_WORDS[0]}
-	local name='' device='' driver='' previous='' current=''
+	local name='' device='' driver='' previous='' current='' operands=0
 	command=${command/#\~/$HOME}
 	[[ $line == *[[:space:]] ]] || current=${line##*[[:space:]]}
 	COMPREPLY=()

@@ -114,5 +114,8 @@ complete -c bdus -n '__bdus_uses replace recover; and not __bdus_lacks_device' -
 complete -c bdus -n '__bdus_uses drivers' -a '(__bdus_command drivers)'
 complete -c bdus -n '__bdus_uses filters' -a '(__bdus_command filters)'
 complete -c bdus -n '__bdus_uses info destroy flush resize stats' -a '(__bdus_command devices)'
+complete -c bdus -n '__bdus_uses filter; and test (count (__bdus_operands)) -eq 1' -a 'attach detach'
+complete -c bdus -n '__bdus_uses filter; and test (count (__bdus_operands)) -eq 2' -a '(__bdus_command devices)'
+complete -c bdus -n '__bdus_uses filter; and test (count (__bdus_operands)) -eq 3' -a '(__bdus_command filters)'
 complete -c bdus -n '__bdus_uses check' -a '(__bdus_command transports)'
 complete -c bdus -n '__bdus_uses help' -a '(__bdus_command commands)'
