@@ -10,6 +10,7 @@
 . "$(dirname "$0")/programs.sh"
 need_kbdus
 need losetup cmp
+modprobe loop 2>/dev/null || true
 
 tool=${BDUS_BUILD:?}/tests/system/kbdus-program
 programs=$BDUS_BUILD/examples/programs

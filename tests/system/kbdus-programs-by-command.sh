@@ -9,6 +9,7 @@
 . "$(dirname "$0")/programs.sh"
 need_kbdus
 need losetup jq
+modprobe loop 2>/dev/null || true
 
 truncate -s 16M "$work/disk"
 bdus_run file path="$work/disk"
