@@ -105,6 +105,13 @@ void kbdus_disk_end_batch(struct io_comp_batch *batch)
 		batch->complete(batch);
 }
 
+/* After the last of several requests, of which the server may have none: programs answered them. */
+static void ring(struct kbdus_queue *queue)
+{
+	if (!list_empty_careful(&queue->pending))
+		kbdus_queue_ring(queue);
+}
+
 static blk_status_t queue_rq(struct blk_mq_hw_ctx *context, const struct blk_mq_queue_data *data)
 {
 	struct kbdus_queue *queue = context->driver_data;
@@ -118,7 +125,7 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *context, const struct blk_mq_
 	    kbdus_program_serve(queue, data->rq, op, flags)) {
 		/* What passed before it may wait for the bell. */
 		if (data->last)
-			kbdus_queue_ring(queue);
+			ring(queue);
 		return BLK_STS_OK;
 	}
 	return kbdus_queue_add(queue, data->rq, data->last) ? BLK_STS_OK : BLK_STS_IOERR;
@@ -126,7 +133,7 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *context, const struct blk_mq_
 
 static void commit_rqs(struct blk_mq_hw_ctx *context)
 {
-	kbdus_queue_ring(context->driver_data);
+	ring(context->driver_data);
 }
 
 static enum blk_eh_timer_return time_out(struct request *request)
@@ -184,8 +191,11 @@ static int create_tags(struct kbdus_device *device)
 	/* Of an ioctl, where it is; then what programs keep. */
 	tags->cmd_size = KBDUS_PROGRAM_REQUEST_OFFSET + KBDUS_PROGRAM_REQUEST_BYTES;
 	tags->numa_node = NUMA_NO_NODE;
-	/* Programs send requests to other devices, which may have to wait. */
-	tags->flags = KBDUS_TAG_SET_FLAGS | BLK_MQ_F_BLOCKING;
+	/*
+	 * Programs send requests to other devices, which may have to wait. A scheduler would have a
+	 * task of its own send each request, and what is below has one where that is of use.
+	 */
+	tags->flags = KBDUS_TAG_SET_FLAGS | BLK_MQ_F_BLOCKING | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
 	tags->timeout = TIMEOUT_JIFFIES;
 	tags->driver_data = device;
 	error = blk_mq_alloc_tag_set(tags);
