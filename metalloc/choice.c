@@ -128,7 +128,7 @@ static uint64_t recarved_bytes(const struct record *merged)
 	uint64_t bytes = 0;
 
 	for (unsigned i = 1; i < CLASS_COUNT; i++)
-		bytes += base_min(seen(&merged->carved[i]), MOST_EXPECTED / METALLOC_MOST_BYTES) *
+		bytes += base_min(seen(&merged->carved[i]), MOST_EXPECTED / class_bytes(i)) *
 			 class_bytes(i);
 	return bytes / RECARVED < peak ? 0 : base_min(peak, MOST_KEPT);
 }
