@@ -235,6 +235,35 @@ int bdus_control_hand_over(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *
 	return tell_to(id, CONTROL_OPERATION_HAND_OVER, "hand_over", deadline_ns, progress, opaque);
 }
 
+int bdus_control_socket(uint64_t id, unsigned index, uint64_t deadline_ns, int *fd)
+{
+	struct control_socket_number request;
+	const struct question question = {.id = id,
+					  .operation = CONTROL_OPERATION_SOCKET,
+					  .what = "socket",
+					  .request = &request,
+					  .request_bytes = sizeof(request),
+					  .deadline_ns = deadline_ns};
+	char buffer[ANSWER_BYTES];
+	struct caps_message answer;
+	int result;
+
+	control_socket_number_init(&request);
+	control_socket_number_set_number(&request, index);
+	result = ask(&question, &answer, buffer);
+	if (result < 0)
+		return result;
+	if (answer.fd_count == 1) {
+		*fd = answer.fds[0];
+		answer.fds[0] = -1;
+	} else {
+		result = base_error(EPROTO, "device %llu gave %u sockets in place of one",
+				    (unsigned long long)id, answer.fd_count);
+	}
+	caps_release(&answer);
+	return result;
+}
+
 int bdus_manage_set_log_level(const struct bdus_device_info *info, enum bdus_log_level level,
 			      uint64_t timeout_ms)
 {

@@ -142,6 +142,18 @@ static void handle_hand_over(void *context, struct caps_port *port, struct caps_
 		control_hand_over_reply(port, message);
 }
 
+static void handle_socket(void *context, struct caps_port *port, struct caps_message *message,
+			  const struct control_socket_number *request)
+{
+	const struct bdus_control *const control = context;
+	const int fd = bdus_device_socket(control->device, control_socket_number_number(request));
+
+	if (fd < 0)
+		control_refuse(port, message, fd);
+	else
+		control_socket_reply(port, message, &fd);
+}
+
 static void handle_set_log_level(void *context, struct caps_port *port,
 				 struct caps_message *message,
 				 const struct control_log_level *request)
@@ -182,5 +194,6 @@ struct control_service control_handlers(struct bdus_control *control)
 		.handle_attach_filter = control_handle_attach_filter,
 		.handle_detach_filter = control_handle_detach_filter,
 		.handle_hand_over = handle_hand_over,
+		.handle_socket = handle_socket,
 	};
 }

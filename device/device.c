@@ -149,6 +149,19 @@ static void fill_info(struct bdus_device *device)
 	snprintf(info->driver, sizeof(info->driver), "%s", device->config.driver_name);
 }
 
+/** For those who take the device over and are not told how; one that is too long is not kept. */
+static void note_way(struct bdus_device *device)
+{
+	const char *given = device->config.transport;
+	struct bdus_device_info *const info = &device->info;
+
+	if (given == NULL ||
+	    strncmp(given, device->transport->name, strlen(device->transport->name)) != 0)
+		given = device->transport->name;
+	if (strlen(given) < sizeof(info->way))
+		memcpy(info->way, given, strlen(given) + 1);
+}
+
 static int reserve_id(struct bdus_device *device)
 {
 	int result = bdus_registry_directory(device->runtime_directory,
@@ -160,6 +173,7 @@ static int reserve_id(struct bdus_device *device)
 		device->info.state = BDUS_STATE_RECOVERING;
 	} else if (result == 0) {
 		result = bdus_registry_reserve(&device->record, &device->info.id);
+		note_way(device);
 	}
 	if (result < 0)
 		return result;
@@ -230,6 +244,7 @@ static int create_device(struct bdus_device *device)
 		.memory = config->memory,
 		.recoverable = (device->attrs.flags & BDUS_DEVICE_RECOVERABLE) != 0,
 		.adopted = config->adopted,
+		.handed = config->handed,
 	};
 	int result = config->adopted != NULL
 			     ? adopt(device, &setup)
@@ -505,6 +520,13 @@ int bdus_device_filter_command(struct bdus_device *device, const char *filter,
 					     answer_bytes);
 }
 
+int bdus_device_socket(const struct bdus_device *device, unsigned index)
+{
+	if (device->transport->socket == NULL)
+		return base_error(ENOENT, "%s has no sockets to hand over", device->info.transport);
+	return device->transport->socket(device->transport_device, index);
+}
+
 static void look_around(struct bdus_device *device);
 
 /* ---- leaving ------------------------------------------------------------------------------- */
@@ -550,9 +572,11 @@ void bdus_device_stay(struct bdus_device *device)
 	look_around(device);
 }
 
-void bdus_device_leave(struct bdus_device *device)
+unsigned bdus_device_leave(struct bdus_device *device)
 {
-	note_result(device, device->transport->leave(device->transport_device));
+	const int result = note_result(device, device->transport->leave(device->transport_device));
+
+	return result > 0 ? (unsigned)result : 0;
 }
 
 /** Whether the device, whose driver is ending, is left for another one. */

@@ -48,6 +48,7 @@ struct bdus_device_config {
 	 * bdus_device_make() on; NULL for a new one. */
 	const struct bdus_device_info *adopted;
 	struct bdus_record *record;
+	struct bdus_handed *handed;
 	uint64_t adopt_deadline_ns;
 	/** Whoever runs the device asks bdus_device_leaving() after each turn. */
 	bool can_leave;
@@ -93,8 +94,11 @@ enum bdus_leaving bdus_device_leaving(const struct bdus_device *device);
 /** Has a device that was to be left in order be served on. Main thread. */
 void bdus_device_stay(struct bdus_device *device);
 
-/** Nothing of the device is with its driver any more: has the way in leave it. Main thread. */
-void bdus_device_leave(struct bdus_device *device);
+/**
+ * Nothing of the device is with its driver any more: has the way in leave it. For how many
+ * milliseconds nothing may have come to a loop before it is destroyed. Main thread.
+ */
+unsigned bdus_device_leave(struct bdus_device *device);
 
 /** What the device has failed with so far, with its message; 0 for nothing. Once no queue is open.
  */

@@ -385,6 +385,12 @@ void bdus_queue_hold_back(struct bdus_queue *queue, bool hold_back)
 		bdus_host_make_ready(queue);
 }
 
+bool bdus_queue_is_drained(const struct bdus_queue *queue)
+{
+	return queue->in_flight == 0 && (queue->transport->is_sending == NULL ||
+					 !queue->transport->is_sending(queue->transport_queue));
+}
+
 void bdus_queue_ask(struct bdus_queue *queue)
 {
 	atomic_store(&queue->asked, true);

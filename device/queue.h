@@ -134,6 +134,9 @@ unsigned bdus_queue_fetch(struct bdus_queue *queue, unsigned capacity);
 /** Has no more requests fetched, or has them fetched again. */
 void bdus_queue_hold_back(struct bdus_queue *queue, bool hold_back);
 
+/** Whether nothing that was fetched is with a driver, or on its way to clients. */
+bool bdus_queue_is_drained(const struct bdus_queue *queue);
+
 /** Gives the transport what is done. For loop.c. */
 void bdus_queue_commit(struct bdus_queue *queue);
 

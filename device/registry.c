@@ -257,10 +257,7 @@ static const struct field number_fields[] = {
 };
 
 static const struct field text_fields[] = {
-	FIELD(transport),
-	FIELD(driver),
-	FIELD(path),
-	FIELD(native_path),
+	FIELD(transport), FIELD(driver), FIELD(path), FIELD(native_path), FIELD(way),
 };
 
 static uint64_t get_number(const struct bdus_device_info *info, const struct field *field)

@@ -38,6 +38,7 @@
 #include <unistd.h>
 
 #define WORKER_IDLE_MS 1000
+#define LEAVE_TURN_MS  100
 
 enum thread_orders {
 	ORDERS_NONE,
@@ -74,6 +75,7 @@ struct run {
 	/** The device to be taken over, and its record until the device has that; else NULL. */
 	struct bdus_device_info taken;
 	struct bdus_record *record;
+	struct bdus_handed handed;
 	/** NULL without filters. */
 	struct bdus_stack *stack;
 	struct bdus_workers *workers;
@@ -96,6 +98,8 @@ struct run {
 	struct bdus_io last_flush;
 	bool is_flushing;
 	enum thread_orders orders;
+	/** While the device is left: see leave() in device/transport.h. Set before the orders. */
+	unsigned quiet_ms;
 
 	/** What the run returns, with its message; the first error counts. */
 	int result;
@@ -242,7 +246,8 @@ static int take_over(struct run *run)
 	if (!config->takes_over)
 		return 0;
 	return bdus_takeover_claim(config->device_id, config->rerun_flags,
-				   config->rerun_deadline_ns, &run->taken, &run->record);
+				   config->rerun_deadline_ns, &run->taken, &run->handed,
+				   &run->record);
 }
 
 /** The attributes that the device will have, of those that the driver wants. */
@@ -408,6 +413,17 @@ static int lock_memory(void)
 	return 0;
 }
 
+/** The way in of a device that is taken over, as it was made where nobody says how. */
+static const char *way_of(const struct run *run)
+{
+	const char *const given = run->config->transport;
+	const struct bdus_device_info *const taken = &run->taken;
+
+	if (given != NULL && strcmp(given, "auto") != 0 && strcmp(given, taken->transport) != 0)
+		return given;
+	return taken->way[0] != '\0' ? taken->way : taken->transport;
+}
+
 /** Everything up to the point where the transport has made the device. */
 static int prepare(struct run *run)
 {
@@ -439,9 +455,9 @@ static int prepare(struct run *run)
 	if (run->record != NULL) {
 		made.adopted = &run->taken;
 		made.record = run->record;
+		made.handed = &run->handed;
 		made.adopt_deadline_ns = config->rerun_deadline_ns;
-		made.transport =
-			config->transport != NULL ? config->transport : run->taken.transport;
+		made.transport = way_of(run);
 		made.block_device_only = false;
 		run->record = NULL;
 	}
@@ -493,14 +509,33 @@ static void hand_in(struct bdus_loop *loop)
 	bdus_loop_flush(loop);
 }
 
+/** Longest that a loop goes on for the sake of `quiet_ms`. */
+#define MOST_SETTLE_MS 1000
+
+/** Waits until nothing has come to a loop, whose queues are held back, for a while. */
+static void settle(const struct run *run, struct bdus_loop *loop)
+{
+	const uint64_t quiet_ns = (uint64_t)run->quiet_ms * 1000000;
+	const uint64_t deadline_ns = base_deadline_ns(MOST_SETTLE_MS);
+	uint64_t began_ns;
+
+	if (quiet_ns == 0)
+		return;
+	do {
+		began_ns = base_now_ns();
+		if (bdus_loop_turn(loop, (int)run->quiet_ms) < 0)
+			return;
+	} while (base_now_ns() - began_ns < quiet_ns && base_now_ns() < deadline_ns);
+}
+
 /** The device is being left: finishes what the driver has, and waits for what comes of it. */
 static void drain_thread(struct queue_thread *self)
 {
 	struct run *const run = self->run;
 
 	bdus_queue_hold_back(self->queue, true);
-	while (is_leaving(run) && self->queue->in_flight != 0 &&
-	       bdus_loop_turn(self->loop, -1) >= 0)
+	while (is_leaving(run) && !bdus_queue_is_drained(self->queue) &&
+	       bdus_loop_turn(self->loop, LEAVE_TURN_MS) >= 0)
 		;
 	hand_in(self->loop);
 	pthread_mutex_lock(&run->start_lock);
@@ -510,6 +545,7 @@ static void drain_thread(struct queue_thread *self)
 		pthread_cond_wait(&run->start_changed, &run->start_lock);
 	run->drained--;
 	pthread_mutex_unlock(&run->start_lock);
+	settle(run, self->loop);
 	bdus_queue_hold_back(self->queue, false);
 }
 
@@ -650,8 +686,6 @@ static int tick_ms(struct run *run)
 
 /* ---- leaving a device to another process --------------------------------------------------- */
 
-#define LEAVE_TURN_MS 100
-
 static void wake_threads(struct run *run)
 {
 	for (unsigned i = 1; i <= run->thread_count; i++)
@@ -669,7 +703,7 @@ static void hold_back_main(struct run *run, bool hold_back)
 static bool main_has_requests(const struct run *run)
 {
 	for (unsigned i = 0; i < run->attrs.queues; i++) {
-		if (run->queues[i] != NULL && run->queues[i]->in_flight != 0)
+		if (run->queues[i] != NULL && !bdus_queue_is_drained(run->queues[i]))
 			return true;
 	}
 	return false;
@@ -747,7 +781,7 @@ static bool leave(struct run *run)
 
 	if (drain(run) && (!in_order || flush(run))) {
 		note_result(run, bdus_stack_stop(run->stack));
-		bdus_device_leave(run->device);
+		run->quiet_ms = bdus_device_leave(run->device);
 		return true;
 	}
 	stay(run);
@@ -816,6 +850,7 @@ static void serve(struct run *run)
 		serve_main_queue(run);
 		wake_threads(run);
 		order_threads(run, ORDERS_LEAVE);
+		settle(run, run->loop);
 	}
 	bdus_signals_set_wake(run->signal_slot, -1);
 	bdus_workers_destroy(run->workers);
@@ -842,6 +877,7 @@ int bdus_run_once(const struct bdus_run_config *config, struct bdus_daemon *daem
 	close_driver(&run);
 	note_result(&run, bdus_device_destroy(run.device));
 	bdus_registry_let_go(run.record);
+	bdus_handed_close(&run.handed);
 	bdus_stack_destroy(run.stack);
 	bdus_signals_forget(run.signal_slot);
 	if (run.result < 0)

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define POLL_INTERVAL_MS 5
 
@@ -34,8 +35,26 @@ static int refuse_unrecoverable(uint64_t id)
 			  id);
 }
 
+/** What clients come to, so that they find somebody there all the time. */
+static void take_sockets(uint64_t id, uint64_t deadline_ns, struct bdus_handed *handed)
+{
+	while (handed->count < BDUS_HANDED_SOCKETS &&
+	       bdus_control_socket(id, handed->count, deadline_ns, &handed->fds[handed->count]) ==
+		       0)
+		handed->count++;
+}
+
+void bdus_handed_close(struct bdus_handed *handed)
+{
+	for (unsigned i = 0; i < handed->count; i++) {
+		if (handed->fds[i] >= 0)
+			close(handed->fds[i]);
+	}
+	handed->count = 0;
+}
+
 /** Asks the process that holds the record. That it is just gone is no error. */
-static int ask_holder(uint64_t id, unsigned flags, uint64_t deadline_ns)
+static int ask_holder(uint64_t id, unsigned flags, uint64_t deadline_ns, struct bdus_handed *handed)
 {
 	struct bdus_device_info info;
 	int result = bdus_registry_read(id, &info);
@@ -52,6 +71,7 @@ static int ask_holder(uint64_t id, unsigned flags, uint64_t deadline_ns)
 	if (flags & BDUS_RERUN_ORPHAN_ONLY)
 		return base_error(EBUSY, "device %" PRIu64 " has a driver, process %d", id,
 				  info.pid);
+	take_sockets(id, deadline_ns, handed);
 	result = bdus_control_hand_over(id, deadline_ns, NULL, NULL);
 	return result == -ENOENT || result == -ECONNRESET ? 0 : result;
 }
@@ -70,13 +90,14 @@ static int check_claimed(uint64_t id, const struct bdus_device_info *info)
 }
 
 /** Waits until the record is ours, asking its holder once. */
-static int claim(uint64_t id, unsigned flags, struct bdus_wait *wait, struct bdus_record **record)
+static int claim(uint64_t id, unsigned flags, struct bdus_wait *wait, struct bdus_handed *handed,
+		 struct bdus_record **record)
 {
 	bool asked = false;
 	int result;
 
 	while ((result = bdus_registry_claim(id, record)) == -EBUSY) {
-		result = asked ? 0 : ask_holder(id, flags, wait->deadline_ns);
+		result = asked ? 0 : ask_holder(id, flags, wait->deadline_ns, handed);
 		asked = true;
 		if (result == 0)
 			result = bdus_wait_sleep(wait, POLL_INTERVAL_MS);
@@ -89,7 +110,8 @@ static int claim(uint64_t id, unsigned flags, struct bdus_wait *wait, struct bdu
 }
 
 int bdus_takeover_claim(uint64_t id, unsigned flags, uint64_t deadline_ns,
-			struct bdus_device_info *info, struct bdus_record **record)
+			struct bdus_device_info *info, struct bdus_handed *handed,
+			struct bdus_record **record)
 {
 	struct bdus_record *claimed = NULL;
 	struct bdus_device_info found;
@@ -100,7 +122,7 @@ int bdus_takeover_claim(uint64_t id, unsigned flags, uint64_t deadline_ns,
 	snprintf(waiting_for, sizeof(waiting_for), "the driver of device %" PRIu64 " to finish",
 		 id);
 	bdus_wait_init(&wait, waiting_for, deadline_ns, NULL, NULL);
-	result = claim(id, flags, &wait, &claimed);
+	result = claim(id, flags, &wait, handed, &claimed);
 	if (result < 0)
 		return result;
 	/* It is held now, so that its state is what was written last. */

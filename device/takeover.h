@@ -5,6 +5,7 @@
 #ifndef DEVICE_TAKEOVER_H
 #define DEVICE_TAKEOVER_H
 
+#include "device/transport.h"
 #include "registry.h"
 
 #include <bdus/manage.h>
@@ -15,10 +16,15 @@
 /**
  * Has the driver of device @id, if there is one, hand it over, and claims its record, as in
  * bdus_manage_rerun(), with @flags of that. Then @info is what the record says; the caller writes
- * to @record, or lets go of it.
+ * to @record, or lets go of it, and closes what is in @handed, which was empty, whatever the
+ * outcome.
  */
 int bdus_takeover_claim(uint64_t id, unsigned flags, uint64_t deadline_ns,
-			struct bdus_device_info *info, struct bdus_record **record);
+			struct bdus_device_info *info, struct bdus_handed *handed,
+			struct bdus_record **record);
+
+/** Closes what is left of @handed. */
+void bdus_handed_close(struct bdus_handed *handed);
 
 /**
  * Whether a driver with @attrs, complete, and @native_ops can serve the device of @info; -EINVAL by

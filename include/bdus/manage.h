@@ -117,6 +117,8 @@ struct bdus_device_info {
 	char path[192];
 	/** Name that the way in itself uses, such as "/dev/ublkb3"; may be empty. */
 	char native_path[64];
+	/** The way in with its options, as given when the device was made; empty: not known. */
+	char way[256];
 };
 
 #define BDUS_ID_NONE UINT64_MAX

@@ -3,10 +3,10 @@
 #
 # A mounted xfs is written to and verified while the driver below it is replaced and killed at random: no
 # client sees an error, and no byte is wrong. BDUS_LONG=SECONDS makes it last longer, BDUS_SEED=N
-# repeats a run. On Linux 6.12, two of five runs did not end in time, for a reason that is not known, so that it is
-# not run there.
+# repeats a run. Linux 6.7 to 6.14 may lose requests that are on their way to a server as it is killed, and then has
+# to be started again; there, drivers are stopped for a moment first (see bdus-replace(7)), unless BDUS_AT_ONCE is set.
 #
-# guest: cpus=2 mem=1024 timeout=120 kernels=uml,7.3
+# guest: cpus=2 mem=1024 timeout=120 kernels=uml,6.12,7.3
 . "$(dirname "$0")/lib.sh"
 need_ublk
 need fio mkfs.xfs
@@ -46,6 +46,19 @@ is_orphaned()
 	[[ $(state) == orphaned ]]
 }
 
+loses_requests()
+{
+	[[ $BDUS_TRANSPORT == ublk && ! ${BDUS_AT_ONCE:-} && $(uname -r) =~ ^6\.([7-9]|1[0-4])[^0-9] ]]
+}
+kill_driver() # PID
+{
+	if loses_requests; then
+		must kill -STOP "$1"
+		sleep 0.3
+	fi
+	must kill -9 "$1"
+}
+
 kills=0 replacements=0
 while kill -0 "$fio" 2>/dev/null; do
 	sleep "0.$((RANDOM % 9))"
@@ -55,7 +68,7 @@ while kill -0 "$fio" 2>/dev/null; do
 	else
 		server=$(servers)
 		[[ $server =~ ^[0-9]+$ ]] || fail "not one server: $server"
-		must kill -9 "$server"
+		kill_driver "$server"
 		wait_until 10 is_orphaned || fail "state $(state) after the kill"
 		must "$BDUS" recover --quiet "$device" "${driver[@]}"
 		((++kills))

@@ -506,8 +506,8 @@ static void on_output(struct bdus_call *call)
 	connection->send_blocked = false;
 	if (connection->state == NBD_CONNECTION_HANDSHAKE)
 		continue_handshake(connection);
-	else if (base_list_is_empty(&connection->unsent_link))
-		base_list_push_back(&connection->queue->unsent, &connection->unsent_link);
+	else
+		nbd_connection_send(connection);
 }
 
 /* ---- from loop to loop --------------------------------------------------------------------- */

@@ -302,6 +302,30 @@ int nbd_listen_inherit(struct nbd_listeners *listeners)
 	return error != 0 ? error : (int)count;
 }
 
+/* ---- from another process ------------------------------------------------------------------ */
+
+int nbd_listen_take(struct nbd_listeners *listeners, int *fds, unsigned count)
+{
+	union address address;
+	int result = 0;
+
+	if (count > NBD_LISTENERS)
+		return base_error(E2BIG, "%u sockets were handed over; at most %d are taken", count,
+				  NBD_LISTENERS);
+	for (unsigned i = 0; result == 0 && i < count; i++) {
+		if (!is_listening_stream(fds[i]))
+			return base_error(ENOTSOCK,
+					  "a descriptor was handed over that is no stream socket "
+					  "that listens");
+		result = get_address(fds[i], &address);
+		if (result == 0 && address.any.sa_family == AF_UNIX)
+			remember_file(listeners, address.file.sun_path);
+		listeners->fds[listeners->count++] = fds[i];
+		fds[i] = -1;
+	}
+	return result;
+}
+
 /* ---- URI ----------------------------------------------------------------------------------- */
 
 struct writer {
@@ -411,6 +435,38 @@ int nbd_listen_uri(const struct nbd_listeners *listeners, const char *name, char
 	return 0;
 }
 
+/** The path of the Unix socket in @uri, as write_unix() wrote it; false for another kind. */
+static bool read_unix(const char *uri, char *path, size_t room)
+{
+	static const char query[] = "?socket=";
+	const char *from = strncmp(uri, "nbd+unix:", 9) == 0 ? strstr(uri, query) : NULL;
+	size_t used = 0;
+
+	if (from == NULL)
+		return false;
+	for (from += sizeof(query) - 1; *from != '\0' && used + 1 < room; from++) {
+		unsigned code = (unsigned char)*from;
+
+		if (*from == '%' && sscanf(from + 1, "%2x", &code) == 1)
+			from += 2;
+		path[used++] = (char)code;
+	}
+	path[used] = '\0';
+	return *from == '\0';
+}
+
+int nbd_listen_remove_stale(const char *uri)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int result;
+
+	if (!read_unix(uri, address.sun_path, sizeof(address.sun_path)))
+		return 0;
+	result = remove_stale(&address);
+	/* Somebody else has the place now. */
+	return result == -EADDRINUSE ? 0 : result;
+}
+
 /* ---- end ----------------------------------------------------------------------------------- */
 
 static bool is_our_file(const struct nbd_listeners *listeners)
@@ -419,6 +475,11 @@ static bool is_our_file(const struct nbd_listeners *listeners)
 
 	return listeners->path[0] != '\0' && lstat(listeners->path, &status) == 0 &&
 	       status.st_dev == listeners->path_device && status.st_ino == listeners->path_inode;
+}
+
+void nbd_listen_forget_file(struct nbd_listeners *listeners)
+{
+	listeners->path[0] = '\0';
 }
 
 void nbd_listen_close(struct nbd_listeners *listeners)

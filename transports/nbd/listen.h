@@ -36,8 +36,20 @@ int nbd_listen_tcp(struct nbd_listeners *listeners, const char *host, uint16_t p
  */
 int nbd_listen_inherit(struct nbd_listeners *listeners);
 
+/**
+ * Takes over sockets that listen, by another process until now, and the file of one of them; -1
+ * takes the places of their descriptors.
+ */
+int nbd_listen_take(struct nbd_listeners *listeners, int *fds, unsigned count);
+
 /** Writes the URI by which clients reach export @name; -ENAMETOOLONG when it needs more room. */
 int nbd_listen_uri(const struct nbd_listeners *listeners, const char *name, char *uri, size_t room);
+
+/** The file is another server's to remove from now on. */
+void nbd_listen_forget_file(struct nbd_listeners *listeners);
+
+/** Removes the Unix socket that @uri names if nobody listens on it any more. */
+int nbd_listen_remove_stale(const char *uri);
 
 /** Closes the sockets and removes the file, if it is still ours. */
 void nbd_listen_close(struct nbd_listeners *listeners);

@@ -89,13 +89,13 @@ static void nbd_probe(struct bdus_transport_report *report)
 	supports(report, BDUS_FEATURE_CACHE, "");
 	supports(report, BDUS_FEATURE_MULTI_QUEUE, "for clients with several connections");
 	supports(report, BDUS_FEATURE_UNPRIVILEGED, "");
+	supports(report, BDUS_FEATURE_RECOVERY, "clients have to connect again");
 	supports(report, BDUS_FEATURE_NO_PARTITION_SCAN, "the client decides");
 	lacks(report, BDUS_FEATURE_BLOCK_DEVICE, "the client makes one, such as nbd-client");
 	lacks(report, BDUS_FEATURE_SECURE_ERASE, "the protocol has no such request");
 	lacks(report, BDUS_FEATURE_IOCTL, "the protocol has no such request");
 	lacks(report, BDUS_FEATURE_ZONES, "the protocol has no zones");
 	lacks(report, BDUS_FEATURE_PARTITION_SCAN, "the client decides");
-	lacks(report, BDUS_FEATURE_RECOVERY, "clients have to connect again");
 	lacks(report, BDUS_FEATURE_ZERO_COPY, "data goes through a socket");
 }
 
@@ -130,12 +130,29 @@ static int listen_unix(struct bdus_transport_device *device,
 	return nbd_listen_unix(&device->listeners, path, mode);
 }
 
+/** The port in the URI of a device that was served before: what follows the last colon of the host.
+ */
+static uint64_t former_port(const char *uri)
+{
+	static const char scheme[] = "nbd://";
+	const char *host;
+	const char *colon;
+
+	if (strncmp(uri, scheme, sizeof(scheme) - 1) != 0)
+		return 0;
+	host = uri + sizeof(scheme) - 1;
+	colon = memrchr(host, ':', strcspn(host, "/"));
+	return colon != NULL ? strtoull(colon + 1, NULL, 10) : 0;
+}
+
 static int listen_tcp(struct bdus_transport_device *device,
 		      const struct bdus_transport_setup *setup)
 {
 	const char *const host = bdus_config_string(setup->options, "host");
-	const uint64_t port = bdus_config_number(setup->options, "port");
+	uint64_t port = bdus_config_number(setup->options, "port");
 
+	if (port == 0 && setup->adopted != NULL)
+		port = former_port(setup->adopted->path);
 	return nbd_listen_tcp(&device->listeners, host != NULL ? host : DEFAULT_HOST,
 			      (uint16_t)port);
 }
@@ -149,6 +166,9 @@ static int open_listeners(struct bdus_transport_device *device,
 		bdus_config_given(options, "socket") || bdus_config_given(options, "mode");
 	int inherited;
 
+	if (setup->handed != NULL && setup->handed->count != 0)
+		return nbd_listen_take(&device->listeners, setup->handed->fds,
+				       setup->handed->count);
 	if (tcp && file)
 		return base_error(EINVAL,
 				  "socket and mode are for a Unix socket, host and port for "
@@ -256,7 +276,12 @@ static int set_up(struct bdus_transport_device *device, const struct bdus_transp
 	error = open_listeners(device, setup);
 	if (error != 0)
 		return error;
-	return nbd_listen_uri(&device->listeners, device->export.name, uri, sizeof(uri));
+	error = nbd_listen_uri(&device->listeners, device->export.name, uri, sizeof(uri));
+	if (error == 0 && setup->adopted != NULL && strcmp(uri, setup->adopted->path) != 0)
+		return base_error(EINVAL,
+				  "clients know device %llu as %s and would not find it at %s",
+				  (unsigned long long)setup->id, setup->adopted->path, uri);
+	return error;
 }
 
 static int nbd_destroy(struct bdus_transport_device *device)
@@ -326,6 +351,45 @@ static int nbd_stop(struct bdus_transport_device *device)
 	return 0;
 }
 
+/* ---- from one process to the next ---------------------------------------------------------- */
+
+/** Whoever has claimed the record is the only one: there is nobody else to wait for. */
+static int nbd_await_predecessor(struct bdus_transport_device *device, uint64_t deadline_ns)
+{
+	(void)device;
+	(void)deadline_ns;
+	return 0;
+}
+
+static int nbd_socket(struct bdus_transport_device *device, unsigned index)
+{
+	if (index >= device->listeners.count)
+		return base_error(ENOENT, "the server listens on %u sockets",
+				  device->listeners.count);
+	device->sockets_given = true;
+	return device->listeners.fds[index];
+}
+
+/** Connections end with the queues. New clients wait for the successor, where there is one. */
+static int nbd_leave(struct bdus_transport_device *device)
+{
+	if (device->sockets_given)
+		nbd_listen_forget_file(&device->listeners);
+	if (device->queues[0] != NULL)
+		nbd_queue_unlisten(device->queues[0]);
+	return 0;
+}
+
+/** What a process that was killed leaves behind is a file at most. */
+static int nbd_remove(const struct bdus_device_info *info, uint64_t deadline_ns,
+		      bdus_progress_fn *progress, void *opaque)
+{
+	(void)deadline_ns;
+	(void)progress;
+	(void)opaque;
+	return nbd_listen_remove_stale(info->path);
+}
+
 extern const struct bdus_transport bdus_transport_nbd;
 
 /** Clients that come from now on are told; for those that are there, NBD has no words. */
@@ -341,6 +405,11 @@ const struct bdus_transport bdus_transport_nbd = {
 	.options = nbd_options,
 	.probe = nbd_probe,
 	.create = nbd_create,
+	.adopt = nbd_create,
+	.await_predecessor = nbd_await_predecessor,
+	.socket = nbd_socket,
+	.is_sending = nbd_queue_is_sending,
+	.leave = nbd_leave,
 	.open_queue = nbd_queue_open,
 	.start = nbd_start,
 	.start_result = nbd_start_result,
@@ -353,4 +422,5 @@ const struct bdus_transport bdus_transport_nbd = {
 	.detach_queue = nbd_queue_detach,
 	.attach_queue = nbd_queue_attach,
 	.destroy = nbd_destroy,
+	.remove = nbd_remove,
 };

@@ -164,6 +164,8 @@ struct bdus_transport_queue {
 	bool busy;
 	bool stopping;
 	uint64_t stop_deadline_ns;
+	/** While nothing is fetched: until then replies are waited for; 0 while something is. */
+	uint64_t sending_deadline_ns;
 	/** Accepting rests until then, for want of descriptors; 0 when it does not. */
 	uint64_t accept_again_ns;
 
@@ -190,6 +192,8 @@ struct bdus_transport_device {
 	int *event_fds;
 	/** Filled by the queues' owners before start(). */
 	struct bdus_transport_queue **queues;
+	/** A successor has the listening sockets. */
+	bool sockets_given;
 	/** Any thread. */
 	atomic_uint connection_count;
 	atomic_bool stopping;
@@ -257,6 +261,7 @@ int nbd_queue_open(struct bdus_transport_device *device, unsigned index, struct 
 void nbd_queue_close(struct bdus_transport_queue *queue);
 void nbd_queue_detach(struct bdus_transport_queue *queue);
 void nbd_queue_attach(struct bdus_transport_queue *queue);
+bool nbd_queue_is_sending(struct bdus_transport_queue *queue);
 int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, unsigned capacity);
 /** Memory of the program's for @connection, or NULL, after which it is in line for it. */
 void *nbd_queue_get_memory(struct bdus_transport_queue *queue, struct nbd_connection *connection,

@@ -186,6 +186,23 @@ static bool has_ended(const struct bdus_transport_queue *queue)
 	       base_list_is_empty(&queue->dead);
 }
 
+static bool has_replies(const struct base_list *connections)
+{
+	for (const struct base_list *element = connections->next; element != connections;
+	     element = element->next) {
+		if (base_list_entry(element, struct nbd_connection, link)->replies != NULL)
+			return true;
+	}
+	return false;
+}
+
+bool nbd_queue_is_sending(struct bdus_transport_queue *queue)
+{
+	if (queue->sending_deadline_ns == 0)
+		queue->sending_deadline_ns = base_deadline_ns(STOP_MS);
+	return has_replies(&queue->connections) && base_now_ns() < queue->sending_deadline_ns;
+}
+
 /* ---- time ---------------------------------------------------------------------------------- */
 
 /** The next moment at which something has to be done without an event. */
@@ -347,6 +364,7 @@ int nbd_queue_fetch(struct bdus_transport_queue *queue, struct bdus_io **ios, un
 {
 	struct nbd_batch batch = {.ios = ios};
 
+	queue->sending_deadline_ns = 0;
 	send_unsent(queue);
 	tend(queue);
 	resume_starved(queue);

@@ -164,11 +164,24 @@ int ublk_end_recovery(struct bdus_transport_device *device)
 
 /* ---- leaving ------------------------------------------------------------------------------- */
 
+/*
+ * From 6.7 to 6.14, a command that is taken back while its request is on the way to the server, as
+ * work for the server's thread, loses that work, and with it all requests that are in line behind
+ * it: the device then never becomes quiesced, and cannot be had again. Nobody answers clients any
+ * more, so that they come to wait; once nothing has come for a while, no request is on that way.
+ */
+#define QUIET_MS 50
+
+static bool loses_requests(const struct bdus_transport_device *device)
+{
+	return !(ublk_control_features(device->control) & UBLK_ABI_F_QUIESCE);
+}
+
 /* The kernel quiesces the device when the last file of it is closed, and the ring with it. */
 int ublk_leave(struct bdus_transport_device *device)
 {
 	device->stays = true;
-	return 0;
+	return loses_requests(device) ? QUIET_MS : 0;
 }
 
 /*

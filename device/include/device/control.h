@@ -47,6 +47,10 @@ int bdus_control_stop(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progr
 int bdus_control_hand_over(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progress,
 			   void *opaque);
 
+/** The same; @fd is then the caller's: the socket of its clients with number @index. -ENOENT: there
+ * are no more. */
+int bdus_control_socket(uint64_t id, unsigned index, uint64_t deadline_ns, int *fd);
+
 /* ---- what the control plane calls: the engine ----------------------------------------------- */
 
 /**
@@ -103,6 +107,9 @@ int bdus_device_resize(struct bdus_device *device, uint64_t size_bytes);
  * recoverable, or served from a loop of a program's own; -ENODEV: not available.
  */
 int bdus_device_hand_over(struct bdus_device *device);
+
+/** The socket of clients with number @index, which stays the device's; -ENOENT: no more. */
+int bdus_device_socket(const struct bdus_device *device, unsigned index);
 
 /** -EOPNOTSUPP: the driver tells nothing. */
 int bdus_device_set_log_level(struct bdus_device *device, uint32_t level);

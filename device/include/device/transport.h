@@ -43,6 +43,15 @@
 struct bdus_transport_device;
 struct bdus_transport_queue;
 
+/** Most sockets of one device. */
+#define BDUS_HANDED_SOCKETS 16
+
+/** What the last server of a device handed over; -1 in place of what adopt() has taken. */
+struct bdus_handed {
+	unsigned count;
+	int fds[BDUS_HANDED_SOCKETS];
+};
+
 /** What create() works from. Pointers stay valid until destroy() returned. */
 struct bdus_transport_setup {
 	/** The device's id, already reserved. */
@@ -68,6 +77,8 @@ struct bdus_transport_setup {
 	bool recoverable;
 	/** For adopt(): what the device's record, which this process has claimed, says of it. */
 	const struct bdus_device_info *adopted;
+	/** For adopt(): what socket() of the last server gave; it may have given nothing. */
+	struct bdus_handed *handed;
 };
 
 struct bdus_transport {
@@ -180,11 +191,27 @@ struct bdus_transport {
 	bool (*is_succeeded)(const struct bdus_transport_device *device);
 
 	/**
+	 * The socket with number @index, from 0 on, that clients come to, so that a successor can
+	 * have it; it stays the transport's. -ENOENT: there are no more. NULL where clients come in
+	 * other ways. Main; leave() follows, or the device is served on.
+	 */
+	int (*socket)(struct bdus_transport_device *device, unsigned index);
+
+	/**
+	 * Whether results that were committed are still on their way to clients, which goes on by
+	 * the queue's calls; in bounded time this ends, whatever clients do. The loop's thread,
+	 * while the queue is not fetched from. NULL: never.
+	 */
+	bool (*is_sending)(struct bdus_transport_queue *queue);
+
+	/**
 	 * In place of stop(), once nothing that was fetched is with a driver and all results were
 	 * committed, or the driver has failed: the device stays, for its successor or as an orphan.
 	 * The engine then closes the queues, with their loops where their fetch does not come to
 	 * return -ENODEV, and destroy() leaves the device alone; the successor goes on only after
-	 * that. -EINVAL when there is no successor and the device is not recoverable.
+	 * that. Returns for how many milliseconds nothing may have come to a loop, which goes on
+	 * without fetching, before it is destroyed: 0 where that does not matter. -EINVAL when
+	 * there is no successor and the device is not recoverable.
 	 */
 	int (*leave)(struct bdus_transport_device *device);
 
@@ -205,7 +232,8 @@ struct bdus_transport {
 	 */
 	int (*destroy)(struct bdus_transport_device *device);
 
-	/* ---- from other processes; all NULL where the kernel knows nothing of the devices ------
+	/* ---- from other processes; scan and identify are NULL where the kernel knows nothing of
+	 * the devices, and remove where nothing stays behind in any case --------------------------
 	 */
 
 	/** Calls @found for each device that the kernel knows until it returns non-zero. */
