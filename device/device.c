@@ -531,11 +531,21 @@ static void look_around(struct bdus_device *device);
 
 /* ---- leaving ------------------------------------------------------------------------------- */
 
+static bool may_be_left(const struct bdus_device *device)
+{
+	const struct bdus_transport *const transport = device->transport;
+
+	if (device->attrs.flags & BDUS_DEVICE_RECOVERABLE)
+		return true;
+	return transport->announce != NULL && (transport->is_succeeded == NULL ||
+					       transport->is_succeeded(device->transport_device));
+}
+
 int bdus_device_hand_over(struct bdus_device *device)
 {
 	const struct bdus_device_info *const info = &device->info;
 
-	if (!(device->attrs.flags & BDUS_DEVICE_RECOVERABLE))
+	if (!may_be_left(device))
 		return base_error(EOPNOTSUPP,
 				  "device %llu cannot be given another driver: it was not made "
 				  "recoverable",
@@ -576,6 +586,11 @@ unsigned bdus_device_leave(struct bdus_device *device)
 {
 	const int result = note_result(device, device->transport->leave(device->transport_device));
 
+	/* Until its successor has it, it is not to be swept away. */
+	if (result >= 0 && !(device->info.flags & BDUS_DEVICE_RECOVERABLE)) {
+		device->info.flags |= BDUS_DEVICE_RECOVERABLE;
+		bdus_registry_write(device->record, &device->info);
+	}
 	return result > 0 ? (unsigned)result : 0;
 }
 
@@ -1120,8 +1135,9 @@ static void unmake_record(struct bdus_device *device, bool leave)
 
 static void unmake(struct bdus_device *device)
 {
-	const bool was_never_taken_over =
-		device->config.adopted != NULL && !device->is_available && !device->is_stopping;
+	const bool was_never_taken_over = device->config.adopted != NULL &&
+					  (device->attrs.flags & BDUS_DEVICE_RECOVERABLE) &&
+					  !device->is_available && !device->is_stopping;
 	const bool leave = bdus_device_leaving(device) != BDUS_NOT_LEAVING || was_never_taken_over;
 
 	if (device->transport != NULL && !leave)

@@ -861,6 +861,14 @@ static void serve(struct run *run)
 	note_result(run, bdus_device_failure(run->device));
 }
 
+/** A device that was to be taken over waits for another driver, or ends, as it was made. */
+static void give_up_record(struct run *run)
+{
+	if (run->record != NULL && !(run->taken.flags & BDUS_DEVICE_RECOVERABLE))
+		bdus_registry_forget(&run->taken);
+	bdus_registry_let_go(run->record);
+}
+
 int bdus_run_once(const struct bdus_run_config *config, struct bdus_daemon *daemon)
 {
 	struct run run = {
@@ -876,7 +884,7 @@ int bdus_run_once(const struct bdus_run_config *config, struct bdus_daemon *daem
 		serve(&run);
 	close_driver(&run);
 	note_result(&run, bdus_device_destroy(run.device));
-	bdus_registry_let_go(run.record);
+	give_up_record(&run);
 	bdus_handed_close(&run.handed);
 	bdus_stack_destroy(run.stack);
 	bdus_signals_forget(run.signal_slot);

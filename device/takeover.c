@@ -14,6 +14,7 @@
 #include "device/control.h"
 #include "device/wait.h"
 #include "split.h"
+#include "transports.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -53,8 +54,24 @@ void bdus_handed_close(struct bdus_handed *handed)
 	handed->count = 0;
 }
 
+/** What is found out while a device is claimed. */
+struct claim {
+	struct bdus_handed *handed;
+	/** It was not recoverable, but for the time between the two drivers. */
+	bool ends_with_driver;
+};
+
+static int announce(const struct bdus_device_info *info, struct bdus_handed *handed)
+{
+	const struct bdus_transport *const transport = bdus_transport_find(info->transport);
+
+	if (transport == NULL || transport->announce == NULL)
+		return refuse_unrecoverable(info->id);
+	return transport->announce(info->id, handed);
+}
+
 /** Asks the process that holds the record. That it is just gone is no error. */
-static int ask_holder(uint64_t id, unsigned flags, uint64_t deadline_ns, struct bdus_handed *handed)
+static int ask_holder(uint64_t id, unsigned flags, uint64_t deadline_ns, struct claim *claim)
 {
 	struct bdus_device_info info;
 	int result = bdus_registry_read(id, &info);
@@ -63,15 +80,18 @@ static int ask_holder(uint64_t id, unsigned flags, uint64_t deadline_ns, struct 
 		return result;
 	if (info.state == BDUS_STATE_ORPHANED)
 		return 0;
-	if (!(info.flags & BDUS_DEVICE_RECOVERABLE))
-		return refuse_unrecoverable(id);
 	if (info.state == BDUS_STATE_RECOVERING)
 		return base_error(EBUSY, "process %d is just taking over device %" PRIu64, info.pid,
 				  id);
 	if (flags & BDUS_RERUN_ORPHAN_ONLY)
 		return base_error(EBUSY, "device %" PRIu64 " has a driver, process %d", id,
 				  info.pid);
-	take_sockets(id, deadline_ns, handed);
+	claim->ends_with_driver = !(info.flags & BDUS_DEVICE_RECOVERABLE);
+	if (claim->ends_with_driver)
+		result = announce(&info, claim->handed);
+	if (result < 0)
+		return result;
+	take_sockets(id, deadline_ns, claim->handed);
 	result = bdus_control_hand_over(id, deadline_ns, NULL, NULL);
 	return result == -ENOENT || result == -ECONNRESET ? 0 : result;
 }
@@ -90,14 +110,14 @@ static int check_claimed(uint64_t id, const struct bdus_device_info *info)
 }
 
 /** Waits until the record is ours, asking its holder once. */
-static int claim(uint64_t id, unsigned flags, struct bdus_wait *wait, struct bdus_handed *handed,
-		 struct bdus_record **record)
+static int wait_for_record(uint64_t id, unsigned flags, struct bdus_wait *wait, struct claim *claim,
+			   struct bdus_record **record)
 {
 	bool asked = false;
 	int result;
 
 	while ((result = bdus_registry_claim(id, record)) == -EBUSY) {
-		result = asked ? 0 : ask_holder(id, flags, wait->deadline_ns, handed);
+		result = asked ? 0 : ask_holder(id, flags, wait->deadline_ns, claim);
 		asked = true;
 		if (result == 0)
 			result = bdus_wait_sleep(wait, POLL_INTERVAL_MS);
@@ -113,6 +133,7 @@ int bdus_takeover_claim(uint64_t id, unsigned flags, uint64_t deadline_ns,
 			struct bdus_device_info *info, struct bdus_handed *handed,
 			struct bdus_record **record)
 {
+	struct claim claim = {.handed = handed};
 	struct bdus_record *claimed = NULL;
 	struct bdus_device_info found;
 	char waiting_for[96];
@@ -122,7 +143,7 @@ int bdus_takeover_claim(uint64_t id, unsigned flags, uint64_t deadline_ns,
 	snprintf(waiting_for, sizeof(waiting_for), "the driver of device %" PRIu64 " to finish",
 		 id);
 	bdus_wait_init(&wait, waiting_for, deadline_ns, NULL, NULL);
-	result = claim(id, flags, &wait, handed, &claimed);
+	result = wait_for_record(id, flags, &wait, &claim, &claimed);
 	if (result < 0)
 		return result;
 	/* It is held now, so that its state is what was written last. */
@@ -135,6 +156,8 @@ int bdus_takeover_claim(uint64_t id, unsigned flags, uint64_t deadline_ns,
 		bdus_registry_let_go(claimed);
 		return result;
 	}
+	if (claim.ends_with_driver)
+		found.flags &= ~(uint32_t)BDUS_DEVICE_RECOVERABLE;
 	*info = found;
 	*record = claimed;
 	return 0;

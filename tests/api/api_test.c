@@ -94,7 +94,7 @@ int api_setup_block(void **state)
 	(void)state;
 	if (!failure)
 		failure = api_shared_alloc(sizeof(*failure));
-	return setenv("BDUS_TRANSPORT", "ublk", 1) || unsetenv("BDUS_RUNTIME_DIR");
+	return setenv("BDUS_TRANSPORT", "ublk", 0) || unsetenv("BDUS_RUNTIME_DIR");
 }
 
 int api_teardown_block(void **state)

@@ -51,7 +51,8 @@ void api_check_at(bool holds, const char *what, const char *file, int line);
 int api_setup(void **state);
 int api_teardown(void **state);
 
-/** The same for block devices, over ublk and with the records where the system has them. */
+/** The same for block devices, over ublk unless BDUS_TRANSPORT has another way in, with the records
+ * where the system has them. */
 #define api_block_test(function) \
 	cmocka_unit_test_setup_teardown(function, api_setup_block, api_teardown_block)
 int api_setup_block(void **state);

@@ -193,19 +193,52 @@ static int check_same(const struct bdus_device_attrs *attrs, const struct kbdus_
 	return 0;
 }
 
-static int adopt(const struct bdus_transport_setup *setup, struct bdus_transport_device *device)
+static int get_status(struct bdus_transport_device *device, struct kbdus_abi_device *told);
+
+/** Opens a file that is the successor of device @id; @told is what the device is like. */
+static int open_successor(uint64_t id, struct kbdus_abi_device *told)
 {
-	struct kbdus_abi_device told = {0};
+	const int fd = kbdus_control_open();
 	int result;
 
-	device->fd = kbdus_control_open();
-	if (device->fd < 0)
-		return device->fd;
+	if (fd < 0)
+		return fd;
+	kbdus_abi_device_set_id(told, id);
+	result = kbdus_control_run(fd, KBDUS_ABI_COMMAND_ADOPT, told);
+	if (result == 0)
+		return fd;
+	close(fd);
+	return refuse_adoption(-result, id);
+}
+
+static int kbdus_announce(uint64_t id, struct bdus_handed *handed)
+{
+	struct kbdus_abi_device told = {0};
+	const int fd = open_successor(id, &told);
+
+	if (fd < 0)
+		return fd;
+	handed->fds[0] = fd;
+	handed->count = 1;
+	return 0;
+}
+
+static int adopt(const struct bdus_transport_setup *setup, struct bdus_transport_device *device)
+{
+	struct bdus_handed *const handed = setup->handed;
+	struct kbdus_abi_device told = {0};
+	int result = 0;
+
 	device->stays = true;
-	kbdus_abi_device_set_id(&told, setup->id);
-	result = kbdus_control_run(device->fd, KBDUS_ABI_COMMAND_ADOPT, &told);
-	if (result < 0)
-		return refuse_adoption(-result, setup->id);
+	if (handed->count != 0) {
+		device->fd = handed->fds[0];
+		handed->fds[0] = -1;
+		result = get_status(device, &told);
+	} else {
+		device->fd = open_successor(setup->id, &told);
+	}
+	if (device->fd < 0 || result < 0)
+		return device->fd < 0 ? device->fd : result;
 	note_device(device, &told);
 	return check_same(setup->attrs, &told);
 }
@@ -215,8 +248,6 @@ static int kbdus_adopt(const struct bdus_transport_setup *setup,
 {
 	return make(setup, adopt, device);
 }
-
-static int get_status(struct bdus_transport_device *device, struct kbdus_abi_device *told);
 
 /* The file is readable when what STATUS tells has changed; that a killed process is as good as gone
  * is only seen by looking. */
@@ -245,18 +276,12 @@ static int kbdus_await_predecessor(struct bdus_transport_device *device, uint64_
 	return result;
 }
 
-static bool kbdus_is_succeeded(const struct bdus_transport_device *device)
-{
-	return device->is_succeeded;
-}
-
-void kbdus_look_for_successor(struct bdus_transport_device *device)
+static bool kbdus_is_succeeded(struct bdus_transport_device *device)
 {
 	struct kbdus_abi_device told;
 
-	if (kbdus_control_run(device->fd, KBDUS_ABI_COMMAND_STATUS, &told) == 0)
-		device->is_succeeded =
-			(kbdus_abi_device_notices(&told) & KBDUS_ABI_NOTICE_SUCCEEDED) != 0;
+	return kbdus_control_run(device->fd, KBDUS_ABI_COMMAND_STATUS, &told) == 0 &&
+	       (kbdus_abi_device_notices(&told) & KBDUS_ABI_NOTICE_SUCCEEDED) != 0;
 }
 
 static int kbdus_leave(struct bdus_transport_device *device)
@@ -400,6 +425,7 @@ const struct bdus_transport bdus_transport_kbdus = {
 	.probe = kbdus_probe,
 	.create = kbdus_create,
 	.adopt = kbdus_adopt,
+	.announce = kbdus_announce,
 	.await_predecessor = kbdus_await_predecessor,
 	.is_succeeded = kbdus_is_succeeded,
 	.leave = kbdus_leave,

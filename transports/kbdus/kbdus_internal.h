@@ -74,14 +74,9 @@ struct bdus_transport_device {
 	unsigned busy_poll_us;
 	/** destroy() leaves the device alone. */
 	bool stays;
-	/** There is another process that wants to serve it. */
-	bool is_succeeded;
 	unsigned depth;
 	struct kbdus_limits limits;
 };
-
-/** Queue 0 has been told of news. */
-void kbdus_look_for_successor(struct bdus_transport_device *device);
 
 int kbdus_queue_open(struct bdus_transport_device *device, unsigned index, struct bdus_queue *host,
 		     struct bdus_transport_queue **queue);

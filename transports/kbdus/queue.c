@@ -335,8 +335,6 @@ static void on_wait(struct bdus_call *call)
 		base_container_of(call, struct bdus_transport_queue, wait_call);
 
 	queue->waiting = false;
-	if (base_unlikely(queue->index == 0 && call->message.result >= 0 && !has_requests(queue)))
-		kbdus_look_for_successor(queue->device);
 	if (has_ring(queue))
 		note_entered(queue, call->message.result);
 	else if (call->message.result >= 0)

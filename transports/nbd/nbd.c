@@ -361,6 +361,14 @@ static int nbd_await_predecessor(struct bdus_transport_device *device, uint64_t 
 	return 0;
 }
 
+/** Nothing but its record tells of a device that is being handed over. */
+static int nbd_announce(uint64_t id, struct bdus_handed *handed)
+{
+	(void)id;
+	(void)handed;
+	return 0;
+}
+
 static int nbd_socket(struct bdus_transport_device *device, unsigned index)
 {
 	if (index >= device->listeners.count)
@@ -406,6 +414,7 @@ const struct bdus_transport bdus_transport_nbd = {
 	.probe = nbd_probe,
 	.create = nbd_create,
 	.adopt = nbd_create,
+	.announce = nbd_announce,
 	.await_predecessor = nbd_await_predecessor,
 	.socket = nbd_socket,
 	.is_sending = nbd_queue_is_sending,

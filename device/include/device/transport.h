@@ -178,6 +178,14 @@ struct bdus_transport {
 		     struct bdus_transport_device **device);
 
 	/**
+	 * Before the server of device @id, which is not recoverable, is asked to leave: announces
+	 * its successor, so that the device outlives that. What it puts into @handed is for adopt();
+	 * closing it takes the announcement back, and ends a device whose server has left by then.
+	 * Errors as those of adopt(). NULL where only recoverable devices can be left.
+	 */
+	int (*announce)(uint64_t id, struct bdus_handed *handed);
+
+	/**
 	 * Waits until the predecessor has left, in good order or by its death, with all that it was
 	 * doing for the device: 0, and queues may be opened. -ETIMEDOUT at @deadline_ns
 	 * (CLOCK_MONOTONIC); -ENODEV when the device has ended meanwhile.
@@ -185,10 +193,10 @@ struct bdus_transport {
 	int (*await_predecessor)(struct bdus_transport_device *device, uint64_t deadline_ns);
 
 	/**
-	 * Whether a successor has come, which wants leave(). A look at memory; queue 0's thread.
-	 * When it changes, queue 0 becomes ready. NULL where only the engine knows.
+	 * Whether the way in knows of a successor. Queue 0's thread. NULL where it has nothing to
+	 * know; it then cannot tell requests that a server was given from others, either.
 	 */
-	bool (*is_succeeded)(const struct bdus_transport_device *device);
+	bool (*is_succeeded)(struct bdus_transport_device *device);
 
 	/**
 	 * The socket with number @index, from 0 on, that clients come to, so that a successor can
