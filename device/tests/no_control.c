@@ -54,6 +54,15 @@ int bdus_control_stop(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progr
 	return -ENOENT;
 }
 
+int bdus_control_socket(uint64_t id, unsigned index, uint64_t deadline_ns, int *fd)
+{
+	(void)id;
+	(void)index;
+	(void)deadline_ns;
+	(void)fd;
+	return -ENOENT;
+}
+
 int bdus_control_hand_over(uint64_t id, uint64_t deadline_ns, bdus_progress_fn *progress,
 			   void *opaque)
 {

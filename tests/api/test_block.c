@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the BDUS 0.1 API promises of block devices. Needs root and a kernel with ublk: started by
+ * What the BDUS 0.1 API promises of block devices, over ublk or kbdus. Needs root: started by
  * tests/system/api-block-devices-keep-their-promises.sh, in a guest.
  */
 #include "api_test.h"
@@ -704,20 +704,164 @@ static void test_initialize_may_drop_privileges(void **state)
 	stop(&f);
 }
 
-static void test_what_ublk_cannot_carry_is_refused_by_name(void **state)
+/** Which way in the devices of this run come by. */
+static bool is_over(const char *way)
 {
-	struct bdus_attrs attrs = plain_attrs;
-	struct bdus_ops ops = full_ops;
-	struct disk *disk = api_shared_alloc(sizeof(*disk));
-	const struct api_outcome *outcome;
+	return strcmp(getenv("BDUS_TRANSPORT"), way) == 0;
+}
 
-	(void)state;
-	ops.secure_erase = disk_discard;
-	outcome = api_run_to_end(&ops, &attrs, disk);
+static void check_not_carried(const struct bdus_ops *ops, const char *word)
+{
+	struct disk *disk = api_shared_alloc(sizeof(*disk));
+	const struct api_outcome *const outcome = api_run_to_end(ops, &plain_attrs, disk);
+
 	assert_false(outcome->result);
 	assert_int_equal(outcome->errnum, ENOTSUP);
-	assert_non_null(strstr(outcome->message, "secure erase"));
+	if (strstr(outcome->message, word) == NULL)
+		fail_msg("does not mention '%s': %s", word, outcome->message);
 	assert_false(disk->available);
+}
+
+static int disk_secure_erase(uint64_t offset, uint32_t size, struct bdus_ctx *ctx)
+{
+	struct disk *disk = ctx->private_data;
+
+	note(ctx, 'e', offset, size, ctx->attrs->max_discard_erase_size);
+	memset(disk->memory + offset, 0xee, size);
+	return disk->result;
+}
+
+/* The directions are the driver's: it reads the client's bytes, and writes to the client. */
+#define NOTHING _IO('T', 1)
+#define TAKE    _IOR('T', 2, uint64_t)
+#define GIVE    _IOW('T', 3, uint64_t)
+#define DOUBLE  _IOWR('T', 4, uint64_t)
+
+static int disk_ioctl(uint32_t command, void *argument, struct bdus_ctx *ctx)
+{
+	struct disk *disk = ctx->private_data;
+	uint64_t *const number = argument;
+
+	disk->calls[atomic_fetch_add(&disk->count, 1) % CALLS] = 'i';
+	switch (command) {
+	case NOTHING:
+		api_check(argument == NULL);
+		return disk->result;
+	case TAKE:
+		api_check(*number == 7);
+		*number = 8;
+		return 0;
+	case GIVE:
+		api_check(*number == 0);
+		*number = 9;
+		return disk->result;
+	case DOUBLE:
+		*number *= 2;
+		return disk->result;
+	default:
+		return ENOTTY;
+	}
+}
+
+static void test_what_ublk_cannot_carry_is_refused_by_name(void **state)
+{
+	struct bdus_ops ops = full_ops;
+
+	(void)state;
+	if (!is_over("ublk"))
+		skip();
+	ops.secure_erase = disk_secure_erase;
+	check_not_carried(&ops, "secure erase");
+	ops = full_ops;
+	ops.ioctl = disk_ioctl;
+	check_not_carried(&ops, "ioctl");
+}
+
+static void test_secure_erase_has_its_callback(void **state)
+{
+	uint64_t range[2] = {8192, 65536};
+	struct bdus_ops ops = full_ops;
+	struct fixture f;
+
+	(void)state;
+	if (is_over("ublk"))
+		skip();
+	ops.secure_erase = disk_secure_erase;
+	f = start(&ops, &plain_attrs);
+	assert_int_equal(ioctl(f.fd, BLKSECDISCARD, range), 0);
+	assert_string_equal(kinds(f.disk), "e");
+	assert_int_equal((unsigned char)f.disk->memory[8192], 0xee);
+	assert_int_equal((unsigned char)f.disk->memory[8192 + 65535], 0xee);
+	assert_int_equal(f.disk->memory[8192 + 65536], 0);
+	stop(&f);
+	f = start(&full_ops, &plain_attrs);
+	assert_int_equal(ioctl(f.fd, BLKSECDISCARD, range), -1);
+	assert_int_equal(errno, EOPNOTSUPP);
+	stop(&f);
+}
+
+static void test_ioctl_has_its_callback(void **state)
+{
+	struct bdus_ops ops = full_ops;
+	uint64_t number = 7;
+	struct fixture f;
+
+	(void)state;
+	if (is_over("ublk"))
+		skip();
+	ops.ioctl = disk_ioctl;
+	f = start(&ops, &plain_attrs);
+	assert_int_equal(ioctl(f.fd, NOTHING), 0);
+	assert_string_equal(kinds(f.disk), "i");
+	/* What the driver only reads does not come back. */
+	assert_int_equal(ioctl(f.fd, TAKE, &number), 0);
+	assert_int_equal(number, 7);
+	assert_int_equal(ioctl(f.fd, GIVE, &number), 0);
+	assert_int_equal(number, 9);
+	assert_int_equal(ioctl(f.fd, DOUBLE, &number), 0);
+	assert_int_equal(number, 18);
+	/* Any error reaches the client as it is, and nothing else does. */
+	f.disk->result = EXDEV;
+	assert_int_equal(ioctl(f.fd, DOUBLE, &number), -1);
+	assert_int_equal(errno, EXDEV);
+	assert_int_equal(number, 18);
+	assert_int_equal(ioctl(f.fd, _IO('T', 99)), -1);
+	assert_int_equal(errno, ENOTTY);
+	stop(&f);
+}
+
+/** Linux has no such request any more, so that a driver must have another way to the same end. */
+static void test_write_same_is_never_called(void **state)
+{
+	char *data = buffer_of(65536);
+	struct fixture f = start(&full_ops, &plain_attrs);
+
+	(void)state;
+	memset(data, 'x', 65536);
+	assert_int_equal(pwrite(f.fd, data, 65536, 0), 65536);
+	assert_int_equal(f.disk->memory[65535], 'x');
+	assert_null(strchr(kinds(f.disk), 's'));
+	assert_true(f.disk->attrs.max_write_same_size != 0);
+	free(data);
+	stop(&f);
+}
+
+static void test_kbdus_tells_its_version(void **state)
+{
+	struct bdus_version version = {77, 77, 77};
+
+	(void)state;
+	if (is_over("kbdus")) {
+		assert_true(bdus_get_kbdus_version(&version));
+		assert_int_equal(version.major, 0);
+		assert_int_equal(version.minor, 1);
+		return;
+	}
+	if (access("/dev/bdus-control", F_OK) == 0)
+		skip();
+	assert_false(bdus_get_kbdus_version(&version));
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(version.major, 77);
 }
 
 static void *leave_root(void *opaque)
@@ -769,6 +913,10 @@ int main(void)
 		api_block_test(test_ids_count_up_and_are_not_used_again),
 		api_block_test(test_initialize_may_drop_privileges),
 		api_block_test(test_what_ublk_cannot_carry_is_refused_by_name),
+		api_block_test(test_secure_erase_has_its_callback),
+		api_block_test(test_ioctl_has_its_callback),
+		api_block_test(test_write_same_is_never_called),
+		api_block_test(test_kbdus_tells_its_version),
 		api_block_test(test_users_without_rights_are_refused),
 	};
 

@@ -81,6 +81,31 @@ static void note_device(struct bdus_transport_device *device, const struct kbdus
 	};
 }
 
+/** A driver may drop its privileges before queues are opened, and these need some. */
+static int open_files(struct bdus_transport_device *device, unsigned queues)
+{
+	device->queue_fds = malloc(queues * sizeof(device->queue_fds[0]));
+	if (!device->queue_fds)
+		return base_error(ENOMEM, "out of memory for %u queues", queues);
+	for (device->queues = 0; device->queues < queues; device->queues++) {
+		const int fd = kbdus_control_open();
+
+		if (fd < 0)
+			return fd;
+		device->queue_fds[device->queues] = fd;
+	}
+	return 0;
+}
+
+static void close_files(struct bdus_transport_device *device)
+{
+	for (unsigned i = 0; i < device->queues; i++) {
+		if (device->queue_fds[i] >= 0)
+			close(device->queue_fds[i]);
+	}
+	free(device->queue_fds);
+}
+
 static int describe(struct bdus_transport_device *device, const struct bdus_device_attrs *attrs)
 {
 	struct kbdus_abi_ioctl_table table = {0};
@@ -121,7 +146,7 @@ static int create(const struct bdus_transport_setup *setup, struct bdus_transpor
 	note_device(device, &wish);
 	attrs->queues = kbdus_abi_device_queues(&wish);
 	attrs->queue_depth = device->depth;
-	return 0;
+	return open_files(device, attrs->queues);
 }
 
 static int kbdus_destroy(struct bdus_transport_device *device);
@@ -240,7 +265,8 @@ static int adopt(const struct bdus_transport_setup *setup, struct bdus_transport
 	if (device->fd < 0 || result < 0)
 		return device->fd < 0 ? device->fd : result;
 	note_device(device, &told);
-	return check_same(setup->attrs, &told);
+	result = check_same(setup->attrs, &told);
+	return result < 0 ? result : open_files(device, setup->attrs->queues);
 }
 
 static int kbdus_adopt(const struct bdus_transport_setup *setup,
@@ -406,6 +432,7 @@ static int kbdus_destroy(struct bdus_transport_device *device)
 {
 	if (!device)
 		return 0;
+	close_files(device);
 	if (device->fd >= 0)
 		close(device->fd);
 	if (device->fd >= 0 && !device->stays)

@@ -74,6 +74,9 @@ struct bdus_transport_device {
 	unsigned busy_poll_us;
 	/** destroy() leaves the device alone. */
 	bool stays;
+	/** Files for the queues, while these have not taken them; -1 in their places then. */
+	unsigned queues;
+	int *queue_fds;
 	unsigned depth;
 	struct kbdus_limits limits;
 };

@@ -172,9 +172,8 @@ static int open_queue(struct bdus_transport_queue *queue)
 		return base_error(ENOMEM, "out of memory for %u requests", queue->depth);
 	for (unsigned tag = 0; tag < queue->depth; tag++)
 		bdus_io_init(&queue->slots[tag].io);
-	queue->fd = kbdus_control_open();
-	if (queue->fd < 0)
-		return queue->fd;
+	queue->fd = queue->device->queue_fds[queue->index];
+	queue->device->queue_fds[queue->index] = -1;
 	result = map_payloads(queue);
 	if (result == 0)
 		result = map_rings(queue);
