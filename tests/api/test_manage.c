@@ -231,17 +231,24 @@ static void test_versions(void **state)
 	assert_int_equal(kbdus.patch, 33);
 }
 
-static void test_rerun_is_not_supported(void **state)
+static void test_rerun_gives_the_device_another_driver(void **state)
 {
 	struct notes *notes = api_shared_alloc(sizeof(*notes));
+	struct notes *next = api_shared_alloc(sizeof(*next));
 	struct api_run run;
+	struct api_run next_run;
 
 	(void)state;
 	api_start(&run, &ops, &attrs, notes);
 	wait_until_available(notes);
-	assert_fails(bdus_rerun(notes->id, &ops, &attrs, NULL), ENOTSUP, "");
-	assert_true(bdus_flush_dev(notes->id));
-	assert_true(api_stop(&run)->result);
+	api_start_again(&next_run, notes->id, &ops, &attrs, next);
+	wait_until_available(next);
+	assert_true(api_wait(&run)->result);
+	assert_true(notes->terminated);
+	assert_int_equal(next->id, notes->id);
+	assert_true(bdus_flush_dev(next->id));
+	assert_int_equal(next->flushes, 1);
+	assert_true(api_stop(&next_run)->result);
 }
 
 static void test_bad_choices_of_a_way_in(void **state)
@@ -387,7 +394,7 @@ int main(void)
 		api_unit_test(test_each_thread_has_its_own_message),
 		api_unit_test(test_success_leaves_the_message),
 		api_unit_test(test_versions),
-		api_unit_test(test_rerun_is_not_supported),
+		api_unit_test(test_rerun_gives_the_device_another_driver),
 		api_unit_test(test_bad_choices_of_a_way_in),
 		api_unit_test(test_auto_wants_a_block_device),
 		api_unit_test(test_two_devices_in_one_process),
