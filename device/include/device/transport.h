@@ -179,9 +179,9 @@ struct bdus_transport {
 
 	/**
 	 * Before the server of device @id, which is not recoverable, is asked to leave: announces
-	 * its successor, so that the device outlives that. What it puts into @handed is for adopt();
-	 * closing it takes the announcement back, and ends a device whose server has left by then.
-	 * Errors as those of adopt(). NULL where only recoverable devices can be left.
+	 * its successor, so that the device outlives that. What it puts into @handed is for
+	 * adopt(); closing it takes the announcement back, and ends a device whose server has left
+	 * by then. Errors as those of adopt(). NULL where only recoverable devices can be left.
 	 */
 	int (*announce)(uint64_t id, struct bdus_handed *handed);
 
