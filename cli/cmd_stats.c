@@ -171,10 +171,11 @@ struct report {
 
 static void note_error(struct report *report, const char *name, int status)
 {
-	json_t *const object = json_object();
+	json_t *object;
 
 	if (report->errors == NULL)
 		return;
+	object = json_object();
 	cli_json_set(object, "device", cli_json_text(name));
 	cli_json_set(object, "status", json_integer(status));
 	cli_json_set(object, "message", cli_json_text(bdus_manage_error()));
