@@ -336,6 +336,12 @@ static bool zone_range_is_valid(const struct bdus_rules *rules, const struct bdu
 	}
 }
 
+/** An append that a driver that died may have carried out would write its data once more. */
+static bool must_not_run_twice(const struct bdus_request *request)
+{
+	return request->op == BDUS_OP_ZONE_APPEND && (request->flags & BDUS_REQUEST_RETRIED);
+}
+
 static void apply_to_zones(struct bdus_queue *queue, const struct bdus_stage *stage,
 			   struct bdus_io *io)
 {
@@ -344,6 +350,8 @@ static void apply_to_zones(struct bdus_queue *queue, const struct bdus_stage *st
 
 	if (!zone_range_is_valid(rules, &io->request))
 		bdus_queue_refuse(queue, io, -EINVAL);
+	else if (must_not_run_twice(&io->request))
+		bdus_queue_refuse(queue, io, -EIO);
 	else if (rule->action == BDUS_RULE_RESET_EACH_ZONE)
 		follow_plan(queue, stage, io, rules->sequential_start_bytes, false);
 	else if (io->request.flags & rule->hidden_flags & BDUS_REQUEST_FUA)

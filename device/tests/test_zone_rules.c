@@ -197,6 +197,22 @@ static void appends_are_whole_or_refused(void **state)
 	fake_finish(&fake);
 }
 
+/** Whoever died with it may have carried it out; of a write at its place, the zone's state tells.
+ */
+static void what_must_not_run_twice_fails_when_it_is_given_again(void **state)
+{
+	(void)state;
+	start(EVERYTHING, 0);
+	fake_issue(&fake, &io, BDUS_OP_ZONE_APPEND, BDUS_REQUEST_RETRIED, 3 * MIB, 4096, payload);
+	assert_int_equal(fake.seen_count, 0);
+	assert_int_equal(fake.commit_count, 1);
+	assert_int_equal(io.result, -EIO);
+	fake_issue(&fake, &io, BDUS_OP_WRITE, BDUS_REQUEST_RETRIED, 3 * MIB, 4096, payload);
+	assert_seen(0, BDUS_OP_WRITE, BDUS_REQUEST_RETRIED, 3 * MIB, 4096);
+	fake_answer(&fake, 0, 0);
+	fake_finish(&fake);
+}
+
 static void an_append_with_fua_is_followed_by_a_flush_and_keeps_its_place(void **state)
 {
 	(void)state;
@@ -262,6 +278,7 @@ int main(void)
 		cmocka_unit_test(rules_on_geometry_are_those_of_the_helper),
 		cmocka_unit_test(requests_on_zones_name_whole_zones),
 		cmocka_unit_test(appends_are_whole_or_refused),
+		cmocka_unit_test(what_must_not_run_twice_fails_when_it_is_given_again),
 		cmocka_unit_test(an_append_with_fua_is_followed_by_a_flush_and_keeps_its_place),
 		cmocka_unit_test(reset_all_that_the_driver_lacks_resets_each_sequential_zone),
 		cmocka_unit_test(what_the_driver_lacks_and_what_is_read_only_is_refused),

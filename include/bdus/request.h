@@ -101,7 +101,9 @@ enum {
 	BDUS_REQUEST_MAY_LEND = 1 << 4,
 	/**
 	 * A driver that died may have carried out some or all of the request, but completed it not.
-	 * Carry it out again, which for reads, writes and ranges does no harm.
+	 * Carry it out again, which for reads, writes and ranges does no harm. What must not run
+	 * twice does not come: the client of an append to a zone is told of an I/O error, and so is
+	 * that of an ioctl that is not described as repeatable.
 	 */
 	BDUS_REQUEST_RETRIED = 1 << 5,
 	/** Ioctl: the client is a 32-bit program on a 64-bit kernel. */
