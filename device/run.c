@@ -862,11 +862,14 @@ static void serve(struct run *run)
 }
 
 /** A device that was to be taken over waits for another driver, or ends, as it was made. */
-static void give_up_record(struct run *run)
+static void give_up_claim(struct run *run)
 {
-	if (run->record != NULL && !(run->taken.flags & BDUS_DEVICE_RECOVERABLE))
+	if (run->record != NULL && !(run->taken.flags & BDUS_DEVICE_RECOVERABLE)) {
+		bdus_takeover_give_up(&run->taken, &run->handed);
 		bdus_registry_forget(&run->taken);
+	}
 	bdus_registry_let_go(run->record);
+	bdus_handed_close(&run->handed);
 }
 
 int bdus_run_once(const struct bdus_run_config *config, struct bdus_daemon *daemon)
@@ -884,8 +887,7 @@ int bdus_run_once(const struct bdus_run_config *config, struct bdus_daemon *daem
 		serve(&run);
 	close_driver(&run);
 	note_result(&run, bdus_device_destroy(run.device));
-	give_up_record(&run);
-	bdus_handed_close(&run.handed);
+	give_up_claim(&run);
 	bdus_stack_destroy(run.stack);
 	bdus_signals_forget(run.signal_slot);
 	if (run.result < 0)

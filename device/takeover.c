@@ -54,6 +54,15 @@ void bdus_handed_close(struct bdus_handed *handed)
 	handed->count = 0;
 }
 
+void bdus_takeover_give_up(const struct bdus_device_info *info, struct bdus_handed *handed)
+{
+	const struct bdus_transport *const transport = bdus_transport_find(info->transport);
+
+	bdus_handed_close(handed);
+	if (transport != NULL && transport->await_end != NULL)
+		transport->await_end(info->id);
+}
+
 /** What is found out while a device is claimed. */
 struct claim {
 	struct bdus_handed *handed;

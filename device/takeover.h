@@ -26,6 +26,9 @@ int bdus_takeover_claim(uint64_t id, unsigned flags, uint64_t deadline_ns,
 /** Closes what is left of @handed. */
 void bdus_handed_close(struct bdus_handed *handed);
 
+/** Closes what is left of @handed, which ends the device of @info, and waits for that end. */
+void bdus_takeover_give_up(const struct bdus_device_info *info, struct bdus_handed *handed);
+
 /**
  * Whether a driver with @attrs, complete, and @native_ops can serve the device of @info; -EINVAL by
  * name when not. Then @attrs become those of the device, but for limits that are the driver's own.

@@ -254,7 +254,6 @@ static int adopt(const struct bdus_transport_setup *setup, struct bdus_transport
 	struct kbdus_abi_device told = {0};
 	int result = 0;
 
-	device->stays = true;
 	if (handed->count != 0) {
 		device->fd = handed->fds[0];
 		handed->fds[0] = -1;
@@ -264,6 +263,7 @@ static int adopt(const struct bdus_transport_setup *setup, struct bdus_transport
 	}
 	if (device->fd < 0 || result < 0)
 		return device->fd < 0 ? device->fd : result;
+	device->stays = (kbdus_abi_device_attrs(&told) & KBDUS_ABI_ATTR_RECOVERABLE) != 0;
 	note_device(device, &told);
 	result = check_same(setup->attrs, &told);
 	return result < 0 ? result : open_files(device, setup->attrs->queues);
@@ -418,7 +418,7 @@ static void kbdus_describe(struct bdus_transport_device *device, struct bdus_dev
 }
 
 /* Whoever destroys a device, and unloads the module then, shall not find it in use. */
-static void wait_until_gone(uint64_t id)
+static void kbdus_await_end(uint64_t id)
 {
 	const int fd = kbdus_control_open();
 
@@ -436,7 +436,7 @@ static int kbdus_destroy(struct bdus_transport_device *device)
 	if (device->fd >= 0)
 		close(device->fd);
 	if (device->fd >= 0 && !device->stays)
-		wait_until_gone(device->id);
+		kbdus_await_end(device->id);
 	free(device);
 	return 0;
 }
@@ -453,6 +453,7 @@ const struct bdus_transport bdus_transport_kbdus = {
 	.create = kbdus_create,
 	.adopt = kbdus_adopt,
 	.announce = kbdus_announce,
+	.await_end = kbdus_await_end,
 	.await_predecessor = kbdus_await_predecessor,
 	.is_succeeded = kbdus_is_succeeded,
 	.leave = kbdus_leave,

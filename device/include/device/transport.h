@@ -186,6 +186,12 @@ struct bdus_transport {
 	int (*announce)(uint64_t id, struct bdus_handed *handed);
 
 	/**
+	 * The server of device @id has left, and the announced successor was closed: waits until
+	 * the device has ended, which that made it do. NULL where nothing outlasts the closing.
+	 */
+	void (*await_end)(uint64_t id);
+
+	/**
 	 * Waits until the predecessor has left, in good order or by its death, with all that it was
 	 * doing for the device: 0, and queues may be opened. -ETIMEDOUT at @deadline_ns
 	 * (CLOCK_MONOTONIC); -ENODEV when the device has ended meanwhile.
