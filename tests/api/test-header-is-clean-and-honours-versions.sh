@@ -115,6 +115,25 @@ if has 0 "$uses_major"; then complain "0.1.0 has ctx->major"; fi
 has 3 "$uses_restrict" || complain "0.1.3 lacks BDUS_RESTRICT"
 if has 2 "$uses_restrict"; then complain "0.1.2 has BDUS_RESTRICT"; fi
 
+# Zones came with 0.1.3: who requires less cannot even name a callback, an attribute or a helper of them.
+for member in report open close finish reset reset_all append; do
+	uses_zones="struct bdus_ops o; o.zone_$member = 0; return c->private_data && !o.zone_$member;"
+	has 3 "$uses_zones" || complain "0.1.3 lacks zone_$member: $(cat "$dir/errors")"
+	for patch in 0 1 2; do
+		if has $patch "$uses_zones"; then complain "0.1.$patch has zone_$member"; fi
+	done
+done
+for member in zone_size zone_capacity conventional_zones max_open_zones max_active_zones max_zone_append_size; do
+	uses_zones="struct bdus_attrs a; a.$member = 0; return c->private_data && !a.$member;"
+	has 3 "$uses_zones" || complain "0.1.3 lacks $member: $(cat "$dir/errors")"
+	for patch in 0 1 2; do
+		if has $patch "$uses_zones"; then complain "0.1.$patch has $member"; fi
+	done
+done
+uses_zones='struct bdus_zone z; return c->private_data && bdus_zones_open((struct bdus_zones *)0, sizeof(z));'
+has 3 "$uses_zones" || complain "0.1.3 lacks bdus_zones_open: $(cat "$dir/errors")"
+if has 2 "$uses_zones"; then complain "0.1.2 has bdus_zones_open"; fi
+
 # What the library exports: every versioned symbol under the version that brought it, and nothing else.
 nm -D --defined-only "$build/libbdus.so" | grep -v ' A ' | sed 's/.* //' | sort >"$dir/exported"
 for symbol in run_0_1_0_@@BDUS_0.1.0 run_0_1_1_@@BDUS_0.1.1 rerun_0_1_0_@@BDUS_0.1.0 \
