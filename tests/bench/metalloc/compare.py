@@ -6,14 +6,18 @@ programs, and instructions of one malloc() and free().
 usage: compare.py [--rounds N] [--scale N] [--only NAME,...] {set | start | short | pairs}...
 
 METALLOC_LIBRARY names the library, METALLOC_LOADS the loads, METALLOC_BUMP the least malloc there is. Peers are what
-Debian packages; METALLOC_PEERS names more: NAME=LIBRARY, separated by spaces. All sides run in turn, each round in
-another order, after three executions that make a profile; figures are medians, and ratios to the C library's malloc.
+Debian packages; METALLOC_PEERS names more: NAME=LIBRARY, separated by spaces. METALLOC_PROGRAMS names a file of more
+programs, each a line of its name and its command; of one that runs for a fixed time, a bar and the pattern of what it
+says that it did follow, and its processor time is counted by that: "larson larson 2 8 ... | Throughput = ([0-9]+)".
+All sides run in turn, each round in another order, after three executions that make a profile; figures are medians,
+and ratios to the C library's malloc.
 """
 import argparse
 import glob
 import math
 import os
 import re
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -50,6 +54,19 @@ def measure(command, library, extra, directory, count=1):
     child = subprocess.run([os.environ["METALLOC_STARTS"], str(count), library or "-", *command],
                            env=environment(None, extra), cwd=directory, stdout=subprocess.PIPE, check=True)
     return [float(word) for word in child.stdout.split()]
+
+
+def measure_rate(command, library, extra, directory, pattern):
+    """As measure(), of a program that runs for a fixed time and says how much it did: processor seconds of one of it."""
+    with subprocess.Popen(command, env=environment(library, extra), cwd=directory, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+        said = child.stdout.read().decode(errors="replace")
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    found = re.search(pattern, said)
+    if child.returncode != 0 or not found:
+        raise RuntimeError("%s: status %d, and nowhere %r in: %s" % (command, child.returncode, pattern, said))
+    return [0.0, (usage.ru_utime + usage.ru_stime) / float(found.group(1)), float(usage.ru_maxrss)]
 
 
 PYTHON = """
@@ -119,6 +136,18 @@ def programs(scale):
                           "sort": ["sort", "-k", "2", "load.txt"]}.items():
         if shutil.which(command[0]):
             result[name] = (command, {})
+    return {**result, **more_programs()}
+
+
+def more_programs():
+    """What METALLOC_PROGRAMS says, as programs() has it, with a third for a pattern."""
+    result = {}
+    if "METALLOC_PROGRAMS" in os.environ:
+        with open(os.environ["METALLOC_PROGRAMS"], encoding="utf-8") as file:
+            for line in filter(str.strip, file):
+                words, _, pattern = line.partition("|")
+                name, *command = shlex.split(words)
+                result[name] = (command, {}, *filter(None, [pattern.strip()]))
     return result
 
 
@@ -153,18 +182,19 @@ def compare(chosen, peers, rounds, directory, count=1):
     names = list(peers)
     times, sizes = {name: [] for name in names}, {name: [] for name in names}
     row("", [name + (" (s, MiB)" if name == "glibc" else "") for name in names])
-    for program, (command, extra) in chosen.items():
+    for program, (command, extra, *pattern) in chosen.items():
         # Loads are one file, but stand for as many programs: none learns from another.
         extra = dict(extra, METALLOC_DIR=os.path.join(directory, "profiles", program))
         os.makedirs(extra["METALLOC_DIR"], exist_ok=True)
         figures = {name: [] for name in names}
+        take, last = (measure_rate, pattern[0]) if pattern else (measure, count)
         for _ in range(3):
-            measure(command, peers["metalloc"], extra, directory)
+            take(command, peers["metalloc"], extra, directory, last)
         for i in range(rounds):
             for name in names[i % len(names):] + names[:i % len(names)]:
-                figures[name].append(measure(command, peers[name], extra, directory, count))
+                figures[name].append(take(command, peers[name], extra, directory, last))
         base = [statistics.median(figure[k] for figure in figures["glibc"]) for k in (1, 2)]
-        values = ["%.4f/%d" % (base[0], base[1] / 1024)]
+        values = ["%.4g/%d" % (base[0], base[1] / 1024)]
         for name in names:
             time, size = (statistics.median(figure[k] for figure in figures[name]) for k in (1, 2))
             times[name].append(time / base[0])
