@@ -78,6 +78,7 @@ static int tell_version(void __user *argument)
 	kbdus_abi_version_set_major(&version, KBDUS_VERSION_MAJOR);
 	kbdus_abi_version_set_minor(&version, KBDUS_VERSION_MINOR);
 	kbdus_abi_version_set_patch(&version, KBDUS_VERSION_PATCH);
+	kbdus_abi_version_set_features(&version, KBDUS_HAS_ZONES ? KBDUS_ABI_FEATURE_ZONES : 0);
 	return copy_to_user(argument, &version, sizeof(version)) ? -EFAULT : 0;
 }
 
@@ -230,6 +231,15 @@ static int describe(struct kbdus_file *file, void __user *argument)
 	return kbdus_device_describe(file->device, file, &table);
 }
 
+static int zone(struct kbdus_file *file, void __user *argument)
+{
+	struct kbdus_abi_zoned zoned;
+
+	if (copy_from_user(&zoned, argument, sizeof(zoned)))
+		return -EFAULT;
+	return kbdus_zones_describe(file->device, file, &zoned);
+}
+
 static int resize(struct kbdus_file *file, void __user *argument)
 {
 	struct kbdus_abi_device wanted;
@@ -253,6 +263,8 @@ static long owner_command(struct kbdus_file *file, unsigned int number, void __u
 		return describe(file, argument);
 	case KBDUS_ABI_COMMAND_RESIZE:
 		return resize(file, argument);
+	case KBDUS_ABI_COMMAND_ZONES:
+		return zone(file, argument);
 	case KBDUS_ABI_COMMAND_STATUS:
 		return tell(file->device, file, argument);
 	default:

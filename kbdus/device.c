@@ -652,6 +652,8 @@ int kbdus_device_resize(struct kbdus_device *device, const struct kbdus_file *fi
 	mutex_lock(&device->lock);
 	if (device->owner != file || device->state != KBDUS_ABI_STATE_LIVE) {
 		error = -EBUSY;
+	} else if (kbdus_device_is_zoned(device)) {
+		error = -EINVAL;
 	} else {
 		kbdus_abi_device_set_size_bytes(created, size_bytes);
 		kbdus_disk_resize(device);

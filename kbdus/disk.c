@@ -47,6 +47,27 @@ int kbdus_disk_operation(const struct kbdus_device *device, struct request *requ
 	case REQ_OP_SECURE_ERASE:
 		op = KBDUS_ABI_OP_SECURE_ERASE;
 		break;
+	case REQ_OP_ZONE_OPEN:
+		op = KBDUS_ABI_OP_ZONE_OPEN;
+		break;
+	case REQ_OP_ZONE_CLOSE:
+		op = KBDUS_ABI_OP_ZONE_CLOSE;
+		break;
+	case REQ_OP_ZONE_FINISH:
+		op = KBDUS_ABI_OP_ZONE_FINISH;
+		break;
+	case REQ_OP_ZONE_RESET:
+		op = KBDUS_ABI_OP_ZONE_RESET;
+		break;
+	case REQ_OP_ZONE_RESET_ALL:
+		op = KBDUS_ABI_OP_ZONE_RESET_ALL;
+		break;
+	case REQ_OP_ZONE_APPEND:
+		op = KBDUS_ABI_OP_ZONE_APPEND;
+		break;
+	case REQ_OP_DRV_IN:
+		op = KBDUS_ABI_OP_ZONE_REPORT;
+		break;
 	case REQ_OP_DRV_OUT:
 		op = KBDUS_ABI_OP_IOCTL;
 		*flags = (*kbdus_request_ioctl(request))->is_32 ? KBDUS_ABI_REQUEST_FLAG_CLIENT_32
@@ -76,6 +97,10 @@ static blk_status_t status_of(int result)
 		return BLK_STS_TRANSPORT;
 	case -EAGAIN:
 		return BLK_STS_AGAIN;
+	case -ETOOMANYREFS:
+		return BLK_STS_ZONE_OPEN_RESOURCE;
+	case -EOVERFLOW:
+		return BLK_STS_ZONE_ACTIVE_RESOURCE;
 	default:
 		return BLK_STS_IOERR;
 	}
@@ -83,7 +108,7 @@ static blk_status_t status_of(int result)
 
 void kbdus_disk_end(struct request *request, int result)
 {
-	if (kbdus_request_is_ioctl(request)) {
+	if (kbdus_request_has_message(request)) {
 		/* Any error there is reaches the client. */
 		(*kbdus_request_ioctl(request))->result =
 			result > 0 || result < -MAX_ERRNO ? -EIO : result;
@@ -94,7 +119,7 @@ void kbdus_disk_end(struct request *request, int result)
 
 void kbdus_disk_end_in(struct io_comp_batch *batch, struct request *request, int result)
 {
-	if (result || kbdus_request_is_ioctl(request) ||
+	if (result || kbdus_request_has_message(request) ||
 	    !blk_mq_add_to_batch(request, batch, false, blk_mq_end_request_batch))
 		kbdus_disk_end(request, result);
 }
@@ -178,6 +203,7 @@ static const struct block_device_operations disk_ops = {
 	.free_disk = free_disk,
 	.ioctl = kbdus_ioctl,
 	.compat_ioctl = KBDUS_COMPAT_IOCTL,
+	.report_zones = kbdus_zones_report,
 };
 
 static int create_tags(struct kbdus_device *device)
@@ -212,7 +238,7 @@ int kbdus_disk_create(struct kbdus_device *device)
 	error = device->has_tags ? 0 : create_tags(device);
 	if (error)
 		return error;
-	disk = kbdus_disk_allocate(&device->tags, created);
+	disk = kbdus_disk_allocate(&device->tags, created, &device->zoned);
 	if (IS_ERR(disk))
 		return PTR_ERR(disk);
 	/* Without a major number: the block layer gives out extended ones, to partitions, too. */
@@ -233,7 +259,9 @@ int kbdus_disk_add(struct kbdus_device *device)
 	int error;
 
 	kref_get(&device->references);
-	error = add_disk(device->disk);
+	error = kbdus_zones_add(device);
+	if (!error)
+		error = add_disk(device->disk);
 	if (error) {
 		put_disk(device->disk);
 		kbdus_device_put(device);

@@ -296,7 +296,7 @@ static bool find_parts(const struct kbdus_device *device, struct message *messag
 		       struct kbdus_abi_ioctl_part *encoded)
 {
 	const u32 client = is_32 ? KBDUS_ABI_PART_FLAG_CLIENT_32 : KBDUS_ABI_PART_FLAG_CLIENT_64;
-	const u32 command = message->ioctl.command;
+	const u32 command = message->ioctl.place;
 	const bool mirrored =
 		kbdus_abi_device_attrs(&device->created) & KBDUS_ABI_ATTR_MIRRORED_IOCTLS;
 	const u32 in = mirrored ? _IOC_READ : _IOC_WRITE;
@@ -325,10 +325,9 @@ static bool find_parts(const struct kbdus_device *device, struct message *messag
 	return direction != _IOC_NONE && _IOC_SIZE(command) != 0;
 }
 
-/* Goes through the queue, and waits for the result. */
-static int carry(struct block_device *disk, struct kbdus_ioctl *ioctl)
+int kbdus_ioctl_carry(struct request_queue *queue, unsigned int op, struct kbdus_ioctl *ioctl)
 {
-	struct request *request = blk_mq_alloc_request(bdev_get_queue(disk), REQ_OP_DRV_OUT, 0);
+	struct request *request = blk_mq_alloc_request(queue, (__force blk_opf_t)op, 0);
 	blk_status_t status;
 
 	if (IS_ERR(request))
@@ -355,7 +354,7 @@ static int run(struct block_device *disk, struct message *message, unsigned long
 	message->ioctl.is_repeatable =
 		kbdus_abi_ioctl_part_flags(message->parts) & KBDUS_ABI_PART_FLAG_REPEATABLE;
 	if (!error)
-		error = carry(disk, &message->ioctl);
+		error = kbdus_ioctl_carry(bdev_get_queue(disk), REQ_OP_DRV_OUT, &message->ioctl);
 	return error ? error : scatter(message);
 }
 
@@ -373,7 +372,7 @@ static int forward(struct block_device *disk, unsigned int command, unsigned lon
 	message = kvzalloc(sizeof(*message), GFP_KERNEL);
 	if (!message)
 		return -ENOMEM;
-	message->ioctl.command = command;
+	message->ioctl.place = command;
 	result = run(disk, message, argument, is_32);
 	kvfree(message->ioctl.data);
 	kvfree(message);

@@ -9,6 +9,7 @@
  *	queue.c    requests on their way to and from servers, which come and go
  *	ioctl.c    ioctls of clients
  *	session.c  rings, payloads, waiting: the server's side
+ *	zones.c    what makes a device zoned; what servers say of zones
  *	program.c  programs that answer requests; no_program.c where there are none
  *	compat/    what differs between versions of the kernel
  *
@@ -25,6 +26,7 @@
 #define KBDUS_INTERNAL_H
 
 #include "compat/mode.h"
+#include "compat/report.h"
 #include "kbdus.h"
 
 #include <linux/blk-mq.h>
@@ -67,9 +69,12 @@ enum kbdus_slot_state {
 	KBDUS_SLOT_SERVED,
 };
 
-/* An ioctl on its way; the request of one has no range, and points here. */
+/*
+ * An ioctl, or a report of zones, on its way; the request of one has no range, and points here.
+ * `place` is the command's number, or where the first zone starts.
+ */
 struct kbdus_ioctl {
-	u32 command;
+	u64 place;
 	u32 bytes;
 	void *data;
 	int result;
@@ -160,6 +165,8 @@ struct kbdus_device {
 	struct kbdus_abi_device created;
 	struct kbdus_abi_ioctl_part *parts;
 	u32 part_count;
+	/* All zeros unless the device is zoned. */
+	struct kbdus_abi_zoned zoned;
 
 	/* What follows up to `keeps_module`. */
 	struct mutex lock;
@@ -296,9 +303,10 @@ static inline struct kbdus_ioctl **kbdus_request_ioctl(struct request *request)
 	return blk_mq_rq_to_pdu(request);
 }
 
-static inline bool kbdus_request_is_ioctl(struct request *request)
+/* An ioctl, or a report of zones. */
+static inline bool kbdus_request_has_message(struct request *request)
 {
-	return req_op(request) == REQ_OP_DRV_OUT;
+	return req_op(request) == REQ_OP_DRV_OUT || req_op(request) == REQ_OP_DRV_IN;
 }
 
 /* ---- ioctl.c --------------------------------------------------------------------------------- */
@@ -312,6 +320,29 @@ int kbdus_ioctl(struct block_device *disk, kbdus_mode_t mode, unsigned int comma
 		unsigned long argument);
 int kbdus_compat_ioctl(struct block_device *disk, kbdus_mode_t mode, unsigned int command,
 		       unsigned long argument);
+
+/* Sends @ioctl through the queue, as REQ_OP_DRV_OUT or _IN, and waits: the server's result. */
+int kbdus_ioctl_carry(struct request_queue *queue, unsigned int op, struct kbdus_ioctl *ioctl);
+
+/* ---- zones.c --------------------------------------------------------------------------------- */
+
+/*
+ * Makes the device zoned: -EOPNOTSUPP where the kernel has none, -EINVAL for what cannot be, -EBUSY
+ * if @file is not the owner, or too late.
+ */
+int kbdus_zones_describe(struct kbdus_device *device, const struct kbdus_file *file,
+			 const struct kbdus_abi_zoned *zoned);
+static inline bool kbdus_device_is_zoned(const struct kbdus_device *device)
+{
+	return kbdus_abi_zoned_zone_bytes(&device->zoned) != 0;
+}
+/* Has the block layer know the zones of the disk, by asking the server. */
+int kbdus_zones_add(struct kbdus_device *device);
+/* The block layer wants to know of @count zones, from the one at @sector on; how many were told. */
+int kbdus_zones_report(struct gendisk *disk, sector_t sector, unsigned int count,
+		       KBDUS_REPORT_PARAMETERS);
+/* An append went to @offset of the device: whether it can have. */
+bool kbdus_zones_land(const struct kbdus_device *device, struct request *request, u64 offset);
 
 /* ---- queue.c, from the block layer and the device -------------------------------------------- */
 
@@ -340,7 +371,8 @@ void kbdus_queue_free_slot(struct kbdus_queue *queue, struct kbdus_slot *slot, b
 /* Whether another server may be given a request that one has died with. */
 static inline bool kbdus_queue_may_repeat(struct request *request)
 {
-	return !kbdus_request_is_ioctl(request) || (*kbdus_request_ioctl(request))->is_repeatable;
+	return !kbdus_request_has_message(request) ||
+	       (*kbdus_request_ioctl(request))->is_repeatable;
 }
 /* With the lock: puts a request back in line. */
 void kbdus_queue_put_back(struct kbdus_queue *queue, struct kbdus_slot *slot, bool retried);

@@ -601,6 +601,9 @@ static int prepare(struct kbdus_device *device, struct kbdus_program *program,
 		return -ENODEV;
 	if (!program)
 		return 0;
+	/* What it would answer is not known to who keeps the zones. */
+	if (kbdus_device_is_zoned(device))
+		return -EOPNOTSUPP;
 	if (device->program) {
 		program->replaced = device->program->replaced + 1;
 		if (kbdus_program_abi_load_flags(load) & KBDUS_PROGRAM_ABI_LOAD_FLAG_KEEP_MAPS)

@@ -125,14 +125,14 @@ static struct kbdus_abi_result read_result(const struct kbdus_session *session, 
 
 static size_t payload_bytes(struct request *request)
 {
-	return kbdus_request_is_ioctl(request) ? (*kbdus_request_ioctl(request))->bytes
-					       : blk_rq_bytes(request);
+	return kbdus_request_has_message(request) ? (*kbdus_request_ioctl(request))->bytes
+						  : blk_rq_bytes(request);
 }
 
 static u64 place_of(struct request *request)
 {
-	return kbdus_request_is_ioctl(request) ? (*kbdus_request_ioctl(request))->command
-					       : (u64)blk_rq_pos(request) << SECTOR_SHIFT;
+	return kbdus_request_has_message(request) ? (*kbdus_request_ioctl(request))->place
+						  : (u64)blk_rq_pos(request) << SECTOR_SHIFT;
 }
 
 static void write_request(struct kbdus_session *session, struct kbdus_slot *slot)
@@ -173,7 +173,7 @@ static size_t copy_pages(struct request *request, size_t skip, struct iov_iter *
 	struct bio_vec piece;
 	size_t done = 0;
 
-	if (kbdus_request_is_ioctl(request))
+	if (kbdus_request_has_message(request))
 		return copy_message(*kbdus_request_ioctl(request), skip, iter);
 	rq_for_each_segment (piece, request, position) {
 		size_t bytes, copied;
@@ -214,12 +214,13 @@ static int copy_whole(struct request *request, bool to_server, u64 address)
 
 static bool takes_payload(struct request *request)
 {
-	return req_op(request) == REQ_OP_WRITE || kbdus_request_is_ioctl(request);
+	return req_op(request) == REQ_OP_WRITE || req_op(request) == REQ_OP_ZONE_APPEND ||
+	       req_op(request) == REQ_OP_DRV_OUT;
 }
 
 static bool returns_payload(struct request *request)
 {
-	return req_op(request) == REQ_OP_READ || kbdus_request_is_ioctl(request);
+	return req_op(request) == REQ_OP_READ || kbdus_request_has_message(request);
 }
 
 /*
@@ -359,6 +360,17 @@ static bool take_payload(struct kbdus_session *session, const struct taken *take
 	return !error;
 }
 
+/* The result of a request, of which an append that cannot have gone where it is said to has none.
+ */
+static int result_of(const struct kbdus_session *session, struct request *request,
+		     const struct kbdus_abi_result *result)
+{
+	if (!kbdus_abi_result_result(result) && req_op(request) == REQ_OP_ZONE_APPEND &&
+	    !kbdus_zones_land(session->queue->device, request, kbdus_abi_result_address(result)))
+		return -EIO;
+	return kbdus_abi_result_result(result);
+}
+
 static void end_taken(struct kbdus_session *session, const struct taken *taken, unsigned int count)
 {
 	struct kbdus_queue *queue = session->queue;
@@ -374,7 +386,8 @@ static void end_taken(struct kbdus_session *session, const struct taken *taken, 
 	}
 	spin_unlock_irqrestore(&queue->lock, flags);
 	for (i = 0; i < count; i++)
-		kbdus_disk_end_in(&batch, requests[i], kbdus_abi_result_result(&taken[i].result));
+		kbdus_disk_end_in(&batch, requests[i],
+				  result_of(session, requests[i], &taken[i].result));
 	kbdus_disk_end_batch(&batch);
 }
 

@@ -4,6 +4,11 @@
  * is decided here and nowhere else.
  *
  *	kbdus_disk_allocate()          a disk with the limits of a device
+ *	KBDUS_HAS_ZONES                whether there are zoned devices; without, what follows does
+ *nothing kbdus_zones_limit()            a zoned device among the limits of a disk
+ *	kbdus_zones_revalidate()       has the block layer ask for the zones of a disk
+ *	KBDUS_REPORT_PARAMETERS        of a report of zones, who wants it (report.h)
+ *	KBDUS_REPORT_ZONE(d, z, i)     tells those of a zone
  *	kbdus_disk_suppress_scan()     no look for partitions when it is added
  *	KBDUS_TAG_SET_FLAGS
  *	kbdus_iter_user()              an iterator over memory of user space
@@ -16,6 +21,14 @@
 #define KBDUS_COMPAT_H
 
 #include <linux/version.h>
+
+#if !defined(CONFIG_BLK_DEV_ZONED) || LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+#include "zones_none.h"
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#include "zones_append.h"
+#else
+#include "zones_hw_append.h"
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
 #include "disk_setters.h"

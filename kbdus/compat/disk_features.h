@@ -3,7 +3,8 @@
 #include "limits.h"
 
 static inline struct gendisk *kbdus_disk_allocate(struct blk_mq_tag_set *tags,
-						  const struct kbdus_abi_device *created)
+						  const struct kbdus_abi_device *created,
+						  const struct kbdus_abi_zoned *zoned)
 {
 	const u32 attrs = kbdus_abi_device_attrs(created);
 	struct queue_limits limits = kbdus_disk_limits(created);
@@ -15,5 +16,7 @@ static inline struct gendisk *kbdus_disk_allocate(struct blk_mq_tag_set *tags,
 	}
 	if (attrs & KBDUS_ABI_ATTR_ROTATIONAL)
 		limits.features |= BLK_FEAT_ROTATIONAL;
+	if (kbdus_abi_zoned_zone_bytes(zoned))
+		kbdus_zones_limit(&limits, zoned);
 	return blk_mq_alloc_disk(tags, &limits, NULL);
 }

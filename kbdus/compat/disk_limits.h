@@ -3,7 +3,8 @@
 #include "limits.h"
 
 static inline struct gendisk *kbdus_disk_allocate(struct blk_mq_tag_set *tags,
-						  const struct kbdus_abi_device *created)
+						  const struct kbdus_abi_device *created,
+						  const struct kbdus_abi_zoned *zoned)
 {
 	const u32 attrs = kbdus_abi_device_attrs(created);
 	struct queue_limits limits = kbdus_disk_limits(created);

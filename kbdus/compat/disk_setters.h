@@ -31,7 +31,8 @@ static inline void kbdus_disk_set_limits(struct request_queue *queue,
 }
 
 static inline struct gendisk *kbdus_disk_allocate(struct blk_mq_tag_set *tags,
-						  const struct kbdus_abi_device *created)
+						  const struct kbdus_abi_device *created,
+						  const struct kbdus_abi_zoned *zoned)
 {
 	struct gendisk *disk = blk_mq_alloc_disk(tags, NULL);
 

@@ -101,6 +101,14 @@ need_ublk()
 	export BDUS_TRANSPORT=ublk
 }
 
+# need_zones: as need_ublk, and devices can have zones.
+need_zones()
+{
+	need_ublk
+	"$BDUS" check "$BDUS_TRANSPORT" 2>/dev/null | grep -q '^ *zones  *yes' ||
+		skip "$BDUS_TRANSPORT of Linux $(uname -r) has no zones"
+}
+
 # need_nbd: the kernel's NBD client, with its devices /dev/nbd0 and so on.
 need_nbd()
 {

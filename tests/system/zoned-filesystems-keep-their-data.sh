@@ -7,9 +7,8 @@
 #
 # guest: cpus=2 mem=2048 timeout=240 kernels=uml,6.12,7.3
 . "$(dirname "$0")/lib.sh"
-need_ublk
+need_zones
 need blkzone
-"$BDUS" check ublk 2>/dev/null | grep -q '^ *zones  *yes' || skip "ublk of Linux $(uname -r) has no zones"
 ran=0
 
 # What is to be stored: files of all sizes, 24 MiB or, where the processor is slow, 4 MiB.

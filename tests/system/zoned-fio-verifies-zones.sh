@@ -7,9 +7,8 @@
 #
 # guest: cpus=2 mem=1024 timeout=120 kernels=uml,6.12,7.3
 . "$(dirname "$0")/lib.sh"
-need_ublk
+need_zones
 need blkzone fio
-"$BDUS" check ublk 2>/dev/null | grep -q '^ *zones  *yes' || skip "ublk of Linux $(uname -r) has no zones"
 is_slow && size=32M || size=128M
 
 bdus_run zoned size=256M zone-size=4M zone-capacity=3M conventional=4 max-open=8 max-active=12 ||

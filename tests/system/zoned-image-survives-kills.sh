@@ -7,9 +7,8 @@
 #
 # guest: cpus=2 mem=768 timeout=60 kernels=uml,6.12,7.3
 . "$(dirname "$0")/lib.sh"
-need_ublk
+need_zones
 need blkzone fio
-"$BDUS" check ublk 2>/dev/null | grep -q '^ *zones  *yes' || skip "ublk of Linux $(uname -r) has no zones"
 image=$work/image
 
 serve()

@@ -6,9 +6,8 @@
 #
 # guest: cpus=2 mem=512 timeout=60 kernels=uml,6.12,7.3
 . "$(dirname "$0")/lib.sh"
-need_ublk
+need_zones
 need blkzone
-"$BDUS" check ublk 2>/dev/null | grep -q '^ *zones  *yes' || skip "ublk of Linux $(uname -r) has no zones"
 
 # The fields of blkzone's report for the zone that starts at sector $1.
 zone()

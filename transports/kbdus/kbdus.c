@@ -81,6 +81,15 @@ static void note_device(struct bdus_transport_device *device, const struct kbdus
 	};
 }
 
+/** Of a zoned device, what the module does not tell. */
+static void note_zones(struct bdus_transport_device *device, const struct bdus_device_attrs *attrs,
+		       uint32_t ops)
+{
+	device->limits.zone_size_bytes = attrs->zone_size_bytes;
+	device->limits.max_append_bytes = attrs->max_append_bytes;
+	device->limits.ops |= ops;
+}
+
 /** A driver may drop its privileges before queues are opened, and these need some. */
 static int open_files(struct bdus_transport_device *device, unsigned queues)
 {
@@ -122,6 +131,33 @@ static int describe(struct bdus_transport_device *device, const struct bdus_devi
 			  : 0;
 }
 
+static int check_zones(int fd)
+{
+	struct kbdus_abi_version version;
+	const int result = kbdus_control_version(fd, &version);
+
+	if (result < 0)
+		return base_error_errno(-result, "kbdus cannot tell its version");
+	return kbdus_abi_version_features(&version) & KBDUS_ABI_FEATURE_ZONES
+		       ? 0
+		       : base_error(EOPNOTSUPP, "kbdus of this kernel cannot carry the driver's "
+						"zones (since Linux 6.11)");
+}
+
+static int make_zoned(struct bdus_transport_device *device, const struct bdus_device_attrs *attrs)
+{
+	struct kbdus_abi_zoned zoned;
+	int result;
+
+	kbdus_fill_zoned(attrs, &zoned);
+	result = kbdus_control_run(device->fd, KBDUS_ABI_COMMAND_ZONES, &zoned);
+	if (result < 0)
+		return base_error_errno(-result, "kbdus refuses zones of %" PRIu64 " bytes",
+					attrs->zone_size_bytes);
+	note_zones(device, attrs, kbdus_abi_zoned_ops(&zoned));
+	return 0;
+}
+
 static int create(const struct bdus_transport_setup *setup, struct bdus_transport_device *device)
 {
 	struct bdus_device_attrs *const attrs = setup->attrs;
@@ -133,6 +169,10 @@ static int create(const struct bdus_transport_setup *setup, struct bdus_transpor
 	device->fd = kbdus_control_open();
 	if (device->fd < 0)
 		return device->fd;
+	if (attrs->zone_size_bytes != 0)
+		result = check_zones(device->fd);
+	if (result < 0)
+		return result;
 	kbdus_fill_device(setup->id, attrs, &wish);
 	if (setup->recoverable)
 		kbdus_abi_device_set_attrs(&wish, kbdus_abi_device_attrs(&wish) |
@@ -144,6 +184,10 @@ static int create(const struct bdus_transport_setup *setup, struct bdus_transpor
 	if (result < 0)
 		return result;
 	note_device(device, &wish);
+	if (attrs->zone_size_bytes != 0)
+		result = make_zoned(device, attrs);
+	if (result < 0)
+		return result;
 	attrs->queues = kbdus_abi_device_queues(&wish);
 	attrs->queue_depth = device->depth;
 	return open_files(device, attrs->queues);
@@ -265,6 +309,7 @@ static int adopt(const struct bdus_transport_setup *setup, struct bdus_transport
 		return device->fd < 0 ? device->fd : result;
 	device->stays = (kbdus_abi_device_attrs(&told) & KBDUS_ABI_ATTR_RECOVERABLE) != 0;
 	note_device(device, &told);
+	note_zones(device, setup->attrs, 0);
 	result = check_same(setup->attrs, &told);
 	return result < 0 ? result : open_files(device, setup->attrs->queues);
 }

@@ -6,6 +6,7 @@
  *	control.c    /dev/bdus-control: opening it, commands without waiting
  *	queue.c      the way of requests
  *	translate.c  the module's structures to ours and back; pure functions
+ *	zoned.c      the same of zoned devices
  *	probe.c      what this machine and this user can do
  *	find.c       devices that exist, and their removal, from other processes
  */
@@ -54,11 +55,38 @@ struct kbdus_limits {
 	uint64_t size_bytes;
 	uint32_t max_transfer_bytes;
 	uint32_t ops;
+	/** 0 unless the device is zoned. */
+	uint32_t max_append_bytes;
+	uint64_t zone_size_bytes;
 };
 
 /** Fills in @io, but for its payload; -EIO when the module asks for what cannot be. */
 int kbdus_decode_request(const struct kbdus_abi_request *request, const struct kbdus_limits *limits,
 			 struct bdus_io *io);
+
+/* ---- zoned.c ------------------------------------------------------------------------------- */
+
+/** The operations of zones. */
+#define KBDUS_ZONE_OPS                                                           \
+	(BDUS_OP_BIT(BDUS_OP_ZONE_REPORT) | BDUS_OP_BIT(BDUS_OP_ZONE_OPEN) |     \
+	 BDUS_OP_BIT(BDUS_OP_ZONE_CLOSE) | BDUS_OP_BIT(BDUS_OP_ZONE_FINISH) |    \
+	 BDUS_OP_BIT(BDUS_OP_ZONE_RESET) | BDUS_OP_BIT(BDUS_OP_ZONE_RESET_ALL) | \
+	 BDUS_OP_BIT(BDUS_OP_ZONE_APPEND))
+
+/** What to tell the module of the zones that @attrs has. */
+void kbdus_fill_zoned(const struct bdus_device_attrs *attrs, struct kbdus_abi_zoned *zoned);
+
+/** As kbdus_decode_request(), for an operation of zones that the device has. */
+int kbdus_decode_zoned(const struct kbdus_abi_request *request, const struct kbdus_limits *limits,
+		       unsigned flags, struct bdus_io *io);
+
+/**
+ * A report is made in place: the payload, of the request's zone_capacity zones, is what the driver
+ * fills in. Afterwards, those that it did not tell of are zeros.
+ */
+void kbdus_begin_report(struct bdus_request *request, void *payload);
+void kbdus_end_report(struct bdus_request *request);
+uint64_t kbdus_report_bytes(const struct bdus_request *request);
 
 /* ---- kbdus.c, queue.c ---------------------------------------------------------------------- */
 

@@ -24,6 +24,19 @@ static const enum bdus_feature carried[] = {
 	BDUS_FEATURE_MULTI_QUEUE,  BDUS_FEATURE_RECOVERY,       BDUS_FEATURE_IOCTL,
 };
 
+/* Whether the module that @fd is of, or that is not there, has zones. */
+static void report_zones(struct bdus_transport_report *report, int fd)
+{
+	struct kbdus_abi_version version = {0};
+	const bool told = fd >= 0 && kbdus_control_version(fd, &version) == 0;
+	const bool has = kbdus_abi_version_features(&version) & KBDUS_ABI_FEATURE_ZONES;
+
+	say(report, BDUS_FEATURE_ZONES, has,
+	    has    ? ""
+	    : told ? "since Linux 6.11, where that has zones"
+		   : "kbdus does not work here");
+}
+
 static void report_features(struct bdus_transport_report *report, bool usable)
 {
 	for (size_t i = 0; i < BASE_ARRAY_LENGTH(carried); i++)
@@ -31,7 +44,6 @@ static void report_features(struct bdus_transport_report *report, bool usable)
 	say(report, BDUS_FEATURE_REMOTE, false, "the device is local");
 	say(report, BDUS_FEATURE_EXTENTS, false, "block devices cannot be asked");
 	say(report, BDUS_FEATURE_CACHE, false, "block devices cannot be told");
-	say(report, BDUS_FEATURE_ZONES, false, "not in this version");
 	say(report, BDUS_FEATURE_UNPRIVILEGED, false, "the module wants CAP_SYS_ADMIN");
 	say(report, BDUS_FEATURE_ZERO_COPY, false, "payloads are copied once, by the module");
 }
@@ -40,10 +52,11 @@ void kbdus_probe(struct bdus_transport_report *report)
 {
 	const int fd = kbdus_control_open();
 
-	if (fd >= 0)
-		close(fd);
+	report_zones(report, fd);
 	report->usable = fd >= 0;
 	if (fd < 0)
 		snprintf(report->reason, sizeof(report->reason), "%s", base_error_message());
 	report_features(report, report->usable);
+	if (fd >= 0)
+		close(fd);
 }

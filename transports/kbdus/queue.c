@@ -250,6 +250,17 @@ static bool has_requests(const struct bdus_transport_queue *queue)
 	return load(&queue->rings->requests_tail) != queue->requests_head;
 }
 
+/* What the result says beside its number: where a payload lies, or where an append went. */
+static uint64_t address_of(const struct kbdus_slot *slot)
+{
+	const struct bdus_request *const request = &slot->io.request;
+
+	if (base_unlikely(request->op == BDUS_OP_ZONE_APPEND))
+		return request->append_offset_bytes;
+	return request->op == BDUS_OP_ZONE_REPORT ? (uintptr_t)request->zones
+						  : (uintptr_t)request->data;
+}
+
 static void push_result(struct bdus_transport_queue *queue, unsigned tag, int32_t result)
 {
 	struct kbdus_abi_result *const entry = &queue->results[queue->results_tail & queue->mask];
@@ -259,7 +270,7 @@ static void push_result(struct bdus_transport_queue *queue, unsigned tag, int32_
 	kbdus_abi_result_set_generation(entry, slot->generation);
 	kbdus_abi_result_set_result(entry, result);
 	kbdus_abi_result_set_flags(entry, queue->device->memory ? KBDUS_ABI_RESULT_FLAG_PLACED : 0);
-	kbdus_abi_result_set_address(entry, (uintptr_t)slot->io.request.data);
+	kbdus_abi_result_set_address(entry, address_of(slot));
 	queue->results_tail++;
 }
 
@@ -378,10 +389,30 @@ static void hand_over(struct bdus_transport_queue *queue)
 
 /* ---- payload memory ------------------------------------------------------------------------ */
 
-static bool has_payload(const struct bdus_request *request)
+/* 0 for a request without a payload. */
+static uint64_t payload_bytes(const struct bdus_request *request)
 {
-	return request->op == BDUS_OP_READ || request->op == BDUS_OP_WRITE ||
-	       (request->op == BDUS_OP_IOCTL && request->length_bytes != 0);
+	switch (request->op) {
+	case BDUS_OP_READ:
+	case BDUS_OP_WRITE:
+	case BDUS_OP_ZONE_APPEND:
+	case BDUS_OP_IOCTL:
+		return request->length_bytes;
+	case BDUS_OP_ZONE_REPORT:
+		return kbdus_report_bytes(request);
+	default:
+		return 0;
+	}
+}
+
+static bool brings_payload(const struct bdus_request *request)
+{
+	return request->op != BDUS_OP_READ && request->op != BDUS_OP_ZONE_REPORT;
+}
+
+static bool returns_payload(const struct bdus_request *request)
+{
+	return request->op != BDUS_OP_WRITE && request->op != BDUS_OP_ZONE_APPEND;
 }
 
 /* What is to be written, from the module into the program's memory. */
@@ -399,19 +430,22 @@ static int bring_payload(struct bdus_transport_queue *queue, unsigned tag)
 {
 	struct bdus_request *const request = &queue->slots[tag].io.request;
 	struct bdus_memory *const memory = queue->device->memory;
+	const uint64_t bytes = payload_bytes(request);
 	int result = 0;
 
-	if (!has_payload(request))
+	if (bytes == 0)
 		return 0;
-	request->data = memory ? bdus_memory_get(memory, queue->host, request->length_bytes)
+	request->data = memory ? bdus_memory_get(memory, queue->host, bytes)
 			       : queue->payloads + tag * queue->payload_stride;
 	if (!request->data)
 		return -EAGAIN;
 	queue->slots[tag].payload = request->data;
-	if (memory && request->op != BDUS_OP_READ)
+	if (memory && brings_payload(request))
 		result = read_payload(queue, tag, request);
 	if (result < 0)
-		bdus_memory_put(memory, request->data, request->length_bytes);
+		bdus_memory_put(memory, request->data, bytes);
+	else if (base_unlikely(request->op == BDUS_OP_ZONE_REPORT))
+		kbdus_begin_report(request, request->data);
 	return result;
 }
 
@@ -423,15 +457,16 @@ static int32_t return_payload(struct bdus_transport_queue *queue, unsigned tag)
 	struct kbdus_slot *const slot = &queue->slots[tag];
 	struct bdus_request *const request = &slot->io.request;
 	const off_t place = (off_t)((uint64_t)tag << KBDUS_ABI_PLACE_TAG_SHIFT);
+	const uint64_t bytes = payload_bytes(request);
 	int32_t result = slot->io.result;
 
-	if (!has_payload(request))
+	if (bytes == 0)
 		return result;
-	if (request->op != BDUS_OP_WRITE && result == 0 &&
-	    pwrite(queue->fd, request->data, request->length_bytes, place) !=
-		    (ssize_t)request->length_bytes)
+	if (returns_payload(request) && result == 0 &&
+	    pwrite(queue->fd, (const void *)(uintptr_t)address_of(slot), bytes, place) !=
+		    (ssize_t)bytes)
 		result = -EIO;
-	bdus_memory_put(queue->device->memory, slot->payload, request->length_bytes);
+	bdus_memory_put(queue->device->memory, slot->payload, bytes);
 	return result;
 }
 
@@ -548,6 +583,8 @@ void kbdus_queue_commit(struct bdus_transport_queue *queue, struct bdus_io *cons
 		const unsigned tag =
 			(unsigned)(base_container_of(ios[i], struct kbdus_slot, io) - queue->slots);
 
+		if (base_unlikely(ios[i]->request.op == BDUS_OP_ZONE_REPORT))
+			kbdus_end_report(&ios[i]->request);
 		push_result(queue, tag,
 			    base_unlikely(queue->device->memory != NULL)
 				    ? return_payload(queue, tag)

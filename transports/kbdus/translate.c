@@ -47,8 +47,6 @@ int kbdus_fit_attrs(struct bdus_device_attrs *attrs, uint32_t native_ops)
 {
 	const bool zeros_are_native = (native_ops & BDUS_OP_BIT(BDUS_OP_WRITE_ZEROS)) != 0;
 
-	if (attrs->zone_size_bytes != 0)
-		return base_error(EOPNOTSUPP, "kbdus cannot carry zones, which the driver has");
 	if (attrs->discard_granularity_bytes > MOST_RANGE_BYTES)
 		return base_error(EOPNOTSUPP,
 				  "kbdus cannot carry a discard granularity of %u bytes; at most "
@@ -61,6 +59,8 @@ int kbdus_fit_attrs(struct bdus_device_attrs *attrs, uint32_t native_ops)
 	attrs->queue_depth = (uint32_t)base_min(attrs->queue_depth, KBDUS_ABI_DEPTH);
 	attrs->max_transfer_bytes =
 		(uint32_t)base_min(attrs->max_transfer_bytes, KBDUS_ABI_TRANSFER_BYTES);
+	attrs->max_append_bytes =
+		(uint32_t)base_min(attrs->max_append_bytes, attrs->max_transfer_bytes);
 	attrs->max_discard_bytes = fit_range(attrs->max_discard_bytes, MOST_RANGE_BYTES);
 	attrs->max_write_zeros_bytes =
 		fit_range(attrs->max_write_zeros_bytes,
@@ -88,7 +88,7 @@ static uint32_t attr_bits(const struct bdus_device_attrs *attrs)
 void kbdus_fill_device(uint64_t id, const struct bdus_device_attrs *attrs,
 		       struct kbdus_abi_device *wish)
 {
-	uint32_t ops = attrs->ops;
+	uint32_t ops = attrs->ops & ~KBDUS_ZONE_OPS;
 
 	if (attrs->flags & BDUS_DEVICE_READ_ONLY)
 		ops &= BDUS_OP_BIT(BDUS_OP_READ) | BDUS_OP_BIT(BDUS_OP_FLUSH) |
@@ -120,7 +120,7 @@ static unsigned decode_flags(unsigned op, unsigned given)
 	unsigned flags = 0;
 
 	if ((given & KBDUS_ABI_REQUEST_FLAG_FUA) &&
-	    (op == BDUS_OP_WRITE || op == BDUS_OP_WRITE_ZEROS))
+	    (op == BDUS_OP_WRITE || op == BDUS_OP_WRITE_ZEROS || op == BDUS_OP_ZONE_APPEND))
 		flags |= BDUS_REQUEST_FUA;
 	if ((given & KBDUS_ABI_REQUEST_FLAG_MAY_UNMAP) && op == BDUS_OP_WRITE_ZEROS)
 		flags |= BDUS_REQUEST_MAY_UNMAP;
@@ -156,6 +156,9 @@ int kbdus_decode_request(const struct kbdus_abi_request *request, const struct k
 				decode_flags(op, kbdus_abi_request_flags(request)), 0, 0, NULL);
 		return 0;
 	}
+	if (BDUS_OP_BIT(op) & KBDUS_ZONE_OPS)
+		return kbdus_decode_zoned(request, limits,
+					  decode_flags(op, kbdus_abi_request_flags(request)), io);
 	if (length == 0 ||
 	    !base_range_within(offset, length,
 			       __atomic_load_n(&limits->size_bytes, __ATOMIC_RELAXED)) ||
