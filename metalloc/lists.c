@@ -25,7 +25,7 @@
 
 /* Of blocks, and of their bytes: a period at first, of a class handed over, and in the end. */
 #define PERIOD_LEAST    8u
-#define PERIOD_BLOCKS   1024u
+#define PERIOD_BLOCKS   128u
 #define PERIOD_BYTES    (128u << 10)
 #define PERIOD_HANDOVER (32u << 10)
 #define PERIOD_MOST     (1u << 20)
