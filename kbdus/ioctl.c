@@ -24,6 +24,11 @@ static bool is_argument(const struct kbdus_abi_ioctl_part *part)
 	return kbdus_abi_ioctl_part_pointer_width(part) == 0;
 }
 
+static bool is_string(const struct kbdus_abi_ioctl_part *part)
+{
+	return kbdus_abi_ioctl_part_flags(part) & KBDUS_ABI_PART_FLAG_STRING;
+}
+
 static bool fits(u32 at, u32 width, const struct kbdus_abi_ioctl_part *parent)
 {
 	return width <= kbdus_abi_ioctl_part_element_bytes(parent) &&
@@ -34,8 +39,18 @@ static bool is_sound_argument(const struct kbdus_abi_ioctl_part *part)
 {
 	const u32 clients = KBDUS_ABI_PART_FLAG_CLIENT_64 | KBDUS_ABI_PART_FLAG_CLIENT_32;
 
-	return (kbdus_abi_ioctl_part_flags(part) & clients) &&
+	return (kbdus_abi_ioctl_part_flags(part) & clients) && !is_string(part) &&
 	       kbdus_abi_ioctl_part_count(part) == 1 && kbdus_abi_ioctl_part_count_width(part) == 0;
+}
+
+/* It is as long as the client's memory says, and nothing goes back into that. */
+static bool is_sound_string(const struct kbdus_abi_ioctl_part *part)
+{
+	return kbdus_abi_ioctl_part_element_bytes(part) == 1 &&
+	       kbdus_abi_ioctl_part_count(part) != 0 &&
+	       kbdus_abi_ioctl_part_count_width(part) == 0 &&
+	       (kbdus_abi_ioctl_part_flags(part) & KBDUS_ABI_PART_FLAG_IN) &&
+	       !(kbdus_abi_ioctl_part_flags(part) & KBDUS_ABI_PART_FLAG_OUT);
 }
 
 static bool is_sound_child(const struct kbdus_abi_ioctl_part *part,
@@ -44,7 +59,7 @@ static bool is_sound_child(const struct kbdus_abi_ioctl_part *part,
 	const u32 width = kbdus_abi_ioctl_part_pointer_width(part);
 	const u32 counts = kbdus_abi_ioctl_part_count_width(part);
 
-	return (width == 4 || width == 8) &&
+	return (width == 4 || width == 8) && (!is_string(part) || is_sound_string(part)) &&
 	       (counts == 0 || (is_power_of_2(counts) && counts <= 8)) &&
 	       kbdus_abi_ioctl_part_command(part) == kbdus_abi_ioctl_part_command(parent) &&
 	       (kbdus_abi_ioctl_part_flags(parent) & KBDUS_ABI_PART_FLAG_IN) &&
@@ -59,7 +74,7 @@ static bool is_sound_part(const struct kbdus_abi_ioctl_part *parts, u32 index)
 	unsigned int depth = 0;
 	u32 above = index;
 
-	if ((kbdus_abi_ioctl_part_flags(part) & ~((KBDUS_ABI_PART_FLAG_REPEATABLE << 1) - 1)) ||
+	if ((kbdus_abi_ioctl_part_flags(part) & ~((KBDUS_ABI_PART_FLAG_STRING << 1) - 1)) ||
 	    kbdus_abi_ioctl_part_element_bytes(part) == 0 ||
 	    kbdus_abi_ioctl_part_element_bytes(part) > KBDUS_ABI_IOCTL_BYTES ||
 	    kbdus_abi_ioctl_part_count(part) > KBDUS_ABI_IOCTL_BYTES)
@@ -197,7 +212,27 @@ static int add_piece(struct message *message, struct piece piece)
 	     copy_from_user(message->ioctl.data + place, u64_to_user_ptr(piece.address),
 			    bytes_of(&piece))))
 		return -EFAULT;
+	/* Its end was there when it was looked for. */
+	if (is_string(piece.part))
+		((char *)message->ioctl.data)[end - 1] = '\0';
 	message->pieces[message->piece_count++] = piece;
+	return 0;
+}
+
+/* How much of @count elements at @address there is: all, or text up to its end. */
+static int measure(const struct kbdus_abi_ioctl_part *part, u64 address, u64 *count)
+{
+	long length = 0;
+
+	if (!is_string(part))
+		return 0;
+	if (address <= ULONG_MAX && access_ok(u64_to_user_ptr(address), 1))
+		length = strnlen_user(u64_to_user_ptr(address), *count);
+	if (length == 0)
+		return -EFAULT;
+	if (length > *count)
+		return -E2BIG;
+	*count = length;
 	return 0;
 }
 
@@ -209,6 +244,7 @@ static int follow(struct message *message, const struct kbdus_abi_ioctl_part *pa
 	const u32 at = element + kbdus_abi_ioctl_part_pointer_at(part);
 	const u64 address = load(message->ioctl.data + at, width);
 	u64 count = kbdus_abi_ioctl_part_count(part);
+	int error;
 
 	if (counts)
 		count = load(message->ioctl.data + element + kbdus_abi_ioctl_part_count_at(part),
@@ -223,6 +259,9 @@ static int follow(struct message *message, const struct kbdus_abi_ioctl_part *pa
 			(struct piece){.part = part, .address = address, .pointer_place = at};
 		return 0;
 	}
+	error = measure(part, address, &count);
+	if (error)
+		return error;
 	return add_piece(message, (struct piece){.part = part,
 						 .address = address,
 						 .count = count,

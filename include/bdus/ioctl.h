@@ -14,6 +14,9 @@
  * pointer is the distance from the payload's beginning to what it points to, or 0 for none; see
  * bdus_ioctl_at(). The driver changes what goes back in place. Pointers themselves never go back.
  *
+ * Such parts need not be written by hand: wirec(1) makes them of a description of the argument's
+ * structures. bdus-kbdus(7) has an example.
+ *
  *	struct query { uint32_t count; uint32_t flags; struct name *names; };
  *
  *	static const struct bdus_ioctl_part parts[] = {
@@ -26,9 +29,10 @@
  * describe the command twice, or once for both with pointers that are 64 bits wide for either.
  *
  * Errors of clients: ENOTTY where the device takes no ioctls, or the client has a partition open;
- * E2BIG for more than 256 parts and elements that are pointed to, a count above what is allowed, or
- * more than 1 MiB in all (less where the device's transfers are shorter); EFAULT; EIO when the
- * driver dies meanwhile, unless the device is recoverable and the command BDUS_IOCTL_REPEATABLE.
+ * E2BIG for more than 256 parts and elements that are pointed to, a count above what is allowed,
+ * text that goes on for longer, or more than 1 MiB in all (less where the device's transfers are
+ * shorter); EFAULT; EIO when the driver dies meanwhile, unless the device is recoverable and the
+ * command BDUS_IOCTL_REPEATABLE.
  */
 #ifndef BDUS_IOCTL_H
 #define BDUS_IOCTL_H
@@ -51,6 +55,12 @@ enum {
 	BDUS_IOCTL_CLIENT_32 = 1 << 3,
 	/** Arguments: the command does no harm when it is carried out twice. */
 	BDUS_IOCTL_REPEATABLE = 1 << 4,
+	/**
+	 * What a pointer leads to is text that ends with a zero byte, of at most `count` bytes with
+	 * it; `element_bytes` is 1, and it only comes. The driver always sees a zero byte at its
+	 * end.
+	 */
+	BDUS_IOCTL_STRING = 1 << 5,
 };
 
 /** At most 1,024 of these; pointers lead at most 4 levels deep. */
@@ -97,6 +107,15 @@ struct bdus_ioctl_part {
 		.count_width = sizeof(((type *)NULL)->counter),                                  \
 		.pointer_at = (uint32_t)offsetof(type, member),                                  \
 		.count_at = (uint32_t)offsetof(type, counter),                                   \
+	}
+
+/** Text that ends with a zero byte, of at most @most bytes with it. */
+#define BDUS_IOCTL_TEXT(number, parent_index, type, member, most)                \
+	{                                                                        \
+		.command = (number), .flags = BDUS_IOCTL_IN | BDUS_IOCTL_STRING, \
+		.element_bytes = 1, .count = (most), .parent = (parent_index),   \
+		.pointer_width = sizeof(((type *)NULL)->member),                 \
+		.pointer_at = (uint32_t)offsetof(type, member),                  \
 	}
 
 /**

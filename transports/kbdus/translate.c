@@ -21,6 +21,7 @@ _Static_assert((int)BDUS_OP_WRITE_ZEROS == (int)KBDUS_ABI_OP_WRITE_ZEROS, "write
 _Static_assert((int)BDUS_OP_DISCARD == (int)KBDUS_ABI_OP_DISCARD, "discard");
 _Static_assert((int)BDUS_OP_SECURE_ERASE == (int)KBDUS_ABI_OP_SECURE_ERASE, "secure erase");
 _Static_assert((int)BDUS_OP_IOCTL == (int)KBDUS_ABI_OP_IOCTL, "ioctl");
+_Static_assert((int)BDUS_IOCTL_STRING == (int)KBDUS_ABI_PART_FLAG_STRING, "flags of parts");
 _Static_assert(sizeof(struct bdus_ioctl_part) == sizeof(struct kbdus_abi_ioctl_part), "parts");
 _Static_assert(offsetof(struct bdus_ioctl_part, element_bytes) ==
 		       offsetof(struct kbdus_abi_ioctl_part, element_bytes),
