@@ -33,6 +33,11 @@ static bool compile_once(struct text outputs[WIREC_OUTPUTS])
 
 	if (good != (c.messages.length == 0))
 		abort();
+	/* Beside the structures; there is one text of it. */
+	if (good && unit->ioctls != NULL) {
+		c.outputs = OUTPUTS_IOCTLS;
+		emit_all(&c, unit, outputs);
+	}
 	compiler_finish(&c);
 	return good;
 }

@@ -94,7 +94,9 @@ bool emit_all(struct compiler *c, struct unit *unit, struct text outputs[WIREC_O
 {
 	if (setjmp(c->stop) != 0)
 		return false;
-	if (c->caps) {
+	if (c->outputs == OUTPUTS_IOCTLS) {
+		emit_ioctls(c, unit, &outputs[0]);
+	} else if (c->outputs == OUTPUTS_CAPS) {
 		emit_caps_header(c, unit, &outputs[0]);
 		emit_caps_source(c, unit, &outputs[1]);
 		emit_reference(c, unit, &outputs[2]);
@@ -108,10 +110,14 @@ bool emit_all(struct compiler *c, struct unit *unit, struct text outputs[WIREC_O
 
 const char *output_name(struct compiler *c, const struct unit *unit, unsigned index)
 {
-	static const char *const suffixes[2][WIREC_OUTPUTS] = {{".h", ".c", "_walk.c"},
-							       {"_caps.h", "_caps.c", ".md"}};
+	static const char *const suffixes[][WIREC_OUTPUTS] = {
+		[OUTPUTS_STRUCTS] = {".h", ".c", "_walk.c"},
+		[OUTPUTS_CAPS] = {"_caps.h", "_caps.c", ".md"},
+		[OUTPUTS_IOCTLS] = {"_ioctls.h"},
+	};
+	const char *const suffix = index < WIREC_OUTPUTS ? suffixes[c->outputs][index] : NULL;
 
-	return arena_format(&c->arena, "%s%s", unit->base, suffixes[c->caps][index]);
+	return suffix == NULL ? NULL : arena_format(&c->arena, "%s%s", unit->base, suffix);
 }
 
 void compiler_finish(struct compiler *c)

@@ -246,6 +246,32 @@ static const char *type_words(struct diff *d, const struct field *field)
 	return base;
 }
 
+static const char *way_words(unsigned direction)
+{
+	static const char *const words[] = {
+		[0] = "nothing",
+		[DIRECTION_IN] = "in",
+		[DIRECTION_OUT] = "out",
+		[DIRECTION_IN | DIRECTION_OUT] = "inout",
+	};
+
+	return words[direction];
+}
+
+/** What a pointer leads to, or an ioctl carries. */
+static const char *target_words(struct diff *d, unsigned direction, const struct field *target)
+{
+	const char *words;
+
+	if (target == NULL)
+		return "nothing";
+	words = arena_format(d->arena, "%s %s", way_words(direction), type_words(d, target));
+	if (target->array == ARRAY_COUNT && target->max_count != NULL)
+		words = arena_format(d->arena, "%s max %s", words,
+				     expr_words(d, target->max_count));
+	return words;
+}
+
 static const char *guard_words(struct diff *d, const struct guard *guard)
 {
 	static const char *const names[] = {
@@ -368,6 +394,9 @@ static void compare_field(struct diff *d, const struct field *old, const struct 
 		      text_rule_words(new));
 	compare_words(d, READERS | WRITERS, &new->pos, "names of values", set_words(old),
 		      set_words(new));
+	compare_words(d, READERS | WRITERS, &new->pos, "leads to",
+		      target_words(d, old->direction, old->target),
+		      target_words(d, new->direction, new->target));
 	compare_ranges(d, old, new);
 	d->owner = owner;
 }
@@ -730,6 +759,45 @@ static void compare_operations(struct diff *d, const struct unit *old, const str
 			tell(d, READERS, &o->pos, "operation '%s' is new", o->name);
 }
 
+/* ---- ioctls ---- */
+
+static const char *ioctl_words(struct diff *d, const struct ioctl *ioctl)
+{
+	const char *code = expr_words(d, ioctl->code);
+
+	if (ioctl->code == NULL)
+		code = arena_format(d->arena, "%s of %s, %s", way_words(ioctl->encoded_direction),
+				    expr_words(d, ioctl->letter), expr_words(d, ioctl->number));
+	return arena_format(d->arena, "code %s, carries %s%s", code,
+			    target_words(d, ioctl->direction, ioctl->argument),
+			    ioctl->is_repeatable ? ", repeatable" : "");
+}
+
+static const struct ioctl *find_ioctl(const struct unit *unit, const char *name)
+{
+	for (const struct ioctl *k = unit->ioctls; k != NULL; k = k->next)
+		if (same(k->name, name))
+			return k;
+	return NULL;
+}
+
+/** Drivers read what clients write. */
+static void compare_ioctls(struct diff *d, const struct unit *old, const struct unit *new)
+{
+	for (const struct ioctl *k = old->ioctls; k != NULL; k = k->next) {
+		const struct ioctl *now = find_ioctl(new, k->name);
+
+		if (now == NULL)
+			tell(d, WRITERS, &k->pos, "ioctl '%s' is gone", k->name);
+		else
+			compare_words(d, READERS | WRITERS, &now->pos, now->name, ioctl_words(d, k),
+				      ioctl_words(d, now));
+	}
+	for (const struct ioctl *k = new->ioctls; k != NULL; k = k->next)
+		if (find_ioctl(old, k->name) == NULL)
+			tell(d, READERS, &k->pos, "ioctl '%s' is new", k->name);
+}
+
 /* ---- the whole ---- */
 
 static void compare_units(struct diff *d, const struct unit *old, const struct unit *new)
@@ -737,6 +805,7 @@ static void compare_units(struct diff *d, const struct unit *old, const struct u
 	compare_sets(d, old, new);
 	compare_structs(d, old, new);
 	compare_operations(d, old, new);
+	compare_ioctls(d, old, new);
 }
 
 static const struct unit *find_format(const struct compiler *c, const char *format)

@@ -124,6 +124,9 @@ void emit_writer_types(struct emit *e);
 void emit_accessors(struct emit *e);
 void emit_init(struct emit *e);
 void emit_operations(struct emit *e);
+void emit_ioctl_numbers(struct emit *e);
+/** Whether 32-bit clients have a number of their own. */
+bool has_narrow_number(const struct ioctl *ioctl);
 /** What a writer computes from the array that @field counts; @from: "in->" or "in->other.". */
 const char *derived_value(struct emit *e, const char *from, const struct field *field);
 /** A comment from the description, if there is one. */

@@ -422,6 +422,8 @@ static void emit_preamble(struct emit *e)
 	line(e, "#define %s", guard);
 	blank(e);
 	line(e, "#include <wire.h>");
+	if (e->unit->ioctls != NULL)
+		line(e, "#include <linux/ioctl.h>");
 	for (const struct include *include = e->unit->includes; include != NULL;
 	     include = include->next)
 		line(e, include->text[0] == '<' ? "#include %s" : "#include \"%s\"", include->text);
@@ -447,6 +449,7 @@ void emit_header(struct compiler *c, struct unit *unit, struct text *out)
 	for (const struct companion *k = unit->companions; k != NULL; k = k->next)
 		emit_companion(&e, k);
 	declare_operations(&e);
+	emit_ioctl_numbers(&e);
 	for (const struct root *root = unit->roots; root != NULL; root = root->next)
 		line(&e, "extern const struct wire_format %s_format;",
 		     struct_prefix(&e, root->strct));

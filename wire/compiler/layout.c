@@ -96,6 +96,10 @@ static bool enter_struct(struct layouter *l, struct field *field)
 {
 	struct strct *inner = field->strct;
 
+	if (inner->narrow != NULL && l->s->narrow == NULL)
+		report(l->c, &field->pos, "compat",
+		       "'%s' is 'compat', so that '%s', which it is in, has to be, too",
+		       inner->name, l->s->name);
 	layout_struct(l->c, inner);
 	if (inner->layout == PROGRESS_RUNNING) {
 		report(l->c, &field->pos, "cycle", "'%s' would contain itself", inner->name);

@@ -20,7 +20,10 @@ enum {
 };
 
 /** Options without a letter of their own. */
-#define OPTION_CAPS 256
+enum {
+	OPTION_CAPS = 256,
+	OPTION_IOCTLS
+};
 
 /** The largest source that is read. */
 #define MAX_SOURCE_BYTES (64 << 20)
@@ -33,8 +36,9 @@ struct options {
 };
 
 static const char usage[] =
-	"usage: wirec [-I DIR]... [--caps] [--depfile FILE] [--check] -o OUTDIR FILE.wire\n"
-	"       wirec [-I DIR]... [--caps] --list-outputs FILE.wire\n"
+	"usage: wirec [-I DIR]... [--caps | --ioctls] [--depfile FILE] [--check] -o OUTDIR "
+	"FILE.wire\n"
+	"       wirec [-I DIR]... [--caps | --ioctls] --list-outputs FILE.wire\n"
 	"       wirec [-I DIR]... --diff OLD.wire NEW.wire\n"
 	"       wirec [-I DIR]... --check-header FILE.h --struct NAME [--as S] [--cc CC] "
 	"FILE.wire\n";
@@ -119,7 +123,7 @@ static int list_outputs(struct compiler *c, const struct options *options)
 	const struct unit unit = {
 		.base = arena_copy(&c->arena, name, has_suffix ? length - 5 : length)};
 
-	for (unsigned i = 0; i < WIREC_OUTPUTS; i++)
+	for (unsigned i = 0; output_name(c, &unit, i) != NULL; i++)
 		printf("%s\n", output_name(c, &unit, i));
 	return 0;
 }
@@ -141,11 +145,12 @@ static int write_depfile(struct compiler *c, const struct options *options, cons
 	struct text text = {0};
 	int error;
 
-	for (unsigned i = 0; i < WIREC_OUTPUTS; i++) {
+	for (unsigned i = 0; output_name(c, unit, i) != NULL; i++) {
+		text_format(&text, "%s", i == 0 ? "" : " ");
 		put_escaped(&text, arena_format(&c->arena, "%s/%s", options->folder,
 						output_name(c, unit, i)));
-		text_format(&text, "%s", i + 1 < WIREC_OUTPUTS ? " " : ":");
 	}
+	text_format(&text, ":");
 	for (const struct unit *other = c->units; other != NULL; other = other->next) {
 		text_format(&text, " ");
 		put_escaped(&text, other->source.path);
@@ -178,8 +183,12 @@ static int put_outputs(struct compiler *c, const struct options *options, struct
 	struct text outputs[WIREC_OUTPUTS] = {{0}};
 	int result = emit_all(c, unit, outputs) ? 0 : EXIT_REFUSED;
 
-	for (unsigned i = 0; i < WIREC_OUTPUTS && result != EXIT_FILES && c->errors == 0; i++) {
-		const int one = put_output(c, options, output_name(c, unit, i), &outputs[i]);
+	for (unsigned i = 0; output_name(c, unit, i) != NULL; i++) {
+		int one;
+
+		if (result == EXIT_FILES || c->errors != 0)
+			break;
+		one = put_output(c, options, output_name(c, unit, i), &outputs[i]);
 
 		result = one > result ? one : result;
 	}
@@ -271,6 +280,7 @@ static bool parse_options(struct compiler *c, struct options *options, int argc,
 {
 	static const struct option known[] = {
 		{"caps", no_argument, NULL, OPTION_CAPS},
+		{"ioctls", no_argument, NULL, OPTION_IOCTLS},
 		{"list-outputs", no_argument, NULL, 'l'},
 		{"depfile", required_argument, NULL, 'd'},
 		{"check", no_argument, NULL, 'c'},
@@ -293,7 +303,10 @@ static bool parse_options(struct compiler *c, struct options *options, int argc,
 			options->folder = optarg;
 			break;
 		case OPTION_CAPS:
-			c->caps = true;
+			c->outputs = OUTPUTS_CAPS;
+			break;
+		case OPTION_IOCTLS:
+			c->outputs = OUTPUTS_IOCTLS;
 			break;
 		case 'l':
 			options->list = true;

@@ -74,12 +74,23 @@ static void take_field(struct emit *e, struct taken *taken, const struct field *
 		take(taken, &field->pos, fmt(e, "%s_edit_%s", p, field->name));
 	if (field->guard != NULL)
 		take(taken, &field->pos, fmt(e, "%s_has_%s", p, field->name));
+	if (field->target != NULL)
+		take(taken, &field->pos, fmt(e, "%s_at_%s", p, field->name));
 	if (field->array != ARRAY_NONE)
 		take(taken, &field->pos, fmt(e, "%s_%s_count", p, field->name));
 	if (field->strct != NULL && field->array != ARRAY_NONE) {
 		take(taken, &field->pos, fmt(e, "%s_%s_next", p, field->name));
 		take(taken, &field->pos, fmt(e, "%s_%s_at", p, field->name));
 	}
+}
+
+static void take_ioctl(struct emit *e, struct taken *taken, const struct ioctl *ioctl)
+{
+	const char *name = upper(e, fmt(e, "%s_ioctl_%s", e->unit->format, ioctl->name));
+
+	take(taken, &ioctl->pos, name);
+	if (has_narrow_number(ioctl))
+		take(taken, &ioctl->pos, fmt(e, "%s_32", name));
 }
 
 /* Members of the C structure that are no fields: unions and named bits. */
@@ -120,6 +131,8 @@ void check_c_names(struct compiler *c, struct unit *unit)
 	}
 	for (const struct constant *k = unit->constants; k != NULL; k = k->next)
 		take(&taken, &k->pos, upper(&e, fmt(&e, "%s_%s", unit->format, k->name)));
+	for (const struct ioctl *k = unit->ioctls; k != NULL; k = k->next)
+		take_ioctl(&e, &taken, k);
 	for (const struct companion *k = unit->companions; k != NULL; k = k->next) {
 		take(&taken, &k->pos, fmt(&e, "struct %s_%s_%s", unit->format, k->of, k->name));
 		take(&taken, &k->pos, fmt(&e, "%s_%s_%s_of", unit->format, k->of, k->name));

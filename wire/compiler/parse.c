@@ -118,6 +118,24 @@ const char **parse_name_list(struct parser *p, const char *what, unsigned *count
 	return list;
 }
 
+/** Takes uword or iword, if it is there. */
+static bool parse_word(struct parser *p, struct scalar *scalar)
+{
+	const bool is_signed = parse_is(p, "iword");
+
+	if (!is_signed && !parse_is(p, "uword"))
+		return false;
+	if (p->word_bytes == 0)
+		parse_fail(p,
+			   "'%s' is as wide as a client's pointers: the structure has to be "
+			   "'compat'",
+			   p->lexer.token.name);
+	*scalar = (struct scalar){
+		.bytes = p->word_bytes, .is_signed = is_signed, .order = p->unit->order};
+	lex_next(&p->lexer);
+	return true;
+}
+
 /** Takes a scalar such as u32be, if there is one. */
 bool parse_scalar(struct parser *p, struct scalar *scalar)
 {
@@ -125,15 +143,16 @@ bool parse_scalar(struct parser *p, struct scalar *scalar)
 	unsigned bits = 0;
 	const char *at = name + 1;
 
+	if (parse_word(p, scalar))
+		return true;
 	if (name[0] != 'u' && name[0] != 'i')
 		return false;
 	for (; *at >= '0' && *at <= '9' && bits < 100; at++)
 		bits = bits * 10 + (unsigned)(*at - '0');
 	if (bits < 8 || bits > 64 || bits % 8 != 0 || name[1] == '0')
 		return false;
-	scalar->bytes = bits / 8;
-	scalar->is_signed = name[0] == 'i';
-	scalar->order = p->unit->order;
+	*scalar = (struct scalar){
+		.bytes = bits / 8, .is_signed = name[0] == 'i', .order = p->unit->order};
 	if (strcmp(at, "le") == 0)
 		scalar->order = ORDER_LITTLE;
 	else if (strcmp(at, "be") == 0)
@@ -395,7 +414,7 @@ static const struct {
 	{"struct", parse_struct}, {"enum", parse_enum},           {"flags", parse_flags},
 	{"const", parse_const},   {"import", parse_import},       {"include", parse_include},
 	{"extern", parse_extern}, {"companion", parse_companion}, {"operation", parse_operation},
-	{"root", parse_root},
+	{"ioctl", parse_ioctl},   {"root", parse_root},
 };
 #define DECLARATIONS (sizeof(declarations) / sizeof(declarations[0]))
 
@@ -415,6 +434,7 @@ static void parse_declaration(struct parser *p)
 	if (which == DECLARATIONS)
 		parse_fail(p, "a declaration must stand here, not %s", describe(p));
 	lex_next(&p->lexer);
+	p->word_bytes = 0;
 	declarations[which].parse(p, doc);
 }
 
@@ -452,6 +472,7 @@ static void unit_init(struct unit *unit)
 	unit->digests_end = &unit->digests;
 	unit->companions_end = &unit->companions;
 	unit->operations_end = &unit->operations;
+	unit->ioctls_end = &unit->ioctls;
 	unit->roots_end = &unit->roots;
 }
 

@@ -58,6 +58,13 @@ static struct expr *parse_call(struct parser *p, struct expr *e, enum expr_kind 
 	return e;
 }
 
+/* "word": how wide a client's pointers are. */
+static bool is_word(const struct parser *p, const char *name)
+{
+	return p->word_bytes != 0 && strcmp(name, "word") == 0 &&
+	       find_field(p->strct, name) == NULL;
+}
+
 static struct expr *parse_named(struct parser *p)
 {
 	static const struct {
@@ -78,6 +85,11 @@ static struct expr *parse_named(struct parser *p)
 	if (strcmp(name, "true") == 0 || strcmp(name, "false") == 0) {
 		e->kind = EXPR_NUMBER;
 		e->number = name[0] == 't';
+		return e;
+	}
+	if (is_word(p, name)) {
+		e->kind = EXPR_NUMBER;
+		e->number = p->word_bytes;
 		return e;
 	}
 	parse_path(p, e, name);

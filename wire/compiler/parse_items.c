@@ -77,7 +77,7 @@ static void parse_args(struct parser *p, struct args *args)
 	parse_expect(p, PUNCT(0, ')'));
 }
 
-static void parse_type(struct parser *p, struct field *field)
+void parse_type(struct parser *p, struct field *field)
 {
 	if (parse_scalar(p, &field->scalar))
 		return;
@@ -106,7 +106,7 @@ static void parse_type(struct parser *p, struct field *field)
 	}
 }
 
-static void parse_array(struct parser *p, struct field *field)
+void parse_array(struct parser *p, struct field *field, bool is_target)
 {
 	if (!parse_take_punct(p, PUNCT(0, '[')))
 		return;
@@ -131,6 +131,8 @@ static void parse_array(struct parser *p, struct field *field)
 		field->count = parse_expr(p);
 	} else {
 		field->count = parse_expr(p);
+		if (is_target && parse_take(p, "max"))
+			field->max_count = parse_expr(p);
 	}
 	parse_expect(p, PUNCT(0, ']'));
 }
@@ -201,6 +203,8 @@ static bool parse_constraint(struct parser *p, struct field *field)
 			field->as_unit = field->as_name;
 			field->as_name = parse_name(p, "the name of an enum or flags");
 		}
+	} else if (field->kind == FIELD_PLAIN && parse_take(p, "to")) {
+		parse_pointer(p, field);
 	} else {
 		return parse_text_rule(p, field);
 	}
@@ -218,7 +222,7 @@ static struct item *parse_field(struct parser *p, struct expr *at)
 	parse_type(p, field);
 	field->pos = item->pos = p->lexer.token.pos;
 	field->name = parse_name(p, "the field's name");
-	parse_array(p, field);
+	parse_array(p, field, false);
 	for (;;) {
 		const struct pos pos = p->lexer.token.pos;
 
@@ -588,18 +592,19 @@ static void parse_param(struct parser *p, struct param ***end)
 	*end = &param->next;
 }
 
-void parse_struct(struct parser *p, const char *doc)
+/* What follows the name @name, with words of @word_bytes. */
+static struct strct *parse_layout(struct parser *p, const struct strct *named, const char *name,
+				  unsigned word_bytes)
 {
 	struct strct *s = arena_alloc(&p->c->arena, sizeof(*s));
 	struct param **end = &s->params;
 
-	p->strct = s;
-	s->unit = p->unit;
-	s->doc = doc;
-	s->pos = p->lexer.token.pos;
-	s->name = parse_name(p, "the structure's name");
+	*s = *named;
+	s->name = name;
 	s->fields_end = &s->fields;
 	s->checksums_end = &s->checksums;
+	p->strct = s;
+	p->word_bytes = word_bytes;
 	if (parse_take_punct(p, PUNCT(0, '('))) {
 		do
 			parse_param(p, &end);
@@ -615,4 +620,24 @@ void parse_struct(struct parser *p, const char *doc)
 	*p->unit->structs_end = s;
 	p->unit->structs_end = &s->next;
 	p->unit->struct_count++;
+	return s;
+}
+
+/* One that is `compat` is read twice, once for each width that words have. */
+void parse_struct(struct parser *p, const char *doc)
+{
+	struct strct named = {.unit = p->unit, .doc = doc, .pos = p->lexer.token.pos};
+	const char *name = parse_name(p, "the structure's name");
+	const bool is_compat = parse_take(p, "compat");
+	const struct lexer start = p->lexer;
+	const unsigned errors = p->c->errors;
+	struct strct *s = parse_layout(p, &named, name, is_compat ? 8 : 0);
+
+	if (!is_compat || p->c->errors != errors)
+		return;
+	p->lexer = start;
+	named.is_narrow = true;
+	name = arena_format(&p->c->arena, "%s_32", name);
+	name = intern(&p->c->arena, &p->c->names, name, strlen(name));
+	s->narrow = parse_layout(p, &named, name, 4);
 }

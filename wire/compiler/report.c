@@ -25,8 +25,21 @@ static void put_line(struct text *out, const struct pos *pos)
 	text_put(out, "^\n", 2);
 }
 
+/* What is read twice has its mistakes twice: the last message is dropped if it stands before. */
+static bool is_repeated(struct compiler *c, size_t start)
+{
+	const char *const first = strstr(c->messages.data, c->messages.data + start);
+
+	if (first == c->messages.data + start)
+		return false;
+	c->messages.length = start;
+	c->messages.data[start] = '\0';
+	return true;
+}
+
 void report(struct compiler *c, const struct pos *pos, const char *rule, const char *format, ...)
 {
+	const size_t start = c->messages.length;
 	va_list arguments;
 
 	text_format(&c->messages, "%s:%u:%u: error: ", pos->source->path, pos->line, pos->column);
@@ -34,6 +47,8 @@ void report(struct compiler *c, const struct pos *pos, const char *rule, const c
 	text_vformat(&c->messages, format, arguments);
 	va_end(arguments);
 	text_format(&c->messages, " [%s]\n", rule);
+	if (is_repeated(c, start))
+		return;
 	put_line(&c->messages, pos);
 	if (++c->errors == WIREC_MAX_ERRORS)
 		longjmp(c->stop, 1);

@@ -204,7 +204,10 @@ static void resolve_sizeof(struct scope *scope, struct expr *e)
 	const char *format = e->path_length == 2 ? e->path[0] : NULL;
 	const struct symbol *symbol =
 		find_symbol_in(scope->unit, format, e->path[e->path_length - 1]);
-	struct strct *s = symbol != NULL && symbol->kind == SYMBOL_STRUCT ? symbol->what : NULL;
+	struct strct *s =
+		symbol != NULL && symbol->kind == SYMBOL_STRUCT
+			? struct_for(symbol->what, scope->strct != NULL && scope->strct->is_narrow)
+			: NULL;
 
 	if (s == NULL) {
 		report(scope->c, &e->pos, "unknown-name", "there is no structure '%s'", e->path[0]);

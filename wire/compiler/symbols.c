@@ -77,6 +77,11 @@ uint64_t scalar_max(const struct scalar *scalar)
 	return scalar->bytes == 8 ? UINT64_MAX : (UINT64_C(1) << (8 * scalar->bytes)) - 1;
 }
 
+struct strct *struct_for(struct strct *s, bool narrow)
+{
+	return narrow && s->narrow != NULL ? s->narrow : s;
+}
+
 static bool resolve_as(struct compiler *c, struct unit *unit, struct field *field)
 {
 	const struct symbol *symbol;
@@ -112,7 +117,8 @@ bool resolve_type(struct compiler *c, struct unit *unit, struct field *field)
 		return false;
 	}
 	if (symbol->kind == SYMBOL_STRUCT) {
-		field->strct = symbol->what;
+		field->strct =
+			struct_for(symbol->what, field->owner != NULL && field->owner->is_narrow);
 		return true;
 	}
 	field->set = symbol->what;
@@ -268,6 +274,7 @@ void resolve_unit(struct compiler *c, struct unit *unit)
 		k->strct = named_struct(c, unit, &k->pos, k->of);
 	for (struct operation *k = unit->operations; k != NULL; k = k->next)
 		resolve_operation(&scope, k);
+	resolve_ioctls(c, unit);
 	for (struct root *k = unit->roots; k != NULL; k = k->next)
 		resolve_root(&scope, k);
 	unit->progress = PROGRESS_DONE;

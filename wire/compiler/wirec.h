@@ -213,6 +213,12 @@ struct args {
 	unsigned count;
 };
 
+/** Which way goes what a pointer leads to, as the driver of an ioctl sees it: bits. */
+enum direction {
+	DIRECTION_IN = 1,
+	DIRECTION_OUT = 2
+};
+
 /** Where something is: @delta bytes after anchor @anchor; anchor 0 is the structure's start. */
 struct place {
 	unsigned anchor;
@@ -247,6 +253,10 @@ struct field {
 	const char **part_names;
 	struct field **parts;
 	unsigned part_count;
+	/* pointers: what they lead to, a field without a name and a place, and which way that goes
+	 */
+	struct field *target;
+	unsigned direction;
 	/* resolved */
 	struct set *set;
 	struct strct *strct;
@@ -395,6 +405,8 @@ struct strct {
 	struct unit *unit;
 	struct pos pos;
 	const char *name, *doc;
+	struct strct *narrow; /* of a `compat` one: as 32-bit programs have it */
+	bool is_narrow;
 	struct param *params;
 	struct expr *size_expr;
 	struct item *items;
@@ -417,6 +429,8 @@ struct strct {
 	bool has_writer;
 	const char *no_writer; /* why not */
 	bool has_checksums;    /* its own or of what is in it */
+	bool has_pointers;     /* likewise, once they are looked for: */
+	bool pointers_known;
 };
 
 struct constant {
@@ -451,6 +465,35 @@ struct operation {
 	const char *request_name, *reply_name, *errors_name;
 	struct strct *request, *reply;
 	struct set *errors;
+};
+
+/** Something that the argument of an ioctl is made of; the first is the argument itself. */
+struct ioctl_part {
+	struct ioctl_part *next;
+	const char *path; /* "query.names" */
+	const struct field *pointer;
+	unsigned direction;
+	bool is_string;
+	uint64_t element_bytes, count;
+	unsigned index, parent, depth;
+	unsigned count_width;
+	uint64_t pointer_at, count_at;
+};
+
+struct ioctl {
+	struct ioctl *next;
+	struct pos pos;
+	const char *name, *doc;
+	/* the number: as it is, or encoded from these */
+	struct expr *code;
+	struct expr *letter, *number;
+	unsigned encoded_direction;
+	struct field *encoded; /* whose size it has; NULL: none */
+	struct field *argument;
+	unsigned direction;
+	bool is_repeatable;
+	/* resolved: for 64-bit clients, or all; for 32-bit ones, if they have others */
+	struct ioctl_part *parts, *narrow_parts;
 };
 
 struct root_default {
@@ -512,6 +555,7 @@ struct unit {
 	struct digest *digests, **digests_end;
 	struct companion *companions, **companions_end;
 	struct operation *operations, **operations_end;
+	struct ioctl *ioctls, **ioctls_end;
 	struct root *roots, **roots_end;
 	struct symbol *symbols; /* hashed by name */
 	size_t symbol_room, symbol_count;
@@ -525,6 +569,13 @@ struct set_list {
 /** Reads a file: its content from the arena, or NULL with errno. */
 typedef const char *wirec_read(struct arena *arena, const char *path, size_t *length);
 
+/** What is made of a description: its structures, its operations over libcaps, or its ioctls. */
+enum outputs {
+	OUTPUTS_STRUCTS,
+	OUTPUTS_CAPS,
+	OUTPUTS_IOCTLS
+};
+
 struct compiler {
 	struct arena arena;
 	struct names names;
@@ -536,7 +587,7 @@ struct compiler {
 	struct text scratch; /* of the lexer */
 	unsigned errors;
 	unsigned depth;
-	bool caps;    /* outputs are those of operations */
+	enum outputs outputs;
 	jmp_buf stop; /* too many mistakes, or a file that cannot be read */
 };
 
@@ -568,6 +619,7 @@ struct parser {
 	struct compiler *c;
 	struct unit *unit;
 	struct strct *strct;
+	unsigned word_bytes; /* of the clients of a `compat` structure; else 0 */
 	jmp_buf recover;
 };
 
@@ -586,6 +638,11 @@ void parse_deeper(struct parser *p);
 const char **parse_name_list(struct parser *p, const char *what, unsigned *count);
 void parse_struct(struct parser *p, const char *doc);
 bool parse_scalar(struct parser *p, struct scalar *scalar);
+void parse_type(struct parser *p, struct field *field);
+/** @is_target: of a pointer, whose number is a field with a `max`. */
+void parse_array(struct parser *p, struct field *field, bool is_target);
+void parse_pointer(struct parser *p, struct field *field);
+void parse_ioctl(struct parser *p, const char *doc);
 void parse_set(struct parser *p, const char *doc, bool is_flags);
 struct range *parse_ranges(struct parser *p);
 
@@ -623,6 +680,11 @@ uint64_t scalar_max(const struct scalar *scalar);
 /** Resolves what is in @s and finds the places of its fields; first those of the structures in it.
  */
 void layout_struct(struct compiler *c, struct strct *s);
+/** What pointers lead to, and what the arguments of ioctls are made of; all structures of @unit are
+ * laid out. */
+void resolve_ioctls(struct compiler *c, struct unit *unit);
+/** The layout of @s for clients of 64 or of 32 bits. */
+struct strct *struct_for(struct strct *s, bool narrow);
 void check_overlaps(struct compiler *c, struct strct *s);
 /** Whether two things can never be there at the same time. */
 bool guards_exclude(const struct guard *a, const struct guard *b);
@@ -638,7 +700,7 @@ struct algorithm {
 const struct algorithm *find_algorithm(const char *name);
 void check_checksum(struct compiler *c, struct strct *s, struct checksum *sum);
 
-/** Names of outputs, without a folder. */
+/** Names of outputs, without a folder; NULL where there are no more. */
 #define WIREC_OUTPUTS 3
 const char *output_name(struct compiler *c, const struct unit *unit, unsigned index);
 /** Reports names in C that two things would share. */
@@ -649,7 +711,9 @@ bool emit_all(struct compiler *c, struct unit *unit, struct text outputs[WIREC_O
 void emit_header(struct compiler *c, struct unit *unit, struct text *out);
 void emit_source(struct compiler *c, struct unit *unit, struct text *out);
 void emit_walk(struct compiler *c, struct unit *unit, struct text *out);
-/** With `caps`: the two ends of a connection, and a reference in Markdown. */
+/** With OUTPUTS_IOCTLS: what a driver needs of them. */
+void emit_ioctls(struct compiler *c, struct unit *unit, struct text *out);
+/** With OUTPUTS_CAPS: the two ends of a connection, and a reference in Markdown. */
 void emit_caps_header(struct compiler *c, struct unit *unit, struct text *out);
 void emit_caps_source(struct compiler *c, struct unit *unit, struct text *out);
 void emit_reference(struct compiler *c, struct unit *unit, struct text *out);

@@ -42,8 +42,17 @@ for file in "$@"; do
 			compile clang -std=c17 -O1 "${clang[@]}" "$work/$source"
 		fi
 	done
+	printf '#include "%s.h"\n' "$name" >"$work/include.cc"
+	if grep -q '^ioctl ' "$file"; then
+		"$wirec" --ioctls -o "$work" "$file" || failures=$((failures + 1))
+		printf '#include "%s_ioctls.h"\n' "$name" >"$work/include.cc"
+		cp "$work/include.cc" "$work/include.c"
+		compile gcc -std=c17 -O2 "${gcc[@]}" "$work/include.c"
+		if command -v clang >/dev/null; then
+			compile clang -std=c17 -O1 "${clang[@]}" "$work/include.c"
+		fi
+	fi
 	if command -v g++ >/dev/null; then
-		printf '#include "%s.h"\n' "$name" >"$work/include.cc"
 		compile g++ -std=c++17 -Wall -Wextra "$work/include.cc"
 	fi
 done

@@ -36,8 +36,11 @@ big)
 esac
 
 failures=0
-for test in shapes flow turn sums talk; do
+for test in shapes flow turn sums talk calls; do
 	"$wirec" -I "$tests" -o "$work" "$tests/$test.wire" || exit 1
+	if [[ $test == calls ]]; then
+		"$wirec" --ioctls -o "$work" "$tests/$test.wire" || exit 1
+	fi
 	sources=("$work/$test.c" "$work/${test}_walk.c")
 	[[ $test == flow ]] && sources+=("$work/shapes.c" "$work/shapes_walk.c")
 	"${compiler[@]}" -std=gnu17 -O1 -Wall -Wextra -Werror -Wno-missing-field-initializers \
