@@ -18,11 +18,17 @@ mib=1048576
 head -c $mib /dev/urandom >"$dir/data"
 head -c $mib /dev/zero >"$dir/zeros"
 
-# extract PAGE: the first display in its EXAMPLES, to $dir/NAME.c
+# display NUMBER PAGE: of its EXAMPLES
+display() {
+	awk -v wanted="$1" '/^\.Sh/ { inside = /EXAMPLES/ }
+		inside && /^\.Bd -literal/ { shown = ++count; next }
+		/^\.Ed/ { shown = 0 } inside && shown == wanted' "$root/docs/man/$2" |
+		sed 's/\\e/\\/g'
+}
+
+# extract PAGE [NUMBER]: the first display in its EXAMPLES, or another, to $dir/NAME.c
 extract() {
-	awk '/^\.Sh/ { inside = /EXAMPLES/ } inside && /^\.Bd -literal/ { shown = 1; next }
-		/^\.Ed/ { shown = 0 } inside && shown' "$root/docs/man/$1" |
-		sed 's/\\e/\\/g' >"$dir/${1%.*}.c"
+	display "${2:-1}" "$1" >"$dir/${1%.*}.c"
 	[ -s "$dir/${1%.*}.c" ] || fail "$1 has no example"
 }
 
@@ -31,11 +37,20 @@ program() {
 	compile "$dir/${1%.*}" "$dir/${1%.*}.c" -std=gnu17
 }
 
+# driver PAGE [NUMBER]
 driver() {
-	extract "$1"
+	extract "$@"
 	# shellcheck disable=SC2046
 	compile "$dir/${1%.*}.so" "$dir/${1%.*}.c" -std=gnu17 -shared -fPIC -Wl,--no-as-needed \
 		$(pkg-config --cflags --libs uthread-asys)
+}
+
+# A driver with a description of its ioctls before it.
+described_driver() {
+	display 1 "$1" >"$dir/adder.wire"
+	"$build/wire/compiler/wirec" -o "$dir" "$dir/adder.wire" || fail 'the description is refused'
+	"$build/wire/compiler/wirec" --ioctls -o "$dir" "$dir/adder.wire" || fail 'its ioctls are'
+	driver "$1" 2
 }
 
 # refuses WORD PROGRAM [ARGUMENT]...: fails with a sentence that has WORD in it.
@@ -280,7 +295,8 @@ for path in "$root"/docs/man/*.[37]; do
 	# Only this folder's pages of programming interfaces: others have no programs.
 	grep -q '^\.In bdus' "$path" || continue
 	case $page in
-	bdus-driver.7 | bdus-filter.7 | bdus-kbdus.7 | bdus_config.3 | bdus_complete.3 | bdus_thread_submit.3) driver "$page" ;;
+	bdus-kbdus.7) described_driver "$page" ;;
+	bdus-driver.7 | bdus-filter.7 | bdus_config.3 | bdus_complete.3 | bdus_thread_submit.3) driver "$page" ;;
 	*) program "$page" ;;
 	esac
 	"page_$(echo "${page%.*}" | tr - _)"

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A client of the ioctls of ioctl_driver.c, well-behaved and otherwise; and a driver and client of
- * the BDUS 0.1 API's.
+ * A client of the ioctls of ioctl_driver.c, well-behaved and otherwise. Compiled for 32 bits, it is
+ * one of those that have other arguments.
  *
  * usage: ioctl-client PATH          checks each command
  *        ioctl-client PATH compat   those of 32-bit clients, too
  *        ioctl-client PATH hang     sends one that is not answered; the exit status is its errno
  *        ioctl-client PATH again    likewise one that is answered by the next driver
  *        ioctl-client PATH refused  likewise one that the device may not have
- *        ioctl-client serve         serves ioctls by bdus.h
- *        ioctl-client PATH old      checks those
  */
 #include "ioctl_commands.h"
 
-#include <bdus.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +64,71 @@ static void pointers_are_followed(int fd)
 	      "pointers are as they were");
 	query = (struct query){.count = 5};
 	check(run(fd, COMMAND_QUERY, &query) == 0 && query.sum == 0, "nothing is nothing");
+}
+
+static void pointers_are_followed_three_deep(int fd)
+{
+	char first[] = "one", second[] = "two", third[] = "three", title[] = "titles";
+	struct name on_first[] = {name_of(first), name_of(second)}, on_third = name_of(third);
+	struct shelf shelves[] = {
+		{.count = 2, .names = (uintptr_t)on_first},
+		{.count = 3},
+		{.count = 1, .names = (uintptr_t)&on_third},
+	};
+	uint32_t sums[3] = {7, 7, 7};
+	struct catalog catalog = {.count = 3, .title = title, .shelves = shelves, .sums = sums};
+
+	check(run(fd, COMMAND_CATALOG, &catalog) == 0, "a catalog is answered");
+	check(strcmp(first, "ONE") == 0 && strcmp(second, "TWO") == 0 &&
+		      strcmp(third, "THREE") == 0,
+	      "what is three pointers away comes back");
+	check(sums[0] == on_first[0].sum + on_first[1].sum && sums[1] == 0 &&
+		      sums[2] == on_third.sum && on_third.sum == 't' + 'h' + 'r' + 'e' + 'e',
+	      "what only goes out does");
+	check(catalog.sum == sums[0] + sums[2] + strlen(title), "text goes in up to its end");
+	check(strcmp(title, "titles") == 0 && catalog.shelves == shelves && catalog.sums == sums &&
+		      shelves[0].names == (uintptr_t)on_first,
+	      "pointers, and what only goes in, are as they were");
+	catalog = (struct catalog){.count = 3};
+	check(run(fd, COMMAND_CATALOG, &catalog) == 0 && catalog.sum == 0,
+	      "nothing is nothing, at any depth");
+}
+
+/** Text whose end is the end of the client's memory, and text that has none. */
+static void text_ends_where_it_ends(int fd)
+{
+	char *const pages =
+		mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct catalog catalog = {.title = pages + 4096 - TITLE_MOST};
+
+	munmap(pages + 4096, 4096);
+	memcpy(catalog.title, "1234567", TITLE_MOST);
+	check(run(fd, COMMAND_CATALOG, &catalog) == 0 && catalog.sum == 7,
+	      "text may be as long as is described");
+	catalog.title[TITLE_MOST - 1] = '8';
+	check(fails_with(fd, COMMAND_CATALOG, &catalog, E2BIG), "and not longer");
+	catalog.title++;
+	check(fails_with(fd, COMMAND_CATALOG, &catalog, EFAULT), "all of it has to be there");
+	catalog.title = (char *)(uintptr_t)UINT64_C(0xffffffff81000000);
+	check(fails_with(fd, COMMAND_CATALOG, &catalog, EFAULT), "and to be the client's");
+	catalog.title = pages;
+	check(run(fd, COMMAND_CATALOG, &catalog) == 0 && catalog.sum == 0, "it may be empty");
+	munmap(pages, 4096);
+}
+
+static void counts_are_limited_at_any_depth(int fd)
+{
+	struct name names[SHELF_MOST + 1] = {{0}};
+	struct shelf shelves[SHELVES_MOST + 1] = {
+		{.count = SHELF_MOST + 1, .names = (uintptr_t)names}};
+	struct catalog catalog = {.count = SHELVES_MOST + 1, .shelves = shelves};
+
+	check(fails_with(fd, COMMAND_CATALOG, &catalog, E2BIG), "one pointer away");
+	catalog.count = 1;
+	check(fails_with(fd, COMMAND_CATALOG, &catalog, E2BIG), "two pointers away");
+	shelves[0].count--;
+	names[SHELF_MOST - 1].length = TEXT_MOST + 1;
+	check(fails_with(fd, COMMAND_CATALOG, &catalog, E2BIG), "three pointers away");
 }
 
 static void numbers_tell_the_rest(int fd)
@@ -128,7 +191,8 @@ static void notes_hold_pointers(int fd)
 	check(run(fd, COMMAND_NOTE, &note) == 0 && note.sum == 'a' + 'b' + 'c',
 	      "pointers as wide as the client's are followed");
 	check(strcmp(text, "abc") == 0, "what only comes does not go back");
-	check(fails_with(fd, COMMAND_NOTE_32, &note, ENOTTY) || errno == EPROTO,
+	check(sizeof(long) == 4 || fails_with(fd, COMMAND_NOTE_32, &note, ENOTTY) ||
+		      errno == EPROTO,
 	      "what 32-bit clients have is not for others");
 }
 
@@ -143,6 +207,31 @@ static long run_32(int fd, unsigned command, void *argument)
 			 : "a"(54L), "b"((long)fd), "c"((long)command), "d"((long)argument)
 			 : "memory", "r8", "r9", "r10", "r11");
 	return (int)result;
+}
+
+static void catalogs_of_32_bits_are_served(int fd, char *page)
+{
+	struct catalog_32 *const catalog = (void *)(page + 1024);
+	struct shelf *const shelf = (void *)(page + 1152);
+	struct name *const name = (void *)(page + 1280);
+	uint32_t *const sum = (void *)(page + 1408);
+
+	memcpy(page, "xyz\0title", 10);
+	*name = name_of(page);
+	*shelf = (struct shelf){.count = 1, .names = (uintptr_t)name};
+	*catalog = (struct catalog_32){
+		.count = 1,
+		.title = (uint32_t)(uintptr_t)page + 4,
+		.shelves = (uint32_t)(uintptr_t)shelf,
+		.sums = (uint32_t)(uintptr_t)sum,
+	};
+	check(run_32(fd, COMMAND_CATALOG, catalog) == 0 && strcmp(page, "XYZ") == 0 &&
+		      *sum == 'x' + 'y' + 'z' && catalog->sum == *sum + 5,
+	      "pointers of either width are followed where numbers do not tell");
+	check(catalog->sums == (uint32_t)(uintptr_t)sum && shelf->names == (uintptr_t)name,
+	      "and are as they were");
+	catalog->title = 8;
+	check(run_32(fd, COMMAND_CATALOG, catalog) == -EFAULT, "if they lead anywhere");
 }
 
 static void clients_of_32_bits_are_served(int fd)
@@ -163,6 +252,7 @@ static void clients_of_32_bits_are_served(int fd)
 	check(run_32(fd, COMMAND_QUERY, query) == 0 && query->sum == note->sum &&
 		      strcmp(page, "ABC") == 0,
 	      "one description serves both, where pointers are as wide");
+	catalogs_of_32_bits_are_served(fd, page);
 	munmap(page, 4096);
 }
 #else
@@ -172,78 +262,15 @@ static void clients_of_32_bits_are_served(int fd)
 }
 #endif
 
-/* ---- BDUS 0.1 ------------------------------------------------------------------------------ */
-
-#define OLD_READ  _IOC(_IOC_READ, 'o', 1, 8)
-#define OLD_WRITE _IOC(_IOC_WRITE, 'o', 2, 8)
-#define OLD_BOTH  _IOC(_IOC_READ | _IOC_WRITE, 'o', 3, 8)
-#define OLD_NONE  _IO('o', 4)
-
-static int serve_ioctl(uint32_t command, void *argument, struct bdus_ctx *ctx)
-{
-	uint64_t *const number = argument;
-
-	(void)ctx;
-	switch (command) {
-	case OLD_READ:
-		return *number == 5 ? (*number = 6, 0) : ERANGE;
-	case OLD_WRITE:
-		return *number == 0 ? (*number = 6, 0) : ERANGE;
-	case OLD_BOTH:
-		*number += 1;
-		return *number == 6 ? 0 : EMLINK;
-	case OLD_NONE:
-		return argument == NULL ? 0 : ERANGE;
-	default:
-		return -3;
-	}
-}
-
-static int read_zeros(char *buffer, uint64_t offset, uint32_t size, struct bdus_ctx *ctx)
-{
-	(void)offset;
-	(void)ctx;
-	memset(buffer, 0, size);
-	return 0;
-}
-
-static int serve(void)
-{
-	const struct bdus_ops ops = {.read = read_zeros, .ioctl = serve_ioctl};
-	const struct bdus_attrs attrs = {.logical_block_size = 512, .size = 1 << 20};
-
-	if (bdus_run(&ops, &attrs, NULL))
-		return EXIT_SUCCESS;
-	fprintf(stderr, "%s\n", bdus_get_error_message());
-	return EXIT_FAILURE;
-}
-
-static void check_old(int fd)
-{
-	uint64_t number = 5;
-
-	check(run(fd, OLD_READ, &number) == 0 && number == 5, "with READ, bytes come and stay");
-	check(run(fd, OLD_WRITE, &number) == 0 && number == 6, "with WRITE, zeros become bytes");
-	number = 5;
-	check(run(fd, OLD_BOTH, &number) == 0 && number == 6, "with both, they come and go");
-	check(fails_with(fd, OLD_BOTH, &number, EMLINK) && number == 6,
-	      "an error comes back as it is, and nothing else");
-	check(run(fd, OLD_NONE, &number) == 0, "with none, there is no argument");
-	check(fails_with(fd, _IO('o', 5), NULL, EIO), "what is no errno value becomes EIO");
-}
-
 int main(int count, char **arguments)
 {
 	const char *const what = count > 2 ? arguments[2] : "";
 	uint64_t number = 1;
 	int fd;
 
-	if (count == 2 && strcmp(arguments[1], "serve") == 0)
-		return serve();
 	fd = count > 1 ? open(arguments[1], O_RDONLY | O_CLOEXEC) : -1;
 	if (fd < 0) {
-		fprintf(stderr,
-			"usage: ioctl-client PATH [compat|hang|again|refused|old] | serve\n");
+		fprintf(stderr, "usage: ioctl-client PATH [compat|hang|again|refused]\n");
 		return 2;
 	}
 	if (strcmp(what, "hang") == 0)
@@ -252,11 +279,10 @@ int main(int count, char **arguments)
 		return run(fd, COMMAND_AGAIN, &number) == 0 ? number != 2 : errno;
 	if (strcmp(what, "refused") == 0)
 		return run(fd, COMMAND_TWICE, &number) == 0 ? 0 : errno;
-	if (strcmp(what, "old") == 0) {
-		check_old(fd);
-		return failures != 0;
-	}
 	pointers_are_followed(fd);
+	pointers_are_followed_three_deep(fd);
+	text_ends_where_it_ends(fd);
+	counts_are_limited_at_any_depth(fd);
 	numbers_tell_the_rest(fd);
 	limits_hold(fd);
 	memory_that_cannot_be_written_is_an_error(fd);

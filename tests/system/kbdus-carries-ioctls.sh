@@ -19,13 +19,18 @@ refused() # ERRNO COMMAND...
 	[[ $status == "$wanted" ]] || fail "errno $status rather than $wanted from $*"
 }
 
+old=$BDUS_BUILD/tests/system/ioctl-old
+# User Mode Linux has no 32-bit programs.
 compat=''
 [[ ${BDUS_GUEST:-host} == uml* || $(uname -m) != x86_64 ]] || compat=compat
+client_32=true
+[[ -z $compat || ! -x $client-32 ]] || client_32=$client-32
 
 for transport in kbdus kbdus,poll=yes; do
-	step "$transport, $compat"
+	step "$transport, $compat, ${client_32##*/}"
 	bdus_run --transport "$transport" "$driver"
 	must "$client" "$device" $compat
+	must "$client_32" "$device"
 	step 'a driver that dies'
 	"$client" "$device" hang &
 	hanging=$!
@@ -65,6 +70,6 @@ printf '1M,8M\n' | sfdisk -q "$device" || fail 'sfdisk'
 must "$BDUS" destroy "$device"
 
 step 'BDUS 0.1'
-device=$("$client" serve)
-must "$client" "$device" old
+device=$("$old" serve)
+must "$old" "$device"
 must "$BDUS" destroy "$device"
