@@ -5,7 +5,7 @@
 # clients, and look for what is left behind. To be sourced; $BDUS is the `bdus` command under test.
 set -u -o pipefail
 
-dir=$(mktemp -d /tmp/bdus-nbd-XXXXXX)
+dir=$(mktemp -d "${TMPDIR:-/tmp}/bdus-nbd-XXXXXX")
 export BDUS_RUNTIME_DIR=$dir/run
 socket=$dir/s
 uri="nbd+unix:///?socket=$socket"
