@@ -606,6 +606,8 @@ void kbdus_device_stop(struct kbdus_device *device, bool abort)
 	mutex_unlock(&device->lock);
 	for (i = 0; abort && i < device->queue_count; i++)
 		kbdus_queue_abort(device->queues[i]);
+	if (abort)
+		kbdus_program_end_delays(device);
 }
 
 int kbdus_device_end(struct kbdus_device *device, const struct kbdus_file *file)

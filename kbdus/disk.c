@@ -113,13 +113,17 @@ void kbdus_disk_end(struct request *request, int result)
 		(*kbdus_request_ioctl(request))->result =
 			result > 0 || result < -MAX_ERRNO ? -EIO : result;
 		result = 0;
+	} else if (kbdus_program_end(request, result)) {
+		return;
 	}
 	blk_mq_end_request(request, status_of(result));
 }
 
 void kbdus_disk_end_in(struct io_comp_batch *batch, struct request *request, int result)
 {
-	if (result || kbdus_request_has_message(request) ||
+	const struct kbdus_request *own = kbdus_request_own(request);
+
+	if (result || kbdus_request_has_message(request) || own->part_bytes || own->is_watched ||
 	    !blk_mq_add_to_batch(request, batch, false, blk_mq_end_request_batch))
 		kbdus_disk_end(request, result);
 }
@@ -153,7 +157,9 @@ static blk_status_t queue_rq(struct blk_mq_hw_ctx *context, const struct blk_mq_
 			ring(queue);
 		return BLK_STS_OK;
 	}
-	return kbdus_queue_add(queue, data->rq, data->last) ? BLK_STS_OK : BLK_STS_IOERR;
+	if (!kbdus_queue_add(queue, data->rq, data->last))
+		kbdus_disk_end(data->rq, -EIO);
+	return BLK_STS_OK;
 }
 
 static void commit_rqs(struct blk_mq_hw_ctx *context)
@@ -214,7 +220,6 @@ static int create_tags(struct kbdus_device *device)
 	tags->ops = &request_ops;
 	tags->nr_hw_queues = device->queue_count;
 	tags->queue_depth = kbdus_abi_device_queue_depth(&device->created);
-	/* Of an ioctl, where it is; then what programs keep. */
 	tags->cmd_size = KBDUS_PROGRAM_REQUEST_OFFSET + KBDUS_PROGRAM_REQUEST_BYTES;
 	tags->numa_node = NUMA_NO_NODE;
 	/*

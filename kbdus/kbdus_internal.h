@@ -298,9 +298,25 @@ void kbdus_disk_end_batch(struct io_comp_batch *batch);
 /* The KBDUS_ABI_OP_* of a request, and its flags; negative for what the device has not. */
 int kbdus_disk_operation(const struct kbdus_device *device, struct request *request, u16 *flags);
 
-static inline struct kbdus_ioctl **kbdus_request_ioctl(struct request *request)
+/* Of the module, behind each request of a device; then comes what programs keep. */
+struct kbdus_request {
+	/* Of an ioctl or a report. */
+	struct kbdus_ioctl *ioctl;
+	/* Unless 0, the server has so much of it, from where it begins now, and then comes the
+	 * rest. */
+	u32 part_bytes;
+	/* A program is to be told of its end. */
+	bool is_watched;
+};
+
+static inline struct kbdus_request *kbdus_request_own(struct request *request)
 {
 	return blk_mq_rq_to_pdu(request);
+}
+
+static inline struct kbdus_ioctl **kbdus_request_ioctl(struct request *request)
+{
+	return &kbdus_request_own(request)->ioctl;
 }
 
 /* An ioctl, or a report of zones. */
@@ -415,15 +431,22 @@ bool kbdus_session_is_killed(const struct kbdus_session *session);
 
 struct kbdus_program;
 
-/* Room behind each request of a device, after the pointer to its ioctl. */
-#define KBDUS_PROGRAM_REQUEST_OFFSET sizeof(u64)
-#define KBDUS_PROGRAM_REQUEST_BYTES  256
+/* Room behind each request of a device, after what the module itself has there. */
+#define KBDUS_PROGRAM_REQUEST_OFFSET sizeof(struct kbdus_request)
+#define KBDUS_PROGRAM_REQUEST_BYTES  448
 
 /*
  * Has the device's program, which is there, answer for a request that was started. False if it
  * passes: the request then goes to the server.
  */
 bool kbdus_program_serve(struct kbdus_queue *queue, struct request *request, int op, u16 flags);
+/*
+ * A request, which has no message, is about to end. True if it does not: the server did a part of it,
+ * and the rest is on its way.
+ */
+bool kbdus_program_end(struct request *request, int result);
+/* What programs delay goes on at once; all queues are dead. */
+void kbdus_program_end_delays(struct kbdus_device *device);
 /* Commands for programs; -ENOTTY for any other. */
 long kbdus_program_command(unsigned int number, void __user *argument);
 /* Takes NULL. */

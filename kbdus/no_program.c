@@ -18,6 +18,15 @@ bool kbdus_program_serve(struct kbdus_queue *queue, struct request *request, int
 	return false;
 }
 
+bool kbdus_program_end(struct request *request, int result)
+{
+	return false;
+}
+
+void kbdus_program_end_delays(struct kbdus_device *device)
+{
+}
+
 long kbdus_program_command(unsigned int number, void __user *argument)
 {
 	return -ENOTTY;

@@ -4,13 +4,22 @@
  *
  *	queue_rq ─▶ ask ─▶ pass: to the server
  *	                   done, fail: ends at once
- *	                   redirect: clones go to the backing device, and the program is asked again
- *	                   for what an answer does not cover; the last clone that is back ends the
- *	                   request
+ *	                   anything else is carried out part by part
  *
- * A program is verified here whatever was done outside. All of it runs within queue_rq, which may
- * sleep. It is put in its place, and taken away, while the queue is quiesced, so that nobody is
- *about to run it; a request on its way to the backing device has a reference.
+ *	carry_out ─▶ redirect: clones go to the backing device     ─┐ the program is asked again for
+ *	   ▲         done: zeros                                    ─┴▶ what an answer does not
+ *cover │         a delay: goes on when it is over │         pass: the last clone that is back gives
+ *the part to the server │                     │ └─ ask ◀─ queue_rq ◀──┘ that part is done, and the
+ *rest of the request is requeued
+ *
+ * The last part that is back ends the request, with the first error there was; then a program that
+ * wants to know is told.
+ *
+ * A program is verified here whatever was done outside. It is asked within queue_rq and by work
+ *that goes on after a delay, both of which may sleep, and told wherever requests end, which may be
+ * anywhere. It is put in its place, and taken away, while the queue is quiesced, so that nobody is
+ * about to ask it; a request that is being carried out has a reference, and who tells it reads
+ * under RCU.
  */
 #include "kbdus_internal.h"
 
@@ -29,9 +38,12 @@
 
 #define MOST_STACK_BYTES 512
 #define MOST_ERRNO       4095
+#define LONGEST_DELAY_NS (3600 * (u64)NSEC_PER_SEC)
 /* Longer records of rings cannot be read. */
 #define MOST_RECORD_BYTES 65536
-#define LOAD_FLAGS        (KBDUS_PROGRAM_ABI_LOAD_FLAG_INTERPRET | KBDUS_PROGRAM_ABI_LOAD_FLAG_KEEP_MAPS)
+#define LOAD_FLAGS                                                                       \
+	(KBDUS_PROGRAM_ABI_LOAD_FLAG_INTERPRET | KBDUS_PROGRAM_ABI_LOAD_FLAG_KEEP_MAPS | \
+	 KBDUS_PROGRAM_ABI_LOAD_FLAG_COMPLETION)
 
 enum counter {
 	COUNT_CALLS,
@@ -39,6 +51,7 @@ enum counter {
 	COUNT_DONE,
 	COUNT_REDIRECTED,
 	COUNT_FAILED,
+	COUNT_DELAYED,
 	COUNT_EXHAUSTED,
 	COUNT_REFUSED,
 	COUNTERS
@@ -52,6 +65,8 @@ struct kbdus_program {
 	struct kref references;
 	struct work_struct free_work;
 	struct opvm_program *program;
+	/* Called when a request is back; NULL for none. */
+	struct opvm_program *completion;
 	struct opvm_map *maps[KBDUS_PROGRAM_ABI_MAPS];
 	u32 maps_count;
 	u32 instructions;
@@ -71,16 +86,37 @@ struct kbdus_program {
 	struct counters __percpu *counters;
 };
 
-/* Of a request on its way to the backing device; lies behind the request. */
-struct redirect {
+/* What becomes of a request when all of its clones are back without an error. */
+enum then {
+	THEN_END,
+	/* The server gets what the answer covers. */
+	THEN_SERVE,
+};
+
+/* Of a request that is being carried out, or told of; lies behind the request. */
+struct kept {
+	/* With a reference, while it is carried out. */
 	struct kbdus_program *program;
 	/* Clones that are on their way, and one while they are being made. */
 	atomic_t pending;
 	int result;
-	bool to_server;
+	enum then then;
+	/* The answer for what @block describes, which begins so far after the request. */
+	u64 action;
+	u64 skip_bytes;
+	struct opvm_block block;
+	/* The delay before it is carried out; begun, and cut short, under queue->lock. */
+	struct delayed_work delay;
+	bool has_delay;
+	/* How often the program was asked before the request was requeued. */
+	u32 parts;
+	/* What the program that is told of the end is told. */
+	u64 started_ns;
+	u64 offset_bytes;
+	u64 length_bytes;
 };
 
-_Static_assert(sizeof(struct redirect) <= KBDUS_PROGRAM_REQUEST_BYTES,
+_Static_assert(sizeof(struct kept) <= KBDUS_PROGRAM_REQUEST_BYTES,
 	       "what is kept of a request has room behind it");
 
 static const struct opvm_field fields[] = {OPVM_BLOCK_FIELDS(PAGE_SIZE)};
@@ -97,12 +133,12 @@ static const struct opvm_environment environment = {
 	.context = &context_type,
 };
 
-/* Frees programs, which the end of a request may leave without a user. */
+/* Frees programs, which the end of a request may leave without a user; goes on after delays. */
 static struct workqueue_struct *program_work;
 
 int kbdus_program_init(void)
 {
-	program_work = alloc_workqueue("kbdus-program", WQ_UNBOUND, 0);
+	program_work = alloc_workqueue("kbdus-program", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	return program_work ? 0 : -ENOMEM;
 }
 
@@ -118,6 +154,9 @@ static void free_program(struct work_struct *work)
 	struct kbdus_program *program = container_of(work, struct kbdus_program, free_work);
 	u32 i;
 
+	/* Somebody may be telling it. */
+	synchronize_rcu();
+	opvm_program_destroy(program->completion);
 	opvm_program_destroy(program->program);
 	for (i = 0; i < program->maps_count; i++)
 		opvm_map_destroy(program->maps[i]);
@@ -152,8 +191,8 @@ static void count(struct kbdus_program *program, enum counter counter)
 static bool is_sensible(const struct kbdus_program *program, u64 action,
 			const struct opvm_block *block)
 {
-	return action <= OPVM_BLOCK_FAIL && block->delay_ns == 0 && block->backend <= 1 &&
-	       block->covers_bytes <= block->length_bytes &&
+	return action <= OPVM_BLOCK_FAIL && block->delay_ns <= LONGEST_DELAY_NS &&
+	       block->backend <= 1 && block->covers_bytes <= block->length_bytes &&
 	       block->covers_bytes % block->block_bytes == 0 &&
 	       (block->covers_bytes != 0 || block->length_bytes == 0) &&
 	       (action != OPVM_BLOCK_FAIL || (block->status != 0 && block->status <= MOST_ERRNO)) &&
@@ -196,33 +235,49 @@ static int ask(struct kbdus_program *program, struct opvm_block *block, u64 *act
 		block->backend = 0;
 		ran = 0;
 	}
-	if (!ran && is_sensible(program, *action, block))
+	if (!ran && is_sensible(program, *action, block)) {
+		count(program, COUNT_PASSED + *action);
 		return 0;
+	}
 	count(program, COUNT_REFUSED);
 	return -EIO;
 }
 
 /* ---- redirecting ----------------------------------------------------------------------------- */
 
-static struct redirect *redirect_of(struct request *request)
+static struct kept *kept_of(struct request *request)
 {
 	return blk_mq_rq_to_pdu(request) + KBDUS_PROGRAM_REQUEST_OFFSET;
 }
 
+/* Has the server serve what the answer covers; what lies before is done. */
+static bool serve_part(struct request *request)
+{
+	struct kept *kept = kept_of(request);
+	const struct opvm_block *block = &kept->block;
+
+	if (kept->skip_bytes)
+		blk_update_request(request, BLK_STS_OK, kept->skip_bytes);
+	if (block->covers_bytes != block->length_bytes) {
+		kbdus_request_own(request)->part_bytes = block->covers_bytes;
+		kept->parts = block->part + 1;
+	}
+	return kbdus_queue_add(request->mq_hctx->driver_data, request, true);
+}
+
 static void end_part(struct request *request, int result)
 {
-	struct redirect *redirect = redirect_of(request);
-	struct kbdus_queue *queue = request->mq_hctx->driver_data;
+	struct kept *kept = kept_of(request);
 
 	if (result)
-		WRITE_ONCE(redirect->result, result);
-	if (!atomic_dec_and_test(&redirect->pending))
+		WRITE_ONCE(kept->result, result);
+	if (!atomic_dec_and_test(&kept->pending))
 		return;
 	/* First: without the request, device and module may go. */
-	kbdus_program_put(redirect->program);
-	result = READ_ONCE(redirect->result);
-	if (!result && redirect->to_server) {
-		if (kbdus_queue_add(queue, request, true))
+	kbdus_program_put(kept->program);
+	result = READ_ONCE(kept->result);
+	if (!result && kept->then == THEN_SERVE) {
+		if (serve_part(request))
 			return;
 		result = -EIO;
 	}
@@ -242,14 +297,14 @@ static void submit_clone(struct request *request, struct bio *clone)
 {
 	clone->bi_private = request;
 	clone->bi_end_io = clone_ended;
-	atomic_inc(&redirect_of(request)->pending);
+	atomic_inc(&kept_of(request)->pending);
 	submit_bio(clone);
 }
 
 /* Sends @length_bytes of the request, from @skip_bytes on, to @target_bytes. */
 static int send_range(struct request *request, u64 skip_bytes, u64 length_bytes, u64 target_bytes)
 {
-	struct kbdus_program *program = redirect_of(request)->program;
+	struct kbdus_program *program = kept_of(request)->program;
 	const u64 end_bytes = skip_bytes + length_bytes;
 	u64 at = 0;
 	struct bio *bio;
@@ -298,72 +353,231 @@ static void fill_with_zeros(struct request *request, u64 skip_bytes, u64 length_
 	}
 }
 
-static int carry_out_part(struct request *request, u64 skip_bytes, u64 action,
-			  const struct opvm_block *block)
-{
-	switch (action) {
-	case OPVM_BLOCK_REDIRECT:
-		return send_range(request, skip_bytes, block->covers_bytes, block->target_bytes);
-	case OPVM_BLOCK_DONE:
-		if (req_op(request) == REQ_OP_READ)
-			fill_with_zeros(request, skip_bytes, block->covers_bytes);
-		return 0;
-	case OPVM_BLOCK_FAIL:
-		return -(int)block->status;
-	default: /* The server cannot have parts of a request. */
-		count(redirect_of(request)->program, COUNT_REFUSED);
-		return -EIO;
-	}
-}
-
 static void send_flush(struct request *request)
 {
-	struct kbdus_program *program = redirect_of(request)->program;
+	struct kbdus_program *program = kept_of(request)->program;
 	struct bio *bio = bio_alloc_bioset(program->backing, 0, REQ_OP_WRITE | REQ_PREFLUSH,
 					   GFP_NOIO, &program->clones);
 
 	submit_clone(request, bio);
 }
 
-/* Carries out @action, and what the program answers for what it does not cover. */
-static int carry_out(struct request *request, struct opvm_block *block, u64 action)
-{
-	struct kbdus_program *program = redirect_of(request)->program;
-	u64 skip_bytes = 0;
-	int result;
+/* ---- carrying out ---------------------------------------------------------------------------- */
 
-	if (req_op(request) == REQ_OP_FLUSH) {
+/* What was redirected before has to be flushed where it is. */
+static int carry_out_flush(struct request *request, struct kept *kept)
+{
+	if (kept->action == OPVM_BLOCK_FAIL)
+		return -(int)kept->block.status;
+	if (kept->action == OPVM_BLOCK_PASS)
+		kept->then = THEN_SERVE;
+	if (kept->program->backing)
 		send_flush(request);
+	return 0;
+}
+
+static int carry_out_part(struct request *request, struct kept *kept)
+{
+	const struct opvm_block *block = &kept->block;
+
+	if (req_op(request) == REQ_OP_FLUSH)
+		return carry_out_flush(request, kept);
+	switch (kept->action) {
+	case OPVM_BLOCK_REDIRECT:
+		return send_range(request, kept->skip_bytes, block->covers_bytes,
+				  block->target_bytes);
+	case OPVM_BLOCK_DONE:
+		if (req_op(request) == REQ_OP_READ)
+			fill_with_zeros(request, kept->skip_bytes, block->covers_bytes);
 		return 0;
-	}
-	for (;;) {
-		result = carry_out_part(request, skip_bytes, action, block);
-		skip_bytes += block->covers_bytes;
-		if (result || skip_bytes >= blk_rq_bytes(request))
-			return result;
-		block->offset_bytes += block->covers_bytes;
-		block->length_bytes -= block->covers_bytes;
-		block->part++;
-		result = ask(program, block, &action);
-		if (result)
-			return result;
+	case OPVM_BLOCK_FAIL:
+		return -(int)block->status;
+	default:
+		kept->then = THEN_SERVE;
+		return 0;
 	}
 }
 
-static void redirect(struct kbdus_program *program, struct request *request,
-		     struct opvm_block *block, u64 action)
+/* Asks for what the last answer did not cover. 1 if there is such, 0 if it is over. */
+static int ask_for_rest(struct kept *kept)
 {
-	struct redirect *redirect = redirect_of(request);
+	struct opvm_block *block = &kept->block;
+	const u64 covered_bytes = block->covers_bytes;
 
-	kref_get(&program->references);
-	redirect->program = program;
-	redirect->result = 0;
-	redirect->to_server = req_op(request) == REQ_OP_FLUSH && action == OPVM_BLOCK_PASS;
-	atomic_set(&redirect->pending, 1);
-	end_part(request, carry_out(request, block, action));
+	if (kept->then == THEN_SERVE || covered_bytes == block->length_bytes)
+		return 0;
+	kept->skip_bytes += covered_bytes;
+	block->offset_bytes += covered_bytes;
+	block->length_bytes -= covered_bytes;
+	block->part++;
+	return ask(kept->program, block, &kept->action) ?: 1;
+}
+
+static void delay_over(struct work_struct *work);
+
+static void hold(struct request *request)
+{
+	struct kbdus_queue *queue = request->mq_hctx->driver_data;
+	struct kept *kept = kept_of(request);
+	/* At most an hour, which as microseconds has 32 bits. Never too early. */
+	const unsigned int delay_us = DIV_ROUND_UP_ULL(kept->block.delay_ns, NSEC_PER_USEC);
+	unsigned long flags;
+
+	kept->block.delay_ns = 0;
+	count(kept->program, COUNT_DELAYED);
+	spin_lock_irqsave(&queue->lock, flags);
+	if (!kept->has_delay)
+		INIT_DELAYED_WORK(&kept->delay, delay_over);
+	kept->has_delay = true;
+	queue_delayed_work(program_work, &kept->delay,
+			   queue->dead ? 0 : usecs_to_jiffies(delay_us) + 1);
+	spin_unlock_irqrestore(&queue->lock, flags);
+}
+
+static void carry_out(struct request *request)
+{
+	struct kept *kept = kept_of(request);
+	int result;
+
+	do {
+		if (kept->block.delay_ns) {
+			hold(request);
+			return;
+		}
+		result = carry_out_part(request, kept);
+		if (!result)
+			result = ask_for_rest(kept);
+	} while (result > 0);
+	end_part(request, result);
+}
+
+static void delay_over(struct work_struct *work)
+{
+	struct kept *kept = container_of(work, struct kept, delay.work);
+
+	carry_out(blk_mq_rq_from_pdu((void *)kept - KBDUS_PROGRAM_REQUEST_OFFSET));
+}
+
+static bool end_delay(struct request *request, void *unused)
+{
+	struct kbdus_queue *queue = request->mq_hctx->driver_data;
+	struct kept *kept = kept_of(request);
+	unsigned long flags;
+
+	spin_lock_irqsave(&queue->lock, flags);
+	if (kept->has_delay && cancel_delayed_work(&kept->delay))
+		queue_work(program_work, &kept->delay.work);
+	spin_unlock_irqrestore(&queue->lock, flags);
+	return true;
+}
+
+void kbdus_program_end_delays(struct kbdus_device *device)
+{
+	if (device->has_tags)
+		blk_mq_tagset_busy_iter(&device->tags, end_delay, NULL);
+}
+
+/* ---- telling programs ------------------------------------------------------------------------ */
+
+static void watch(struct request *request, const struct opvm_block *block)
+{
+	struct kept *kept = kept_of(request);
+
+	if (kbdus_request_own(request)->is_watched)
+		return;
+	kbdus_request_own(request)->is_watched = true;
+	kept->started_ns = block->time_ns;
+	kept->offset_bytes = block->offset_bytes;
+	kept->length_bytes = block->length_bytes;
+}
+
+static void run_completion(struct kbdus_program *program, const struct kbdus_device *device,
+			   struct request *request, int result)
+{
+	const struct kept *kept = kept_of(request);
+	struct opvm_block block;
+	u64 unused;
+	u16 flags;
+
+	describe(program, device, request, &block);
+	block.operation = kbdus_disk_operation(device, request, &flags);
+	block.flags = flags;
+	block.offset_bytes = kept->offset_bytes;
+	block.length_bytes = kept->length_bytes;
+	block.result = result < 0 && result >= -MOST_ERRNO ? -result : result ? EIO : 0;
+	block.elapsed_ns = block.time_ns - kept->started_ns;
+	count(program, COUNT_CALLS);
+	if (opvm_run(program->completion, &block, program->fuel, &unused) == -ETIME)
+		count(program, COUNT_EXHAUSTED);
+}
+
+/* The program of now, which has the maps of now. */
+static void tell_program(struct request *request, int result)
+{
+	const struct kbdus_queue *queue = request->mq_hctx->driver_data;
+	struct kbdus_program *program;
+
+	rcu_read_lock();
+	program = READ_ONCE(queue->device->program);
+	if (program && program->completion)
+		run_completion(program, queue->device, request, result);
+	rcu_read_unlock();
+}
+
+/* The server did its part. The rest is not merged with anything, and comes before other requests.
+ */
+static void requeue_rest(struct request *request, u32 part_bytes)
+{
+	blk_update_request(request, BLK_STS_OK, part_bytes);
+	request->rq_flags |= RQF_DONTPREP;
+	blk_mq_requeue_request(request, true);
+}
+
+bool kbdus_program_end(struct request *request, int result)
+{
+	struct kbdus_request *own = kbdus_request_own(request);
+	const u32 part_bytes = own->part_bytes;
+
+	own->part_bytes = 0;
+	if (part_bytes && !result) {
+		requeue_rest(request, part_bytes);
+		return true;
+	}
+	kept_of(request)->parts = 0;
+	if (own->is_watched) {
+		own->is_watched = false;
+		tell_program(request, result);
+	}
+	return false;
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */
+
+static void begin(struct kbdus_program *program, struct request *request,
+		  const struct opvm_block *block, u64 action)
+{
+	struct kept *kept = kept_of(request);
+
+	kref_get(&program->references);
+	kept->program = program;
+	kept->result = 0;
+	kept->then = THEN_END;
+	kept->action = action;
+	kept->skip_bytes = 0;
+	kept->block = *block;
+	atomic_set(&kept->pending, 1);
+	carry_out(request);
+}
+
+/* Whether an answer takes more than to end the request or to let it pass. */
+static bool takes_more(const struct kbdus_program *program, const struct opvm_block *block,
+		       u64 action)
+{
+	return block->covers_bytes != block->length_bytes || block->delay_ns ||
+	       action == OPVM_BLOCK_REDIRECT ||
+	       (block->operation == OPVM_BLOCK_FLUSH && program->backing &&
+		action != OPVM_BLOCK_FAIL);
+}
 
 bool kbdus_program_serve(struct kbdus_queue *queue, struct request *request, int op, u16 flags)
 {
@@ -375,16 +589,16 @@ bool kbdus_program_serve(struct kbdus_queue *queue, struct request *request, int
 	describe(program, queue->device, request, &block);
 	block.operation = op;
 	block.flags = flags;
+	block.part = kept_of(request)->parts;
+	if (program->completion)
+		watch(request, &block);
 	result = ask(program, &block, &action);
 	if (result) {
 		kbdus_disk_end(request, result);
 		return true;
 	}
-	count(program, COUNT_PASSED + action);
-	/* What was redirected before has to be flushed where it is. */
-	if (block.covers_bytes != block.length_bytes || action == OPVM_BLOCK_REDIRECT ||
-	    (op == KBDUS_ABI_OP_FLUSH && program->backing && action != OPVM_BLOCK_FAIL)) {
-		redirect(program, request, &block, action);
+	if (takes_more(program, &block, action)) {
+		begin(program, request, &block, action);
 		return true;
 	}
 	if (action == OPVM_BLOCK_PASS)
@@ -456,38 +670,67 @@ static int create_maps(struct kbdus_program *program, const struct kbdus_program
 	return error;
 }
 
+/* One of the two programs that begin at places of the same instructions; *@compiled if it could be.
+ */
+static int verify_one(struct opvm_source *source, u32 entry, bool may_compile, struct opvm_log *log,
+		      struct opvm_program **result, bool *compiled)
+{
+	struct opvm_program_info info;
+	int error;
+
+	source->entry = entry;
+	error = opvm_program_create(&environment, source, log, result);
+	if (error)
+		return error;
+	opvm_program_describe(*result, &info);
+	if (info.stack_bytes > MOST_STACK_BYTES)
+		return -E2BIG;
+	/* Without machine code it runs as well. */
+	*compiled = may_compile && !opvm_compile(*result, NULL);
+	return 0;
+}
+
+static int verify_both(struct kbdus_program *program, const struct kbdus_program_abi_load *load,
+		       struct opvm_source *source, struct opvm_log *log)
+{
+	const u32 flags = kbdus_program_abi_load_flags(load);
+	const bool may_compile = !(flags & KBDUS_PROGRAM_ABI_LOAD_FLAG_INTERPRET);
+	struct opvm_program_info info;
+	bool unused;
+	int error;
+
+	error = verify_one(source, kbdus_program_abi_load_entry(load), may_compile, log,
+			   &program->program, &program->compiled);
+	if (error)
+		return error;
+	opvm_program_describe(program->program, &info);
+	program->instructions = info.instructions;
+	if (flags & KBDUS_PROGRAM_ABI_LOAD_FLAG_COMPLETION)
+		error = verify_one(source, kbdus_program_abi_load_completion(load), may_compile,
+				   log, &program->completion, &unused);
+	return error;
+}
+
 static int verify(struct kbdus_program *program, const struct kbdus_program_abi_load *load,
 		  struct opvm_log *log)
 {
 	struct opvm_source source = {
 		.size = sizeof(source),
 		.count = kbdus_program_abi_load_count(load),
-		.entry = kbdus_program_abi_load_entry(load),
 		.maps = program->maps,
 		.maps_count = program->maps_count,
 		.max_steps = 200000,
 	};
 	struct opvm_instruction *code = copy_array(kbdus_program_abi_load_instructions(load),
 						   source.count, sizeof(code[0]));
-	struct opvm_program_info info;
 	int error;
 
 	if (IS_ERR(code))
 		return PTR_ERR(code);
 	source.instructions = code;
-	error = opvm_program_create(&environment, &source, log, &program->program);
+	error = verify_both(program, load, &source, log);
 	kvfree(code);
-	if (error)
-		return error;
-	opvm_program_describe(program->program, &info);
-	program->instructions = info.instructions;
-	if (info.stack_bytes > MOST_STACK_BYTES)
-		return -E2BIG;
-	/* Without machine code it runs as well. */
-	program->compiled =
-		!(kbdus_program_abi_load_flags(load) & KBDUS_PROGRAM_ABI_LOAD_FLAG_INTERPRET) &&
-		!opvm_compile(program->program, NULL);
-	return 0;
+	return error;
 }
 
 static int open_backing(struct kbdus_program *program, const struct kbdus_device *device, int fd)
@@ -542,6 +785,7 @@ static bool is_sound(const struct kbdus_program_abi_load *load)
 
 	return count >= 1 && count <= KBDUS_PROGRAM_ABI_INSTRUCTIONS &&
 	       kbdus_program_abi_load_entry(load) < count &&
+	       kbdus_program_abi_load_completion(load) < count &&
 	       kbdus_program_abi_load_maps_count(load) <= KBDUS_PROGRAM_ABI_MAPS &&
 	       kbdus_program_abi_load_log_bytes(load) <= KBDUS_PROGRAM_ABI_LOG_BYTES && fuel >= 1 &&
 	       fuel <= KBDUS_PROGRAM_ABI_FUEL &&
@@ -696,6 +940,7 @@ static int tell(struct kbdus_device *device, struct kbdus_program_abi_status *st
 	kbdus_program_abi_status_set_done(status, counted(program, COUNT_DONE));
 	kbdus_program_abi_status_set_redirected(status, counted(program, COUNT_REDIRECTED));
 	kbdus_program_abi_status_set_failed(status, counted(program, COUNT_FAILED));
+	kbdus_program_abi_status_set_delayed(status, counted(program, COUNT_DELAYED));
 	kbdus_program_abi_status_set_exhausted(status, counted(program, COUNT_EXHAUSTED));
 	kbdus_program_abi_status_set_refused(status, counted(program, COUNT_REFUSED));
 	kbdus_program_put(program);

@@ -125,8 +125,11 @@ static struct kbdus_abi_result read_result(const struct kbdus_session *session, 
 
 static size_t payload_bytes(struct request *request)
 {
-	return kbdus_request_has_message(request) ? (*kbdus_request_ioctl(request))->bytes
-						  : blk_rq_bytes(request);
+	const struct kbdus_request *own = kbdus_request_own(request);
+
+	if (kbdus_request_has_message(request))
+		return own->ioctl->bytes;
+	return own->part_bytes ?: blk_rq_bytes(request);
 }
 
 static u64 place_of(struct request *request)
@@ -171,10 +174,11 @@ static size_t copy_pages(struct request *request, size_t skip, struct iov_iter *
 {
 	struct req_iterator position;
 	struct bio_vec piece;
-	size_t done = 0;
+	size_t left = payload_bytes(request), done = 0;
 
 	if (kbdus_request_has_message(request))
 		return copy_message(*kbdus_request_ioctl(request), skip, iter);
+	left -= min(skip, left);
 	rq_for_each_segment (piece, request, position) {
 		size_t bytes, copied;
 
@@ -182,7 +186,7 @@ static size_t copy_pages(struct request *request, size_t skip, struct iov_iter *
 			skip -= piece.bv_len;
 			continue;
 		}
-		bytes = min_t(size_t, piece.bv_len - skip, iov_iter_count(iter));
+		bytes = min3(piece.bv_len - skip, left, iov_iter_count(iter));
 		if (bytes == 0)
 			break;
 		if (rq_data_dir(request) == WRITE)
@@ -192,6 +196,7 @@ static size_t copy_pages(struct request *request, size_t skip, struct iov_iter *
 			copied = copy_page_from_iter(piece.bv_page, piece.bv_offset + skip, bytes,
 						     iter);
 		done += copied;
+		left -= copied;
 		skip = 0;
 		if (copied != bytes)
 			break;

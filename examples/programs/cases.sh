@@ -7,6 +7,21 @@
 #	serve ARGUMENT...	runs a device, which qemu-io reaches at $target
 #	unserve			ends it
 #	fail SENTENCE		ends the test
+#
+# and, where programs run within the kernel, $in_kernel as the option that says so, and redefines
+#
+#	serve_redirected IMAGE BYTES ARGUMENT...
+#
+# where a redirected request goes to a block device and nowhere else.
+
+in_kernel=()
+
+# A device whose program sends requests to other places of IMAGE, of BYTES.
+serve_redirected()
+{
+	truncate -s "$2" "$1"
+	serve file "path=$1" "${@:3}"
+}
 
 # io COMMAND...: qemu-io on the device; fails as the commands do.
 io()
@@ -36,7 +51,12 @@ bad()
 # of_map MAP [KEY]: its value, as the running program has it.
 of_map()
 {
-	"$BDUS" program map get "$device" "$@" || fail "no value of map $*"
+	"$BDUS" program map get "$device" "$@" "${in_kernel[@]}" || fail "no value of map $*"
+}
+
+set_map() # MAP KEY VALUE
+{
+	"$BDUS" program map set "$device" "$@" "${in_kernel[@]}" || fail "map $1 cannot be set"
 }
 
 expect_map() # VALUE MAP KEY
@@ -56,7 +76,7 @@ case_rate_limit()
 	elapsed=$(((${EPOCHREALTIME/./} - began) / 1000))
 	# Seven are over before the last one begins, at 62.5 ms each, less what may be ahead.
 	((elapsed >= 420)) || fail "2 MiB took $elapsed ms at 4 MiB a second"
-	"$BDUS" program map set "$device" limits 0 0 || fail 'the limit cannot be lifted'
+	set_map limits 0 0
 	began=${EPOCHREALTIME/./}
 	good 'read 0 8M' 'read 0 8M' 'read 0 8M'
 	elapsed=$(((${EPOCHREALTIME/./} - began) / 1000))
@@ -95,7 +115,7 @@ case_fault_injection()
 	bad 'Input/output error' 'read 1M 512'
 	bad 'Input/output error' 'read 1020k 8k'
 	bad 'No space left' 'write 2M 4k'
-	"$BDUS" program map set "$device" bad 32 5 || fail 'the list cannot be made longer'
+	set_map bad 32 5
 	bad 'Input/output error' 'read 16k 512'
 	unserve
 }
@@ -103,8 +123,7 @@ case_fault_injection()
 case_stripe_map()
 {
 	local i
-	truncate -s 4M "$work/image"
-	serve file "path=$work/image" --filter \
+	serve_redirected "$work/image" 4M --filter \
 		"opvm:$programs/stripe-map.o,maps=geometry:0:4+geometry:1:64K"
 	for i in 0 1 2 3 4 5 6 7; do
 		good "write -P $((i + 1)) $((i * 64))k 64k"
@@ -137,18 +156,15 @@ case_protect_partition_table()
 	bad 'not permitted\|Input/output error' 'write 16k 4k'
 	bad 'not permitted\|Input/output error' 'write 16760320 512'
 	good 'write -P 9 17408 4k' 'write -P 9 16756224 4096' 'read 0 17408'
-	"$BDUS" program map set "$device" unlocked 0 1 || fail 'it cannot be unlocked'
+	set_map unlocked 0 1
 	good 'write -P 9 0 512' 'read -P 9 0 512'
 	unserve
 }
 
-case_copy_on_write()
+# What is written goes to the second half of the image.
+copy_on_write_to_half()
 {
 	local more="name=serve,completion=back,size=4M"
-	truncate -s 8M "$work/image"
-	target=$work/image
-	good 'write -P 17 0 4M'
-	cp "$work/image" "$work/before"
 	serve file "path=$work/image" --filter "opvm:$programs/copy-on-write.o,$more"
 	good 'read -P 17 0 4M' 'write -P 34 1M 64k' 'write -P 51 1100k 5k' 'read -P 34 1M 64k' \
 		'read -P 17 1000k 24k' 'read -P 17 1088k 12k' 'read -P 51 1100k 5k' 'read -P 17 1105k 900k'
@@ -159,6 +175,16 @@ case_copy_on_write()
 	serve file "path=$work/image" --filter "opvm:$programs/copy-on-write.o,$more"
 	good 'read -P 17 0 4M'
 	unserve
+}
+
+case_copy_on_write()
+{
+	rm -f "$work/image" "$work/overlay"
+	truncate -s 8M "$work/image"
+	target=$work/image
+	good 'write -P 17 0 4M'
+	cp "$work/image" "$work/before"
+	[[ ${in_kernel[*]} ]] || copy_on_write_to_half
 	# The same with a file of its own for what is written.
 	truncate -s 8M "$work/overlay"
 	cp "$work/image" "$work/before"
@@ -180,7 +206,7 @@ run_cases()
 	local program
 	for program in $all_programs; do
 		[[ -f $programs/$program.o ]] || fail "$program was not compiled"
-		echo "-- $program"
+		echo "-- $program ${way:-}"
 		"case_${program//-/_}"
 	done
 }

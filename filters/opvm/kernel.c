@@ -57,6 +57,8 @@ static int fail(const struct kernel *kernel, const char *what, int errnum)
 struct wish {
 	const char *path;
 	const char *name;
+	/** Of the program that is called when a request is back; NULL for none. */
+	const char *completion;
 	const char *backing;
 	uint64_t fuel;
 	bool may_pass;
@@ -88,11 +90,11 @@ static int take_word(struct wish *wish, const char *word)
 		wish->flags |= KBDUS_PROGRAM_ABI_LOAD_FLAG_KEEP_MAPS;
 	else if (wish->name == NULL)
 		wish->name = word;
+	else if (wish->completion == NULL)
+		wish->completion = word;
 	else
-		return bdus_config_error(EINVAL,
-					 "'%s': in the kernel, a program is not told when requests "
-					 "are back",
-					 word);
+		return bdus_config_error(EINVAL, "'%s': there are two programs already, %s and %s",
+					 word, wish->name, wish->completion);
 	return 0;
 }
 
@@ -106,7 +108,9 @@ static int take_words(struct wish *wish, const char *const *words, unsigned coun
 	return result;
 }
 
-static const struct opvm_object_program *find_program(const struct opvm_object *object,
+/** @name NULL for the first one; NULL, with the error told, if it is not there. */
+static const struct opvm_object_program *find_program(const struct wish *wish,
+						      const struct opvm_object *object,
 						      const char *name)
 {
 	const struct opvm_object_program *program;
@@ -114,7 +118,28 @@ static const struct opvm_object_program *find_program(const struct opvm_object *
 	for (uint32_t i = 0; (program = opvm_object_program(object, i)) != NULL; i++)
 		if (name == NULL || strcmp(program->name, name) == 0)
 			return program;
+	bdus_config_error(ENOENT, "program %s: there is no '%s' in it", wish->path,
+			  name != NULL ? name : "program");
 	return NULL;
+}
+
+/** The programs of a wish; @completion NULL for none. */
+struct programs {
+	const struct opvm_object_program *first;
+	const struct opvm_object_program *completion;
+};
+
+static int find_programs(const struct wish *wish, const struct opvm_object *object,
+			 struct programs *programs)
+{
+	programs->completion = NULL;
+	programs->first = find_program(wish, object, wish->name);
+	if (programs->first == NULL)
+		return -ENOENT;
+	if (wish->completion == NULL)
+		return 0;
+	programs->completion = find_program(wish, object, wish->completion);
+	return programs->completion != NULL ? 0 : -ENOENT;
 }
 
 /** The maps of an object, and what its data are to begin with. */
@@ -202,7 +227,7 @@ static int refuse(const struct kernel *kernel, const struct wish *wish, const ch
 }
 
 static int send_program(const struct kernel *kernel, const struct wish *wish,
-			const struct opvm_object *object, const struct opvm_object_program *program,
+			const struct opvm_object *object, const struct programs *programs,
 			const struct maps *maps)
 {
 	char log[LOG_BYTES] = "";
@@ -217,7 +242,13 @@ static int send_program(const struct kernel *kernel, const struct wish *wish,
 	kbdus_program_abi_load_set_id(&load, kernel->id);
 	kbdus_program_abi_load_set_instructions(&load, address(opvm_object_code(object, &count)));
 	kbdus_program_abi_load_set_count(&load, count);
-	kbdus_program_abi_load_set_entry(&load, program->entry);
+	kbdus_program_abi_load_set_entry(&load, programs->first->entry);
+	kbdus_program_abi_load_set_flags(&load, wish->flags);
+	if (programs->completion != NULL) {
+		kbdus_program_abi_load_set_completion(&load, programs->completion->entry);
+		kbdus_program_abi_load_set_flags(
+			&load, wish->flags | KBDUS_PROGRAM_ABI_LOAD_FLAG_COMPLETION);
+	}
 	kbdus_program_abi_load_set_maps(&load, address(maps->definitions));
 	kbdus_program_abi_load_set_contents(&load, address(maps->contents));
 	kbdus_program_abi_load_set_maps_count(&load, maps->count);
@@ -227,8 +258,7 @@ static int send_program(const struct kernel *kernel, const struct wish *wish,
 	kbdus_program_abi_load_set_log_bytes(&load, sizeof(log));
 	kbdus_program_abi_load_set_exhausted(&load,
 					     wish->may_pass ? OPVM_BLOCK_PASS : OPVM_BLOCK_FAIL);
-	kbdus_program_abi_load_set_flags(&load, wish->flags);
-	snprintf(load.name, sizeof(load.name), "%s", program->name);
+	snprintf(load.name, sizeof(load.name), "%s", programs->first->name);
 	if (ioctl(kernel->control, KBDUS_PROGRAM_ABI_COMMAND_LOAD, &load) < 0)
 		result = refuse(kernel, wish, log, errno);
 	if (backing >= 0)
@@ -238,8 +268,8 @@ static int send_program(const struct kernel *kernel, const struct wish *wish,
 
 static int load(const struct kernel *kernel, const char *const *words, unsigned count)
 {
-	const struct opvm_object_program *program;
 	struct opvm_object *object;
+	struct programs programs;
 	struct maps maps = {.count = 0};
 	struct wish wish;
 	int result = take_words(&wish, words, count);
@@ -248,13 +278,11 @@ static int load(const struct kernel *kernel, const char *const *words, unsigned 
 		result = opvm_load_object(wish.path, &object);
 	if (result < 0)
 		return result;
-	program = find_program(object, wish.name);
-	result = program != NULL
-			 ? copy_maps(object, &maps)
-			 : bdus_config_error(ENOENT, "program %s: there is no '%s' in it",
-					     wish.path, wish.name != NULL ? wish.name : "program");
+	result = find_programs(&wish, object, &programs);
 	if (result == 0)
-		result = send_program(kernel, &wish, object, program, &maps);
+		result = copy_maps(object, &maps);
+	if (result == 0)
+		result = send_program(kernel, &wish, object, &programs, &maps);
 	free_maps(&maps);
 	opvm_object_destroy(object);
 	return result;
@@ -331,6 +359,7 @@ static int tell_status(struct kernel *kernel, struct answer *answer)
 		[COUNT_DONE] = kbdus_program_abi_status_done(status),
 		[COUNT_REDIRECTED] = kbdus_program_abi_status_redirected(status),
 		[COUNT_FAILED] = kbdus_program_abi_status_failed(status),
+		[COUNT_DELAYED] = kbdus_program_abi_status_delayed(status),
 		[COUNT_EXHAUSTED] = kbdus_program_abi_status_exhausted(status),
 		[COUNT_REFUSED] = kbdus_program_abi_status_refused(status),
 	};

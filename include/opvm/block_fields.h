@@ -2,7 +2,7 @@
 /*
  * The fields of struct opvm_block for the verifier of whoever runs programs on requests: a table
  * for an opvm_context. The file is for these, in user space and in the kernel, and not for
- *programs.
+ * programs.
  *
  *	static const struct opvm_field fields[] = {OPVM_BLOCK_FIELDS(4096)};
  */

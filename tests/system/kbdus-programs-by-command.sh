@@ -32,10 +32,10 @@ program() # VERB... : in the kernel, of the device
 
 refused() # WORDS COMMAND...: with a message that has these words
 {
-	local words=$1
+	local text=$1
 	shift
 	must_fail "$BDUS" program "$@"
-	[[ $refusal == *"$words"* ]] || fail "no '$words' in: $refusal"
+	[[ $refusal == *"$text"* ]] || fail "no '$text' in: $refusal"
 }
 
 read_first()
@@ -110,7 +110,7 @@ step 'what cannot be is refused, and the program stays'
 printf 'ldxdw r0, [r10-8]\nldxdw r0, [r1+4096]\nexit\n' >"$work/bad.s"
 refused 'bad.s' load "$device" "$work/bad.s" --kernel
 refused 'no' load "$device" "$work/count.s" missing --kernel
-refused 'not told when requests are back' load "$device" "$work/count.s" count count --kernel
+refused "no 'missing'" load "$device" "$work/count.s" count missing --kernel
 refused 'fuel=0' load "$device" "$work/count.s" --kernel --fuel=0
 refused 'fuel=2M' load "$device" "$work/count.s" --kernel --fuel=2M
 refused 'no block device' load "$device" "$work/count.s" --kernel --backend="$work/disk"

@@ -216,6 +216,8 @@ static void refuse_wishes(uint64_t id, const struct kbdus_program_abi_load good)
 	WRONG(count, 0, EINVAL);
 	WRONG(count, UINT32_MAX, EINVAL);
 	WRONG(entry, 2, EINVAL);
+	WRONG(completion, 2, EINVAL);
+	WRONG(flags, 8, EINVAL);
 	WRONG(instructions, 4096, EFAULT);
 	WRONG(instructions, UINT64_MAX - 8, EFAULT);
 	WRONG(maps_count, 17, EINVAL);
