@@ -441,8 +441,8 @@ struct kbdus_program;
  */
 bool kbdus_program_serve(struct kbdus_queue *queue, struct request *request, int op, u16 flags);
 /*
- * A request, which has no message, is about to end. True if it does not: the server did a part of it,
- * and the rest is on its way.
+ * A request, which has no message, is about to end. True if it does not: the server did a part of
+ * it, and the rest is on its way.
  */
 bool kbdus_program_end(struct request *request, int result);
 /* What programs delay goes on at once; all queues are dead. */

@@ -108,7 +108,7 @@ struct kept {
 	/* The delay before it is carried out; begun, and cut short, under queue->lock. */
 	struct delayed_work delay;
 	bool has_delay;
-	/* How often the program was asked before the request was requeued. */
+	/* Of a request that was requeued, how often the program was asked before. */
 	u32 parts;
 	/* What the program that is told of the end is told. */
 	u64 started_ns;
@@ -524,7 +524,9 @@ static void tell_program(struct request *request, int result)
 	rcu_read_unlock();
 }
 
-/* The server did its part. The rest is not merged with anything, and comes before other requests.
+/*
+ * The server did its part. The rest comes before other requests, and is not merged with any: the
+ * flag sees to that, and tells that the program was asked before.
  */
 static void requeue_rest(struct request *request, u32 part_bytes)
 {
@@ -543,7 +545,6 @@ bool kbdus_program_end(struct request *request, int result)
 		requeue_rest(request, part_bytes);
 		return true;
 	}
-	kept_of(request)->parts = 0;
 	if (own->is_watched) {
 		own->is_watched = false;
 		tell_program(request, result);
@@ -589,7 +590,8 @@ bool kbdus_program_serve(struct kbdus_queue *queue, struct request *request, int
 	describe(program, queue->device, request, &block);
 	block.operation = op;
 	block.flags = flags;
-	block.part = kept_of(request)->parts;
+	if (request->rq_flags & RQF_DONTPREP)
+		block.part = kept_of(request)->parts;
 	if (program->completion)
 		watch(request, &block);
 	result = ask(program, &block, &action);
