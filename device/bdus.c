@@ -7,9 +7,11 @@
 #include "manage.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FLUSH_TIMEOUT_MS   (10 * 60 * 1000)
 #define DESTROY_TIMEOUT_MS (60 * 1000)
@@ -126,6 +128,17 @@ const struct bdus_version *bdus_get_libbdus_version_0_1_0_(void)
 /** What the kernel shows of the module, such as "0.1.3". */
 #define MODULE_VERSION_PATH "/sys/module/kbdus/version"
 
+#define MODULE_CONTROL_PATH "/dev/bdus-control"
+
+/** Everybody may read the version; but who may not use the module is not told of it. */
+static int check_module_access(void)
+{
+	if (faccessat(AT_FDCWD, MODULE_CONTROL_PATH, R_OK | W_OK, AT_EACCESS) == 0 ||
+	    (errno != EACCES && errno != EPERM))
+		return 0;
+	return base_error(errno, "this user may not open " MODULE_CONTROL_PATH);
+}
+
 static int read_module_version(struct bdus_version *version)
 {
 	FILE *const file = fopen(MODULE_VERSION_PATH, "re");
@@ -133,8 +146,9 @@ static int read_module_version(struct bdus_version *version)
 	int fields;
 
 	if (file == NULL)
-		return base_error(ENOENT, "the kernel module kbdus is not loaded: "
-					  "/dev/bdus-control does not exist");
+		return base_error(ENOENT,
+				  "the kernel module kbdus is not loaded: " MODULE_CONTROL_PATH
+				  " does not exist");
 	fields = fscanf(file, "%" SCNu32 ".%" SCNu32 ".%" SCNu32, &read.major, &read.minor,
 			&read.patch);
 	fclose(file);
@@ -146,5 +160,9 @@ static int read_module_version(struct bdus_version *version)
 
 bool bdus_get_kbdus_version_0_1_0_(struct bdus_version *out_kbdus_version)
 {
-	return succeeded(read_module_version(out_kbdus_version));
+	int result = check_module_access();
+
+	if (result == 0)
+		result = read_module_version(out_kbdus_version);
+	return succeeded(result);
 }

@@ -466,6 +466,231 @@ static void test_errors_that_clients_see(void **state)
 	stop(&f);
 }
 
+/** Which way in the devices of this run come by. */
+static bool is_over(const char *way)
+{
+	return strcmp(getenv("BDUS_TRANSPORT"), way) == 0;
+}
+
+static int disk_secure_erase(uint64_t offset, uint32_t size, struct bdus_ctx *ctx)
+{
+	struct disk *disk = ctx->private_data;
+
+	note(ctx, 'e', offset, size, ctx->attrs->max_discard_erase_size);
+	memset(disk->memory + offset, 0xee, size);
+	return disk->result;
+}
+
+/* The directions are the driver's: it reads the client's bytes, and writes to the client. */
+#define NOTHING _IO('T', 1)
+#define TAKE    _IOR('T', 2, uint64_t)
+#define GIVE    _IOW('T', 3, uint64_t)
+#define DOUBLE  _IOWR('T', 4, uint64_t)
+
+static int disk_ioctl(uint32_t command, void *argument, struct bdus_ctx *ctx)
+{
+	struct disk *disk = ctx->private_data;
+	uint64_t *const number = argument;
+
+	disk->calls[atomic_fetch_add(&disk->count, 1) % CALLS] = 'i';
+	switch (command) {
+	case NOTHING:
+		api_check(argument == NULL);
+		return disk->result;
+	case TAKE:
+		api_check(*number == 7);
+		*number = 8;
+		return 0;
+	case GIVE:
+		api_check(*number == 0);
+		*number = 9;
+		return disk->result;
+	case DOUBLE:
+		*number *= 2;
+		return disk->result;
+	default:
+		return ENOTTY;
+	}
+}
+
+/* One request of each kind; what came of it is in errno. */
+static int request(int fd, char kind, char *data)
+{
+	uint64_t range[2] = {8192, 65536};
+
+	switch (kind) {
+	case 'r':
+		return pread(fd, data, 4096, 0) == 4096 ? 0 : -1;
+	case 'w':
+		return pwrite(fd, data, 4096, 0) == 4096 ? 0 : -1;
+	case 'f':
+		return fsync(fd);
+	case 'd':
+		return ioctl(fd, BLKDISCARD, range);
+	case 'z':
+		return ioctl(fd, BLKZEROOUT, range);
+	case 'e':
+		return ioctl(fd, BLKSECDISCARD, range);
+	default:
+		return ioctl(fd, NOTHING);
+	}
+}
+
+/* The kinds that this way in carries, and callbacks for them. */
+static const char *all_kinds(struct bdus_ops *ops)
+{
+	*ops = full_ops;
+	if (is_over("ublk"))
+		return "rwfdz";
+	ops->secure_erase = disk_secure_erase;
+	ops->ioctl = disk_ioctl;
+	return "rwfdzei";
+}
+
+/* Those of ioctls reach the client as they are: see test_ioctl_has_its_callback(). */
+static void test_errors_of_every_kind_of_request(void **state)
+{
+	static const struct {
+		int returned;
+		int seen;
+	} cases[] = {{ENOSPC, ENOSPC}, {ENOLINK, ENOLINK}, {ETIMEDOUT, ETIMEDOUT}, {ENODEV, EIO}};
+	char *data = buffer_of(4096);
+	struct bdus_ops ops;
+	const char *kind = all_kinds(&ops);
+	struct fixture f = start(&ops, &plain_attrs);
+
+	(void)state;
+	for (; *kind != '\0' && *kind != 'i'; kind++)
+		for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+			f.disk->result = cases[i].returned;
+			assert_int_equal(request(f.fd, *kind, data), -1);
+			assert_int_equal(errno, cases[i].seen);
+		}
+	f.disk->result = 0;
+	free(data);
+	stop(&f);
+}
+
+static void test_any_callback_may_abort(void **state)
+{
+	char *data = buffer_of(4096);
+	struct bdus_ops ops;
+
+	(void)state;
+	for (const char *kind = all_kinds(&ops); *kind != '\0'; kind++) {
+		struct fixture f = start(&ops, &plain_attrs);
+		const struct api_outcome *outcome;
+
+		f.disk->result = bdus_abort;
+		assert_int_equal(request(f.fd, *kind, data), -1);
+		outcome = api_wait(&f.run);
+		assert_false(outcome->result);
+		assert_int_equal(outcome->errnum, EIO);
+		assert_true(f.disk->terminated);
+		assert_int_equal(access(f.disk->path, F_OK), -1);
+		close(f.fd);
+	}
+	free(data);
+}
+
+/* Each callback checks its own size; that there are many shows that it was the limit that split. */
+static void test_limits_hold_for_ranges(void **state)
+{
+	struct bdus_attrs attrs = plain_attrs;
+	uint64_t range[2] = {65536, 1 << 20};
+	struct bdus_ops ops;
+	const bool erases = strchr(all_kinds(&ops), 'e') != NULL;
+	struct fixture f;
+
+	(void)state;
+	attrs.max_write_zeros_size = 65536;
+	attrs.max_discard_erase_size = 32768;
+	f = start(&ops, &attrs);
+	assert_in_range(f.disk->attrs.max_write_zeros_size, 512, 65536);
+	assert_in_range(f.disk->attrs.max_discard_erase_size, 512, 32768);
+	memset(f.disk->memory, 'x', DISK_BYTES);
+	assert_int_equal(ioctl(f.fd, BLKZEROOUT, range), 0);
+	assert_true(f.disk->count >= 16);
+	assert_string_equal(kinds(f.disk), "z");
+	assert_int_equal(ioctl(f.fd, BLKDISCARD, range), 0);
+	assert_true(f.disk->count >= 32);
+	assert_string_equal(kinds(f.disk), "d");
+	if (erases) {
+		assert_int_equal(ioctl(f.fd, BLKSECDISCARD, range), 0);
+		assert_true(f.disk->count >= 32);
+		assert_string_equal(kinds(f.disk), "e");
+		assert_int_equal((unsigned char)f.disk->memory[65536], 0xee);
+		assert_int_equal((unsigned char)f.disk->memory[65536 + (1 << 20) - 1], 0xee);
+	}
+	assert_int_equal(f.disk->memory[65535], 'x');
+	assert_int_equal(f.disk->memory[65536 + (1 << 20)], 'x');
+	stop(&f);
+}
+
+static int fail_early(struct bdus_ctx *ctx)
+{
+	disk_initialize(ctx);
+	return EDOM;
+}
+
+static int fail_available(struct bdus_ctx *ctx)
+{
+	disk_available(ctx);
+	return EDOM;
+}
+
+static int fail_late(struct bdus_ctx *ctx)
+{
+	disk_terminate(ctx);
+	return EDOM;
+}
+
+static void test_failed_initialize_leaves_no_device(void **state)
+{
+	struct disk *disk = api_shared_alloc(sizeof(*disk));
+	struct bdus_ops ops = full_ops;
+	const struct api_outcome *outcome;
+
+	(void)state;
+	ops.initialize = fail_early;
+	outcome = api_run_to_end(&ops, &plain_attrs, disk);
+	assert_false(outcome->result);
+	assert_int_equal(outcome->errnum, EDOM);
+	assert_false(disk->available);
+	assert_false(disk->terminated);
+}
+
+static void test_failed_on_device_available_takes_the_device_away(void **state)
+{
+	struct disk *disk = api_shared_alloc(sizeof(*disk));
+	struct bdus_ops ops = full_ops;
+	const struct api_outcome *outcome;
+
+	(void)state;
+	ops.on_device_available = fail_available;
+	outcome = api_run_to_end(&ops, &plain_attrs, disk);
+	assert_false(outcome->result);
+	assert_int_equal(outcome->errnum, EDOM);
+	assert_true(disk->terminated);
+	assert_int_equal(access(disk->path, F_OK), -1);
+}
+
+static void test_failed_terminate_fails_the_run(void **state)
+{
+	struct bdus_ops ops = full_ops;
+	const struct api_outcome *outcome;
+	struct fixture f;
+
+	(void)state;
+	ops.terminate = fail_late;
+	f = start(&ops, &plain_attrs);
+	close(f.fd);
+	outcome = api_stop(&f.run);
+	assert_false(outcome->result);
+	assert_int_equal(outcome->errnum, EDOM);
+	assert_int_equal(access(f.disk->path, F_OK), -1);
+}
+
 static void test_abort_takes_the_device_away(void **state)
 {
 	struct fixture f = start(&full_ops, &plain_attrs);
@@ -704,12 +929,6 @@ static void test_initialize_may_drop_privileges(void **state)
 	stop(&f);
 }
 
-/** Which way in the devices of this run come by. */
-static bool is_over(const char *way)
-{
-	return strcmp(getenv("BDUS_TRANSPORT"), way) == 0;
-}
-
 static void check_not_carried(const struct bdus_ops *ops, const char *word)
 {
 	struct disk *disk = api_shared_alloc(sizeof(*disk));
@@ -720,47 +939,6 @@ static void check_not_carried(const struct bdus_ops *ops, const char *word)
 	if (strstr(outcome->message, word) == NULL)
 		fail_msg("does not mention '%s': %s", word, outcome->message);
 	assert_false(disk->available);
-}
-
-static int disk_secure_erase(uint64_t offset, uint32_t size, struct bdus_ctx *ctx)
-{
-	struct disk *disk = ctx->private_data;
-
-	note(ctx, 'e', offset, size, ctx->attrs->max_discard_erase_size);
-	memset(disk->memory + offset, 0xee, size);
-	return disk->result;
-}
-
-/* The directions are the driver's: it reads the client's bytes, and writes to the client. */
-#define NOTHING _IO('T', 1)
-#define TAKE    _IOR('T', 2, uint64_t)
-#define GIVE    _IOW('T', 3, uint64_t)
-#define DOUBLE  _IOWR('T', 4, uint64_t)
-
-static int disk_ioctl(uint32_t command, void *argument, struct bdus_ctx *ctx)
-{
-	struct disk *disk = ctx->private_data;
-	uint64_t *const number = argument;
-
-	disk->calls[atomic_fetch_add(&disk->count, 1) % CALLS] = 'i';
-	switch (command) {
-	case NOTHING:
-		api_check(argument == NULL);
-		return disk->result;
-	case TAKE:
-		api_check(*number == 7);
-		*number = 8;
-		return 0;
-	case GIVE:
-		api_check(*number == 0);
-		*number = 9;
-		return disk->result;
-	case DOUBLE:
-		*number *= 2;
-		return disk->result;
-	default:
-		return ENOTTY;
-	}
 }
 
 static void test_what_ublk_cannot_carry_is_refused_by_name(void **state)
@@ -880,6 +1058,32 @@ static void *leave_root(void *opaque)
 	return NULL;
 }
 
+/* Devices of others are not even known to who may not have them. */
+static bool is_refused(bool result)
+{
+	return !result && (errno == EPERM || errno == EACCES || errno == ENOENT || errno == ENODEV);
+}
+
+static void test_users_without_rights_manage_nothing(void **state)
+{
+	struct fixture f = start(&full_ops, &plain_attrs);
+	const struct bdus_attrs attrs = {.dont_daemonize = true};
+	char *data = buffer_of(4096);
+	struct bdus_version version;
+
+	(void)state;
+	assert_int_equal(seteuid(65534), 0);
+	assert_true(is_refused(bdus_flush_dev(f.disk->id)));
+	assert_true(is_refused(bdus_rerun(f.disk->id, &full_ops, &attrs, f.disk)));
+	assert_true(is_refused(bdus_destroy_dev(f.disk->id)));
+	if (is_over("kbdus"))
+		assert_true(is_refused(bdus_get_kbdus_version(&version)));
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(pread(f.fd, data, 4096, 0), 4096);
+	free(data);
+	stop(&f);
+}
+
 static void test_users_without_rights_are_refused(void **state)
 {
 	int errnum = 0;
@@ -902,7 +1106,13 @@ int main(void)
 		api_block_test(test_discard_without_callback_is_not_supported),
 		api_block_test(test_device_without_write_is_read_only),
 		api_block_test(test_errors_that_clients_see),
+		api_block_test(test_errors_of_every_kind_of_request),
 		api_block_test(test_abort_takes_the_device_away),
+		api_block_test(test_any_callback_may_abort),
+		api_block_test(test_limits_hold_for_ranges),
+		api_block_test(test_failed_initialize_leaves_no_device),
+		api_block_test(test_failed_on_device_available_takes_the_device_away),
+		api_block_test(test_failed_terminate_fails_the_run),
 		api_block_test(test_no_more_callbacks_at_once_than_allowed),
 		api_block_test(test_flush_dev_writes_the_page_cache),
 		api_block_test(test_destroy_dev_ends_the_driver),
@@ -918,6 +1128,7 @@ int main(void)
 		api_block_test(test_write_same_is_never_called),
 		api_block_test(test_kbdus_tells_its_version),
 		api_block_test(test_users_without_rights_are_refused),
+		api_block_test(test_users_without_rights_manage_nothing),
 	};
 
 	page = (uint32_t)sysconf(_SC_PAGESIZE);

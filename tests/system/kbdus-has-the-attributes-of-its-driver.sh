@@ -38,7 +38,15 @@ step 'partitions'
 printf '1M,8M\n,8M\n' | sfdisk -q "$device" || fail 'sfdisk'
 wait_until 5 test -b "${device}p2" || fail 'no partitions'
 must_fail "$BDUS" destroy "${device}p1"
+first=$device
 [[ $refusal == *'partition 1 of /dev/bdus-'* ]] || fail "refused by: $refusal"
+bdus_run ram size=64M
+printf '%s\n' 'label: gpt' $(printf 'size=1M %.0s' {1..40}) | sfdisk -q "$device" || fail 'sfdisk'
+wait_until 10 test -b "${device}p40" || fail 'not 40 partitions'
+[[ $(stat -c %Hr:%Lr "$device" "$device"p* | sort -u | wc -l) == 41 ]] || fail 'numbers are shared'
+must dd if=/dev/urandom of="${device}p40" bs=64k count=2 oflag=direct status=none
+must "$BDUS" destroy "$device"
+device=$first
 must "$BDUS" destroy "$device"
 
 step 'read-only'
