@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 extern const struct bdus_driver bdus_driver_zoned;
 
@@ -219,6 +220,8 @@ static int open_disk(const struct bdus_config *config, const char *path, struct 
 		result = make_image(store, path, &geometry);
 	if (result < 0) {
 		store->ops->close(store);
+		/* What is no image would be in the way of the next attempt. */
+		unlink(path);
 		return result;
 	}
 	return zdisk_open(store, path, &wanted, disk);

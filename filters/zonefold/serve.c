@@ -231,11 +231,19 @@ static void end_first_writer(struct fold *fold, int result)
 	end_part(fold, operation, result);
 }
 
+/** Why there is no room: zones that cannot be written, or a commit that some wait for. */
+static int reason(const struct fold *fold)
+{
+	if (fold->trouble != 0)
+		return fold->trouble;
+	return fold->checkpoint.failed != 0 ? fold->checkpoint.failed : -EIO;
+}
+
 /** No zone has room, and none will: too much is broken. There would be enough for all blocks. */
 static void give_up(struct fold *fold)
 {
 	while (fold->writers != NULL)
-		end_first_writer(fold, fold->trouble != 0 ? fold->trouble : -EIO);
+		end_first_writer(fold, reason(fold));
 }
 
 void fold_writers_go_on(struct fold *fold)
@@ -276,7 +284,7 @@ void fold_write(struct fold *fold, struct bdus_request *request)
 		return;
 	*fold->writers_end = operation;
 	fold->writers_end = &operation->next;
-	if (fold->trouble != 0)
+	if (fold->trouble != 0 || fold->checkpoint.failed != 0)
 		forget_trouble(fold);
 	fold_go_on(fold);
 }

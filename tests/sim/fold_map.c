@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define LONGEST_COMMIT_US 400
+#define MOST_FULL_PERCENT 60
 
 struct map_memory {
 	struct sim_world *world;
@@ -24,11 +25,15 @@ struct map_memory {
 	uint32_t page_count;
 	uint64_t *sequences;
 	bool is_open;
+	/** How many of a hundred commits find no room. */
+	unsigned full_percent;
 };
 
 /** What the filter has of it. */
 struct fold_map {
 	struct map_memory *memory;
+	/** There was one since it was opened, which a device needs to become available. */
+	bool has_committed;
 };
 
 static struct map_memory *next_memory;
@@ -41,6 +46,9 @@ struct map_memory *map_memory_create(struct sim_world *world, uint64_t seed)
 		abort();
 	memory->world = world;
 	sim_random_init(&memory->random, seed, UINT64_C(0x3a9));
+	if (sim_random_chance(&memory->random, 50))
+		memory->full_percent =
+			(unsigned)sim_random_between(&memory->random, 1, MOST_FULL_PERCENT);
 	return memory;
 }
 
@@ -81,7 +89,7 @@ int fold_map_open(const char *path, const struct fold_record *fresh, struct fold
 		return bdus_config_error(EBUSY, "the map is open");
 	if (!memory->exists)
 		make(memory, fresh);
-	*map = malloc(sizeof(**map));
+	*map = calloc(1, sizeof(**map));
 	if (*map == NULL)
 		abort();
 	(*map)->memory = memory;
@@ -125,6 +133,11 @@ int fold_map_commit(struct fold_map *map, const struct fold_commit *commit)
 	if (atomic_load(power_failed))
 		return bdus_config_error(EIO, "the map has no power");
 	usleep((unsigned)sim_random_below(&memory->random, LONGEST_COMMIT_US));
+	if (map->has_committed && sim_random_chance(&memory->random, memory->full_percent)) {
+		atomic_fetch_add(&memory->world->stores_full, 1);
+		return bdus_config_error(ENOSPC, "the map has no room");
+	}
+	map->has_committed = true;
 	if (!atomic_load(power_failed) || takes_effect)
 		store(memory, commit);
 	usleep((unsigned)sim_random_below(&memory->random, LONGEST_COMMIT_US));

@@ -87,6 +87,8 @@ static void note_flush(int result, uint64_t issued)
 	pthread_mutex_unlock(&world->lock);
 	if (device_is_gone(result))
 		manager.lost_flush = true;
+	else if (result == -ENOSPC && atomic_load(&world->stores_full) > 0)
+		return;
 	else if (result != 0 && !(result == -EIO && (manager.setup.flushes_fail ||
 						     atomic_load(&world->power_failed))))
 		complain("flushing the device", result);

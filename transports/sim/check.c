@@ -19,6 +19,7 @@ void sim_begin(struct bdus_transport_device *device, struct sim_slot *slot)
 
 	slot->issued = device->world->now++;
 	slot->flushes_failed_before = atomic_load(&device->world->flushes_failed);
+	slot->stores_full_before = atomic_load(&device->world->stores_full);
 	if (!is_served(slot))
 		return;
 	if (device->world->zones != NULL)
@@ -106,6 +107,22 @@ static bool flushes(const struct bdus_transport_device *device, const struct sim
 	       ((plan->flags & BDUS_REQUEST_FUA) && !(device->attrs.flags & BDUS_DEVICE_FUA));
 }
 
+/**
+ * No room for what a driver keeps beside its data: flushes under way fail, and writes that wait for
+ * what only that would make room for, even those that come later.
+ */
+static bool fullness_explains(const struct bdus_transport_device *device,
+			      const struct sim_slot *slot, int result)
+{
+	const unsigned times = atomic_load(&device->world->stores_full);
+
+	if (result != -ENOSPC)
+		return false;
+	return slot->plan.op == BDUS_OP_WRITE
+		       ? times > 0
+		       : flushes(device, &slot->plan) && times > slot->stores_full_before;
+}
+
 static bool service_result_is_right(struct bdus_transport_device *device,
 				    const struct sim_slot *slot, int result)
 {
@@ -122,7 +139,7 @@ static bool service_result_is_right(struct bdus_transport_device *device,
 		return true;
 	if (must_fail)
 		return false;
-	if (result == 0)
+	if (result == 0 || fullness_explains(device, slot, result))
 		return true;
 	if (result == -EIO && flushes(device, plan) &&
 	    atomic_load(&world->flushes_failed) > slot->flushes_failed_before) {

@@ -73,6 +73,7 @@ struct sim_slot {
 	uint64_t stamp;
 	/** Failed flushes of the driver when this request was issued. */
 	unsigned flushes_failed_before;
+	unsigned stores_full_before;
 	void *payload;
 	struct bdus_extent *extents;
 	struct bdus_zone *zones;
