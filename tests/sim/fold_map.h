@@ -2,8 +2,8 @@
 /*
  * Where the filter "zonefold" keeps its map in a simulation: memory that outlives the device and
  * obeys the power of the medium. It takes the place of filters/zonefold/map.c, whatever the path. A
- * commit takes its time, and a loss of power during it leaves all of it or nothing, and an error. In
- * every other simulation there is no room for some of them, of which nothing is then left.
+ * commit takes its time, and a loss of power during it leaves all of it or nothing, and an error.
+ * In every other simulation there is no room for some of them, of which nothing is then left.
  */
 #ifndef TEST_SIM_FOLD_MAP_H
 #define TEST_SIM_FOLD_MAP_H
