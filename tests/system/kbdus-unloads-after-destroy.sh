@@ -7,7 +7,7 @@
 # which loses no time between the end of the device and unloading.
 . "$(dirname "$0")/lib.sh"
 need_kbdus
-times=${BDUS_UNLOADS:-60}
+times=${BDUS_UNLOADS:-30}
 is_slow && times=${BDUS_UNLOADS:-15}
 must rmmod kbdus
 
@@ -59,7 +59,7 @@ step "$times times without"
 for ((round = 0; round < times - times / 2; round++)); do
 	one_life "$round" quiet
 done
-times=${BDUS_QUICK_UNLOADS:-400}
+times=${BDUS_QUICK_UNLOADS:-150}
 is_slow && times=${BDUS_QUICK_UNLOADS:-40}
 step "$times times without the command"
 must "$BDUS_BUILD/tests/system/kbdus-hostile" unload "$times" "$BDUS_KBDUS"
