@@ -100,7 +100,8 @@ struct sim_world {
 	atomic_bool power_failed;
 	/** Flushes that the driver was made to fail, and flushes that it answered well. */
 	atomic_uint flushes_failed;
-	/** How often what a driver keeps beside its data found no room; -ENOSPC follows from that. */
+	/** How often what a driver keeps beside its data found no room; -ENOSPC follows from that.
+	 */
 	atomic_uint stores_full;
 	atomic_uint flushes_done;
 
