@@ -14,7 +14,7 @@
  *	compat/    what differs between versions of the kernel
  *
  * Lock order: kbdus_table_lock; device->lock; session->serving; queue->lock. None of the first two
- *is held while something waits for a server; session->serving is held while its server's memory is
+ * is held while something waits for a server; session->serving is held while its server's memory is
  * copied to or from, so whoever takes it can be killed meanwhile.
  *
  * References. A device is kept by each file that belongs to it, by work that is under way for it

@@ -11,6 +11,10 @@
  *	bdus run file path=disk.img --filter \
  *		opvm:copy-on-write.o,name=serve,completion=back,size=512M      (of a disk of 1G)
  *
+ * Before a device of kbdus, within the kernel:
+ *
+ *	bdus program load /dev/bdus-0 copy-on-write.o serve back --kernel --backend=/dev/sdb
+ *
  * A block counts as written once its write is back, so that nobody reads what is not there yet.
  * Requests are cut where 64 blocks begin, as the map has one bit for each block.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bad sectors: reads and writes that touch a sector of the list fail, each with the error that the
- *list has for it.
+ * list has for it.
  *
  *	bdus run … --filter opvm:fault-injection.o,maps=bad:2048:5+bad:4096:28
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which parts of the device are hot: each of 1,024 equal parts has a counter of the bytes that were
- *read from it and one of those written to it.
+ * read from it and one of those written to it.
  *
  *	bdus run … --filter opvm:hot-cold.o
  */

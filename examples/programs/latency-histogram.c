@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * How long requests take, as histograms of the highest bit of their nanoseconds, one for reads, one
- *for writes and one for the rest.
+ * for writes and one for the rest.
  *
  *	bdus run … --filter opvm:latency-histogram.o,name=serve,completion=back
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The partition table cannot be overwritten: the first 34 and the last 33 blocks of a GPT are
- *read-only, until the map `unlocked` says otherwise.
+ * read-only, until the map `unlocked` says otherwise.
  *
  *	bdus run … --filter opvm:protect-partition-table.o
  */

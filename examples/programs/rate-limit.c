@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Reads and writes together move so many bytes a second, and no more: a request that comes too
- *early waits until it is its turn.
+ * early waits until it is its turn.
  *
  *	bdus run … --filter opvm:rate-limit.o,maps=limits:0:10M+limits:1:1M
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One range of the device cannot be changed; a request that reaches into it fails, and what lies
- *before is not written either.
+ * before is not written either.
  *
  *	bdus run … --filter opvm:read-only-window.o,maps=window:0:1M+window:1:2M
  */

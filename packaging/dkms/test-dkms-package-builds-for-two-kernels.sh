@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # The DKMS package builds against the headers of two kernels, as DKMS would do it: from the packaged
-# source alone, with neither wirec nor the clone, and without a warning. Where DKMS itself is installed, it
-# does it, in a tree of its own.
+# source alone, with neither wirec nor the clone, without a warning, and with opvm in it. Where DKMS itself
+# is installed, it does it, in a tree of its own.
 #
 # usage: SCRIPT BUILD
 set -u
@@ -26,7 +26,7 @@ build_by_hand() # HEADERS
 {
 	cp -r "$source" "$work/tree" &&
 		make -s -C "$1" M="$work/tree" WIREC=/nonexistent modules >"$work/log" 2>&1 &&
-		[[ -s $work/tree/kbdus.ko ]]
+		grep -q opvm_program_create "$work/tree/kbdus.ko"
 }
 
 build_by_dkms() # HEADERS RELEASE
