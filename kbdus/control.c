@@ -18,6 +18,7 @@
 
 static struct kbdus_device *device_of(const struct kbdus_file *file)
 {
+	/* What it is and has is seen, too: pairs with become(). */
 	return smp_load_acquire(&file->device);
 }
 
@@ -40,6 +41,7 @@ static void become(struct kbdus_file *file, struct kbdus_device *device,
 		   struct kbdus_session *session)
 {
 	file->session = session;
+	/* Last: who sees it sees the rest; pairs with device_of(). */
 	smp_store_release(&file->device, device);
 }
 

@@ -364,9 +364,9 @@ static bool find_parts(const struct kbdus_device *device, struct message *messag
 	return direction != _IOC_NONE && _IOC_SIZE(command) != 0;
 }
 
-int kbdus_ioctl_carry(struct request_queue *queue, unsigned int op, struct kbdus_ioctl *ioctl)
+int kbdus_ioctl_carry(struct request_queue *queue, blk_opf_t op, struct kbdus_ioctl *ioctl)
 {
-	struct request *request = blk_mq_alloc_request(queue, (__force blk_opf_t)op, 0);
+	struct request *request = blk_mq_alloc_request(queue, op, 0);
 	blk_status_t status;
 
 	if (IS_ERR(request))

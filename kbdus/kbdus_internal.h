@@ -160,8 +160,10 @@ struct kbdus_device {
 	/* In the table, until no file of the device is open; under kbdus_table_lock. */
 	struct list_head link;
 
-	/* As created and described; constant once there is a disk, but for the size, which is
-	 * written under the lock. */
+	/*
+	 * As created and described; constant once there is a disk, but for the size, which is
+	 * written under the lock.
+	 */
 	struct kbdus_abi_device created;
 	struct kbdus_abi_ioctl_part *parts;
 	u32 part_count;
@@ -302,8 +304,10 @@ int kbdus_disk_operation(const struct kbdus_device *device, struct request *requ
 struct kbdus_request {
 	/* Of an ioctl or a report. */
 	struct kbdus_ioctl *ioctl;
-	/* Unless 0, the server has so much of it, from where it begins now, and then comes the
-	 * rest. */
+	/*
+	 * Unless 0, the server has so much of it, from where it begins now, and then comes the
+	 * rest.
+	 */
 	u32 part_bytes;
 	/* A program is to be told of its end. */
 	bool is_watched;
@@ -338,7 +342,7 @@ int kbdus_compat_ioctl(struct block_device *disk, kbdus_mode_t mode, unsigned in
 		       unsigned long argument);
 
 /* Sends @ioctl through the queue, as REQ_OP_DRV_OUT or _IN, and waits: the server's result. */
-int kbdus_ioctl_carry(struct request_queue *queue, unsigned int op, struct kbdus_ioctl *ioctl);
+int kbdus_ioctl_carry(struct request_queue *queue, blk_opf_t op, struct kbdus_ioctl *ioctl);
 
 /* ---- zones.c --------------------------------------------------------------------------------- */
 

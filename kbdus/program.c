@@ -314,8 +314,7 @@ static int send_range(struct request *request, u64 skip_bytes, u64 length_bytes,
 		return -EIO;
 	if (op_is_write(req_op(request)) && !(program->backing_file->f_mode & FMODE_WRITE))
 		return -EIO;
-	__rq_for_each_bio(bio, request)
-	{
+	__rq_for_each_bio (bio, request) {
 		const u64 first = max(at, skip_bytes);
 		const u64 end = min(at + bio->bi_iter.bi_size, end_bytes);
 		struct bio *clone;

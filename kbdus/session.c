@@ -398,6 +398,7 @@ static void end_taken(struct kbdus_session *session, const struct taken *taken, 
 
 static int take_results(struct kbdus_session *session)
 {
+	/* The results before it are there: pairs with the server, which writes it last. */
 	const u32 tail = smp_load_acquire(word(&session->rings->results_tail));
 	struct taken taken[TAKEN_AT_ONCE];
 	unsigned int count, kept, i;
@@ -413,6 +414,7 @@ static int take_results(struct kbdus_session *session)
 			end_taken(session, taken, kept);
 	}
 	WRITE_ONCE(*word(&session->rings->results_refused), session->refused);
+	/* The server may write over what was read: pairs with its reading of this. */
 	smp_store_release(word(&session->rings->results_head), tail);
 	return 0;
 }
@@ -501,6 +503,7 @@ static int serve(struct kbdus_session *session, bool *news)
 		return result;
 	*news = result;
 	give_writes(session, &writes);
+	/* The server sees the requests before it: pairs with its reading of this. */
 	smp_store_release(word(&session->rings->requests_tail), session->requests_tail);
 	result = session->requests_tail - before;
 	if (result)

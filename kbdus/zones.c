@@ -159,7 +159,7 @@ static int ask(struct kbdus_device *device, u64 start, struct kbdus_abi_zone *zo
 	};
 
 	memset(zones, 0, report.bytes);
-	return kbdus_ioctl_carry(device->disk->queue, (__force unsigned int)REQ_OP_DRV_IN, &report);
+	return kbdus_ioctl_carry(device->disk->queue, REQ_OP_DRV_IN, &report);
 }
 
 static unsigned int most_at_once(const struct kbdus_device *device, unsigned int count)

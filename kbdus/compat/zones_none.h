@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* A kernel without zoned devices, or before 6.11, which needs a scheduler to keep their writes in
- * order. */
+/*
+ * A kernel without zoned devices, or before 6.11, which needs a scheduler to keep their writes in
+ * order.
+ */
 #define KBDUS_HAS_ZONES false
 
 struct queue_limits;

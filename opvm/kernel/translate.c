@@ -528,8 +528,8 @@ int opvm_compile(struct opvm_program *program, struct opvm_log *log)
 	const uint32_t stack_bytes = round_up(program->info.stack_bytes, 8);
 	struct translation to = {
 		.program = program,
-		.fuel_place = (int16_t) - (int32_t)(stack_bytes + 8),
-		.call_place = (int16_t) - (int32_t)(stack_bytes + 16),
+		.fuel_place = (int16_t)(-(int32_t)(stack_bytes + 8)),
+		.call_place = (int16_t)(-(int32_t)(stack_bytes + 16)),
 	};
 	struct bpf_prog *prog = NULL;
 
