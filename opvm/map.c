@@ -208,6 +208,7 @@ int opvm_map_create(const struct opvm_map_definition *definition, struct opvm_lo
 	map = opvm_host_allocate(sizeof(*map));
 	if (map == NULL)
 		return opvm_fail(log, ENOMEM, "map %s: no memory\n", definition->name);
+	opvm_host_lock_init(&map->lock);
 	map->definition = *definition;
 	if (definition->kind == OPVM_MAP_HISTOGRAM)
 		map->definition.value_bytes = 8;

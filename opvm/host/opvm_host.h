@@ -67,6 +67,11 @@ struct opvm_host_lock {
 	uint32_t taken;
 };
 
+static inline void opvm_host_lock_init(struct opvm_host_lock *lock)
+{
+	lock->taken = 0;
+}
+
 static inline void opvm_host_lock(struct opvm_host_lock *lock)
 {
 	unsigned tries = 0;

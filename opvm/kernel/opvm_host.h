@@ -78,10 +78,14 @@ static inline uint64_t opvm_host_time_ns(void)
 }
 
 struct opvm_host_lock {
-	/* Zeros are an open lock, as in user space. */
 	raw_spinlock_t lock;
 	unsigned long flags;
 };
+
+static inline void opvm_host_lock_init(struct opvm_host_lock *lock)
+{
+	raw_spin_lock_init(&lock->lock);
+}
 
 static inline void opvm_host_lock(struct opvm_host_lock *lock)
 {
