@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define FEWEST_BYTES_FOR_LARGE_PAGES (UINT64_C(8) << 20)
+
 struct memory_disk {
 	struct bdus_zones *zones;
 	uint64_t size_bytes;
@@ -49,6 +51,9 @@ int memory_disk_create(const struct bdus_zone_geometry *geometry, struct memory_
 					 "limited by \"ulimit -v\"",
 					 (unsigned long long)geometry->size_bytes);
 	}
+	/* Zones fill from their start, so that large pages waste little in those that hold many. */
+	if (disk->zone_bytes >= FEWEST_BYTES_FOR_LARGE_PAGES)
+		madvise(disk->memory, disk->size_bytes, MADV_HUGEPAGE);
 	*result_disk = disk;
 	return 0;
 }
