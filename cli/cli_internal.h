@@ -323,6 +323,7 @@ extern const struct cli_option cli_list_options[];
 extern const struct cli_option cli_info_options[];
 extern const struct cli_option cli_destroy_options[];
 extern const struct cli_option cli_flush_options[];
+extern const struct cli_option cli_log_options[];
 extern const struct cli_option cli_resize_options[];
 extern const struct cli_option cli_stats_options[];
 extern const struct cli_option cli_top_options[];
@@ -341,6 +342,10 @@ int cli_cmd_list(const struct cli_args *args);
 int cli_cmd_info(const struct cli_args *args);
 int cli_cmd_destroy(const struct cli_args *args);
 int cli_cmd_flush(const struct cli_args *args);
+/** "info" and the like (cmd_log.c); reading returns an exit status, after a message. */
+const char *cli_log_level_name(enum bdus_log_level level);
+int cli_log_level_read(const char *name, enum bdus_log_level *level);
+int cli_cmd_log(const struct cli_args *args);
 int cli_cmd_resize(const struct cli_args *args);
 int cli_cmd_stats(const struct cli_args *args);
 int cli_cmd_top(const struct cli_args *args);

@@ -38,6 +38,9 @@ const struct cli_option cli_run_options[] = {
 	{"lock-memory", 0, NULL, "Keep all memory resident, to serve swap or a root file system"},
 	{"foreground", 'f', NULL, "Stay in the foreground"},
 	{"json", 0, NULL, "Print the device as one JSON document rather than its path"},
+	{"log", 0, "LEVEL",
+	 "Tell so much on standard error while in the foreground: error, warning (default), info "
+	 "or debug (bdus log)"},
 	{"quiet", 'q', NULL, "Print neither the path nor notes"},
 	CLI_OPTIONS_END,
 };
@@ -184,6 +187,22 @@ static void suggest_keys(const struct bdus_run_options *options)
 			    options->backends[i].option_count);
 }
 
+/** Lines of several threads may come at once, and stay whole. */
+static void tell(enum bdus_log_level level, const char *text, void *opaque)
+{
+	(void)opaque;
+	fprintf(stderr, "bdus: %s: %s\n", cli_log_level_name(level), text);
+}
+
+static int read_log_level(const struct cli_args *args, struct bdus_run_options *options)
+{
+	const char *const name = cli_args_value(args, "log");
+
+	options->log = tell;
+	options->log_level = BDUS_LOG_WARNINGS;
+	return name != NULL ? cli_log_level_read(name, &options->log_level) : CLI_OK;
+}
+
 static int serve(struct run *run, struct bdus_run_options *options)
 {
 	int error;
@@ -261,6 +280,8 @@ int cli_cmd_run(const struct cli_args *args)
 		status = parse_filters(args, &options);
 	if (status == CLI_OK)
 		status = parse_backends(args, &options);
+	if (status == CLI_OK)
+		status = read_log_level(args, &options);
 	if (status != CLI_OK)
 		return status;
 	if (transport == NULL && environment != NULL && environment[0] != '\0')
@@ -290,6 +311,7 @@ int cli_cmd_run(const struct cli_args *args)
 		 "Keep all memory resident, to serve swap or a root file system"},               \
 		{"foreground", 'f', NULL, "Stay in the foreground"},                             \
 		{"json", 0, NULL, "Print the device as one JSON document rather than its path"}, \
+		{"log", 0, "LEVEL", "How much to tell while in the foreground"},                 \
 	{                                                                                        \
 		"quiet", 'q', NULL, "Print neither the path nor notes"                           \
 	}
@@ -348,6 +370,8 @@ static int find_and_rerun(const struct cli_args *args, unsigned flags)
 		status = parse_filters(args, &options);
 	if (status == CLI_OK)
 		status = parse_backends(args, &options);
+	if (status == CLI_OK)
+		status = read_log_level(args, &options);
 	if (status == CLI_OK)
 		status = cli_devices_select(&named, &devices, NULL, NULL);
 	if (status != CLI_OK)

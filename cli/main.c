@@ -41,6 +41,11 @@ const struct cli_command cli_commands[] = {
 	{"resize", "DEVICE SIZE", 2, 2, "Give a device another size while it is in use",
 	 "SIZE is a number of bytes, which may be followed by K, M, G, T or P.", cli_resize_options,
 	 cli_cmd_resize, false},
+	{"log", "DEVICE [LEVEL]", 1, 2, "Show or set how much a device's process tells",
+	 "LEVEL is error, warning, info or debug, each of which has those before it as well. The "
+	 "process tells it on its standard error, so one that \"bdus run --foreground\" runs, "
+	 "as a service does.",
+	 cli_log_options, cli_cmd_log, false},
 	{"stats", "DEVICE…", 0, UINT_MAX, "Tell what devices have done, and how fast",
 	 "A DEVICE is an id, a path, a link to one, or an NBD URI. Reading stops nobody.",
 	 cli_stats_options, cli_cmd_stats, false},

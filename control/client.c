@@ -275,9 +275,9 @@ int bdus_manage_set_log_level(const struct bdus_device_info *info, enum bdus_log
 					  .request_bytes = sizeof(request),
 					  .deadline_ns = deadline_of(timeout_ms)};
 
-	if (level != BDUS_LOG_NOTHING && level != BDUS_LOG_CALLS)
-		return base_error(EINVAL, "log level %u: it is %u or %u", (unsigned)level,
-				  BDUS_LOG_NOTHING, BDUS_LOG_CALLS);
+	if (level > BDUS_LOG_DEBUG)
+		return base_error(EINVAL, "log level %u: it is %u to %u", (unsigned)level,
+				  BDUS_LOG_ERRORS, BDUS_LOG_DEBUG);
 	control_log_level_init(&request);
 	control_log_level_set_level(&request, level);
 	return tell(&question);
@@ -457,30 +457,55 @@ static void take_device(struct bdus_device_info *info, const struct control_devi
 	take_text(info->native_path, sizeof(info->native_path), control_device_native_path(device));
 }
 
-int bdus_manage_refresh(struct bdus_device_info *info, uint64_t timeout_ms)
+/** Asks a process for its device; after 0, @answer has a struct control_device. */
+static int ask_for_info(uint64_t id, uint64_t timeout_ms, struct caps_message *answer,
+			char buffer[ANSWER_BYTES])
 {
-	const struct question question = {.id = info->id,
+	const struct question question = {.id = id,
 					  .operation = CONTROL_OPERATION_INFO,
 					  .what = "info",
 					  .deadline_ns = deadline_of(timeout_ms)};
-	char buffer[ANSWER_BYTES];
-	struct caps_message answer;
 	const struct control_device *device;
-	int result = ask(&question, &answer, buffer);
+	int result = ask(&question, answer, buffer);
 
 	if (result < 0)
 		return result;
-	device = answer.data;
-	if (control_device_id(device) == info->id &&
-	    control_device_state(device) <= BDUS_STATE_RECOVERING) {
-		info->state = control_device_state(device);
-		take_device(info, device);
-	} else {
-		result = base_error(
-			EPROTO, "the process of device %llu answers for device %llu in state %u",
-			(unsigned long long)info->id, (unsigned long long)control_device_id(device),
-			control_device_state(device));
-	}
-	caps_release(&answer);
+	device = answer->data;
+	if (control_device_id(device) == id &&
+	    control_device_state(device) <= BDUS_STATE_RECOVERING)
+		return 0;
+	result =
+		base_error(EPROTO, "the process of device %llu answers for device %llu in state %u",
+			   (unsigned long long)id, (unsigned long long)control_device_id(device),
+			   control_device_state(device));
+	caps_release(answer);
 	return result;
+}
+
+int bdus_manage_refresh(struct bdus_device_info *info, uint64_t timeout_ms)
+{
+	char buffer[ANSWER_BYTES];
+	struct caps_message answer;
+	const int result = ask_for_info(info->id, timeout_ms, &answer, buffer);
+
+	if (result < 0)
+		return result;
+	info->state = control_device_state(answer.data);
+	take_device(info, answer.data);
+	caps_release(&answer);
+	return 0;
+}
+
+int bdus_manage_log_level(const struct bdus_device_info *info, enum bdus_log_level *level,
+			  uint64_t timeout_ms)
+{
+	char buffer[ANSWER_BYTES];
+	struct caps_message answer;
+	const int result = ask_for_info(info->id, timeout_ms, &answer, buffer);
+
+	if (result < 0)
+		return result;
+	*level = (enum bdus_log_level)control_device_log_level(answer.data);
+	caps_release(&answer);
+	return 0;
 }

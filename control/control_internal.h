@@ -26,6 +26,8 @@ struct bdus_control {
 	struct base_list flushes;
 	/** Who waits for a change of filters, of which there is one at a time (filters.c). */
 	struct caps_message changing;
+	/** What that is, for the log. */
+	char change[64];
 };
 
 /** The operations, with @control as their context. */
@@ -44,7 +46,11 @@ void control_handle_detach_filter(void *context, struct caps_port *port,
 				  const struct control_filter_name *request);
 
 /** Answers with a negative errno and the last message. */
-void control_refuse(struct caps_port *port, struct caps_message *message, int32_t error);
+void control_refuse(const struct bdus_control *control, struct caps_message *message,
+		    int32_t error);
+/** Tells what was done for whom, at BDUS_LOG_INFO. */
+void control_tell_done(const struct bdus_control *control, const struct caps_message *message,
+		       const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /** Forgets the flushes whose queue is gone. */
 void control_drop_flushes(struct bdus_control *control);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,12 +59,12 @@ void control_handle_filter(void *context, struct caps_port *port, struct caps_me
 	int result;
 
 	if (reply == NULL) {
-		control_refuse(port, message, base_error(ENOMEM, "no memory for an answer"));
+		control_refuse(control, message, base_error(ENOMEM, "no memory for an answer"));
 		return;
 	}
 	result = carry_out(control->device, request, (char *)reply, sizeof(*reply));
 	if (result < 0)
-		control_refuse(port, message, result);
+		control_refuse(control, message, result);
 	else
 		control_filter_reply(port, message, reply);
 	free(reply);
@@ -82,24 +83,35 @@ static int take_name(struct wire_text name, char *to, size_t size)
 	return 0;
 }
 
+static void end_change(const struct bdus_control *control)
+{
+	struct caps_message message = control->changing;
+
+	control_tell_done(control, &message, "%s", control->change);
+	/* Both are answered with nothing. */
+	caps_reply(control->port, &message, NULL);
+}
+
 static void changed(void *opaque, int result)
 {
 	struct bdus_control *const control = opaque;
 
-	/* Both are answered with nothing. */
 	if (result < 0)
-		control_refuse(control->port, &control->changing, result);
+		control_refuse(control, &control->changing, result);
 	else
-		caps_reply(control->port, &control->changing, NULL);
+		end_change(control);
 }
 
 /** Keeps the message of a change that has begun. */
-static void begun(struct bdus_control *control, struct caps_message *message, int result)
+static void begun(struct bdus_control *control, struct caps_message *message, int result,
+		  const char *filter, const char *what)
 {
-	if (result < 0)
-		control_refuse(control->port, message, result);
-	else
-		control->changing = *message;
+	if (result < 0) {
+		control_refuse(control, message, result);
+		return;
+	}
+	control->changing = *message;
+	snprintf(control->change, sizeof(control->change), "filter %.40s was %s", filter, what);
 }
 
 void control_handle_attach_filter(void *context, struct caps_port *port,
@@ -108,7 +120,7 @@ void control_handle_attach_filter(void *context, struct caps_port *port,
 {
 	struct bdus_control *const control = context;
 	const char *words[MOST_WORDS];
-	char filter[256];
+	char filter[256] = "";
 	int result = take_name(control_filter_use_filter(request), filter, sizeof(filter));
 	int count = 0;
 
@@ -121,7 +133,7 @@ void control_handle_attach_filter(void *context, struct caps_port *port,
 	if (result == 0)
 		result = bdus_device_attach_filter(control->device, filter, words, (unsigned)count,
 						   changed, control);
-	begun(control, message, result);
+	begun(control, message, result, filter, "attached");
 }
 
 void control_handle_detach_filter(void *context, struct caps_port *port,
@@ -129,11 +141,11 @@ void control_handle_detach_filter(void *context, struct caps_port *port,
 				  const struct control_filter_name *request)
 {
 	struct bdus_control *const control = context;
-	char filter[32];
+	char filter[32] = "";
 	int result = take_name(control_filter_name_filter(request), filter, sizeof(filter));
 
 	(void)port;
 	if (result == 0)
 		result = bdus_device_detach_filter(control->device, filter, changed, control);
-	begun(control, message, result);
+	begun(control, message, result, filter, "detached");
 }

@@ -8,15 +8,39 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-void control_refuse(struct caps_port *port, struct caps_message *message, int32_t error)
+/** What was done, without who asked. */
+#define TOLD_BYTES 384
+
+void control_refuse(const struct bdus_control *control, struct caps_message *message, int32_t error)
 {
 	const char *const text = base_error_message();
 	const struct caps_answer answer = {.error = error, .data = text, .length = strlen(text)};
 
-	caps_reply(port, message, &answer);
+	bdus_log_tell(bdus_device_log(control->device), BDUS_LOG_WARNINGS,
+		      "refused to process %d of user %u: %s", (int)message->sender.pid,
+		      (unsigned)message->sender.effective_uid, text);
+	caps_reply(control->port, message, &answer);
+}
+
+void control_tell_done(const struct bdus_control *control, const struct caps_message *message,
+		       const char *format, ...)
+{
+	const struct bdus_log *const log = bdus_device_log(control->device);
+	char what[TOLD_BYTES];
+	va_list arguments;
+
+	if (atomic_load_explicit(&log->level, memory_order_relaxed) < BDUS_LOG_INFO)
+		return;
+	va_start(arguments, format);
+	vsnprintf(what, sizeof(what), format, arguments);
+	va_end(arguments);
+	bdus_log_tell(log, BDUS_LOG_INFO, "%s, as process %d of user %u asked", what,
+		      (int)message->sender.pid, (unsigned)message->sender.effective_uid);
 }
 
 /* ---- info ---------------------------------------------------------------------------------- */
@@ -62,7 +86,7 @@ static void handle_statistics(void *context, struct caps_port *port, struct caps
 	const int fd = bdus_device_stats_fd(control->device);
 
 	if (fd < 0)
-		control_refuse(port, message, fd);
+		control_refuse(control, message, fd);
 	else
 		control_statistics_reply(port, message, &fd);
 }
@@ -80,13 +104,13 @@ struct flush {
 static void flush_finished(struct bdus_io *io)
 {
 	struct flush *const flush = base_container_of(io, struct flush, io);
-	struct caps_port *const port = flush->control->port;
+	const struct bdus_control *const control = flush->control;
 
 	base_list_remove(&flush->link);
 	if (io->result == 0)
-		control_flush_reply(port, &flush->message);
+		control_flush_reply(control->port, &flush->message);
 	else
-		control_refuse(port, &flush->message,
+		control_refuse(control, &flush->message,
 			       base_error(-io->result, "the driver's flush failed"));
 	free(flush);
 }
@@ -97,8 +121,9 @@ static void handle_flush(void *context, struct caps_port *port, struct caps_mess
 	struct flush *const flush = calloc(1, sizeof(*flush));
 	int result;
 
+	(void)port;
 	if (flush == NULL) {
-		control_refuse(port, message, base_error(ENOMEM, "no memory for a flush"));
+		control_refuse(control, message, base_error(ENOMEM, "no memory for a flush"));
 		return;
 	}
 	*flush = (struct flush){.control = control, .message = *message};
@@ -110,7 +135,7 @@ static void handle_flush(void *context, struct caps_port *port, struct caps_mess
 		return;
 	base_list_remove(&flush->link);
 	free(flush);
-	control_refuse(port, message, result);
+	control_refuse(control, message, result);
 }
 
 void control_drop_flushes(struct bdus_control *control)
@@ -127,8 +152,15 @@ static void handle_stop(void *context, struct caps_port *port, struct caps_messa
 {
 	const struct bdus_control *const control = context;
 
+	control_tell_done(control, message, "the device is being stopped");
 	bdus_device_stop(control->device);
 	control_stop_reply(port, message);
+}
+
+static void handed_over(const struct bdus_control *control, struct caps_message *message)
+{
+	control_tell_done(control, message, "the device is being given another driver");
+	control_hand_over_reply(control->port, message);
 }
 
 static void handle_hand_over(void *context, struct caps_port *port, struct caps_message *message)
@@ -136,10 +168,11 @@ static void handle_hand_over(void *context, struct caps_port *port, struct caps_
 	const struct bdus_control *const control = context;
 	const int result = bdus_device_hand_over(control->device);
 
+	(void)port;
 	if (result < 0)
-		control_refuse(port, message, result);
+		control_refuse(control, message, result);
 	else
-		control_hand_over_reply(port, message);
+		handed_over(control, message);
 }
 
 static void handle_socket(void *context, struct caps_port *port, struct caps_message *message,
@@ -149,7 +182,7 @@ static void handle_socket(void *context, struct caps_port *port, struct caps_mes
 	const int fd = bdus_device_socket(control->device, control_socket_number_number(request));
 
 	if (fd < 0)
-		control_refuse(port, message, fd);
+		control_refuse(control, message, fd);
 	else
 		control_socket_reply(port, message, &fd);
 }
@@ -159,25 +192,31 @@ static void handle_set_log_level(void *context, struct caps_port *port,
 				 const struct control_log_level *request)
 {
 	const struct bdus_control *const control = context;
-	const int result =
-		bdus_device_set_log_level(control->device, control_log_level_level(request));
+	const uint32_t level = control_log_level_level(request);
+	const int result = bdus_device_set_log_level(control->device, level);
 
-	if (result < 0)
-		control_refuse(port, message, result);
-	else
-		control_set_log_level_reply(port, message);
+	if (result < 0) {
+		control_refuse(control, message, result);
+		return;
+	}
+	control_tell_done(control, message, "the log level is %u", level);
+	control_set_log_level_reply(port, message);
 }
 
 static void handle_resize(void *context, struct caps_port *port, struct caps_message *message,
 			  const struct control_size *request)
 {
 	const struct bdus_control *const control = context;
-	const int result = bdus_device_resize(control->device, control_size_size_bytes(request));
+	const uint64_t size_bytes = control_size_size_bytes(request);
+	const int result = bdus_device_resize(control->device, size_bytes);
 
-	if (result < 0)
-		control_refuse(port, message, result);
-	else
-		control_resize_reply(port, message);
+	if (result < 0) {
+		control_refuse(control, message, result);
+		return;
+	}
+	control_tell_done(control, message, "the device has %llu bytes",
+			  (unsigned long long)size_bytes);
+	control_resize_reply(port, message);
 }
 
 struct control_service control_handlers(struct bdus_control *control)

@@ -123,6 +123,15 @@ static int wait_for_messages(struct bdus_control *control)
 	return bdus_loop_send(control->loop, &control->call);
 }
 
+static void tell_message(const struct bdus_control *control, const struct caps_message *message)
+{
+	if (message->kind == CAPS_REQUEST)
+		bdus_log_tell(bdus_device_log(control->device), BDUS_LOG_DEBUG,
+			      "process %d of user %u asks for operation %u",
+			      (int)message->sender.pid, (unsigned)message->sender.effective_uid,
+			      message->operation);
+}
+
 /** What does not fit the buffer travels in memory of its own. */
 static void serve_some(struct bdus_control *control)
 {
@@ -134,6 +143,7 @@ static void serve_some(struct bdus_control *control)
 
 		if (caps_get(control->port, &message, buffer, CAPS_INLINE_BYTES, 0) != 0)
 			break;
+		tell_message(control, &message);
 		control_dispatch(&service, control->port, &message);
 	}
 	free(buffer);

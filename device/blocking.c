@@ -375,7 +375,7 @@ static void set_log_level(void *opaque, uint32_t level)
 {
 	struct blocking *const blocking = opaque;
 
-	atomic_store_explicit(&blocking->log, level >= BDUS_LOG_CALLS, memory_order_relaxed);
+	atomic_store_explicit(&blocking->log, level >= BDUS_LOG_DEBUG, memory_order_relaxed);
 }
 
 static const struct bdus_driver blocking_driver = {
@@ -413,7 +413,7 @@ static struct bdus_run_config configure(struct blocking *blocking)
 		.created = created,
 		.available = available,
 		.set_log_level = set_log_level,
-		.log_level = attrs->log ? BDUS_LOG_CALLS : BDUS_LOG_NOTHING,
+		.log_level = attrs->log ? BDUS_LOG_DEBUG : BDUS_LOG_ERRORS,
 		.opaque = blocking,
 	};
 }

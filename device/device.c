@@ -69,8 +69,7 @@ struct bdus_device {
 	struct bdus_rules rules;
 	struct device_queue *queues;
 	struct bdus_stats_memory stats;
-	/** enum bdus_log_level. */
-	uint32_t log_level;
+	struct bdus_log log;
 
 	struct bdus_record *record;
 	struct bdus_device_info info;
@@ -245,6 +244,7 @@ static int create_device(struct bdus_device *device)
 		.recoverable = (device->attrs.flags & BDUS_DEVICE_RECOVERABLE) != 0,
 		.adopted = config->adopted,
 		.handed = config->handed,
+		.log = &device->log,
 	};
 	int result = config->adopted != NULL
 			     ? adopt(device, &setup)
@@ -330,7 +330,9 @@ int bdus_device_make(const struct bdus_device_config *config, struct bdus_device
 	device->config.free_opaque = NULL;
 	device->attrs = *config->attrs;
 	device->native_ops = config->native_ops;
-	device->log_level = config->log_level;
+	device->log.tell = config->log;
+	device->log.opaque = config->opaque;
+	atomic_init(&device->log.level, config->log_level);
 	device->stats.fd = -1;
 	pthread_mutex_init(&device->open_lock, NULL);
 	device->hook.run = tend;
@@ -410,19 +412,27 @@ int bdus_device_set_log_level(struct bdus_device *device, uint32_t level)
 {
 	const struct bdus_device_config *const config = &device->config;
 
-	if (config->set_log_level == NULL)
+	if (config->set_log_level == NULL && config->log == NULL)
 		return base_error(EOPNOTSUPP,
 				  "driver %s of device %llu tells nothing of what it does, "
 				  "whatever the log level",
 				  device->info.driver, (unsigned long long)device->info.id);
-	config->set_log_level(config->opaque, level);
-	device->log_level = level;
+	if (level > BDUS_LOG_DEBUG)
+		return base_error(EINVAL, "log level %u: at most %u", level, BDUS_LOG_DEBUG);
+	if (config->set_log_level != NULL)
+		config->set_log_level(config->opaque, level);
+	atomic_store_explicit(&device->log.level, level, memory_order_relaxed);
 	return 0;
 }
 
 uint32_t bdus_device_log_level(const struct bdus_device *device)
 {
-	return device->log_level;
+	return atomic_load_explicit(&device->log.level, memory_order_relaxed);
+}
+
+const struct bdus_log *bdus_device_log(const struct bdus_device *device)
+{
+	return &device->log;
 }
 
 static int check_resize(const struct bdus_device *device, uint64_t size_bytes)

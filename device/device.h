@@ -27,7 +27,9 @@ struct bdus_device_config {
 	int (*created)(void *opaque, struct bdus_device *device);
 	/** Clients can reach the device; an error ends it. NULL for none. */
 	int (*available)(void *opaque, const struct bdus_device_info *info);
-	/** How much the driver shall tell; NULL for one that tells nothing. */
+	/** Tells what happens, on any thread; NULL where nobody wants to be told. */
+	void (*log)(void *opaque, enum bdus_log_level level, const char *text);
+	/** The level has changed; NULL for a driver that tells nothing itself. */
 	void (*set_log_level)(void *opaque, uint32_t level);
 	uint32_t log_level;
 	/** Asks the driver whether the device may have another size; NULL for one that cannot. */

@@ -46,6 +46,9 @@ static int read_options(const struct bdus_run_options *options, struct bdus_run_
 				  "bdus_manage_run: size is %zu: must be at least %zu, with a "
 				  "driver",
 				  options->size, sizeof(*options));
+	if (options->log_level > BDUS_LOG_DEBUG)
+		return base_error(EINVAL, "bdus_manage_run: log level is %u: at most %u",
+				  (unsigned)options->log_level, BDUS_LOG_DEBUG);
 	*config = (struct bdus_run_config){
 		.driver = options->driver,
 		.driver_options = options->driver_options,
@@ -66,6 +69,8 @@ static int read_options(const struct bdus_run_options *options, struct bdus_run_
 		.backends = options->backends,
 		.backend_count = options->backend_count,
 		.find_filter = options->find_filter,
+		.log = options->log,
+		.log_level = (uint32_t)options->log_level,
 	};
 	return 0;
 }

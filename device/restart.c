@@ -85,6 +85,13 @@ static int created(void *opaque, struct bdus_device *device, const struct bdus_d
 	return restart->given->created(restart->given->opaque, device, attrs, info);
 }
 
+static void tell(enum bdus_log_level level, const char *text, void *opaque)
+{
+	const struct restart *const restart = opaque;
+
+	restart->given->log(level, text, restart->given->opaque);
+}
+
 static void set_log_level(void *opaque, uint32_t level)
 {
 	const struct restart *const restart = opaque;
@@ -103,6 +110,7 @@ static void run_in_child(struct restart *restart)
 	pthread_sigmask(SIG_SETMASK, &restart->mask_before, NULL);
 	config.available = available;
 	config.created = given->created != NULL ? created : NULL;
+	config.log = given->log != NULL ? tell : NULL;
 	config.set_log_level = given->set_log_level != NULL ? set_log_level : NULL;
 	config.opaque = restart;
 	if (restart->was_announced) {

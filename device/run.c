@@ -334,6 +334,13 @@ static int device_available(void *opaque, const struct bdus_device_info *info)
 	return result;
 }
 
+static void tell(void *opaque, enum bdus_log_level level, const char *text)
+{
+	const struct run *const run = opaque;
+
+	run->config->log(level, text, run->config->opaque);
+}
+
 static void set_log_level(void *opaque, uint32_t level)
 {
 	const struct run *const run = opaque;
@@ -435,6 +442,7 @@ static int prepare(struct run *run)
 		.block_device_only = config->block_device_only,
 		.created = device_created,
 		.available = device_available,
+		.log = config->log != NULL ? tell : NULL,
 		.set_log_level = config->set_log_level != NULL ? set_log_level : NULL,
 		.log_level = config->log_level,
 		.resize = config->driver->resize != NULL ? resize : NULL,

@@ -43,6 +43,8 @@ struct bdus_run_config {
 		       const struct bdus_device_attrs *attrs, const struct bdus_device_info *info);
 	/** Called once clients can reach the device, with no request in a driver's `handle`. */
 	int (*available)(const struct bdus_device_info *info, void *opaque);
+	/** See struct bdus_run_options. */
+	void (*log)(enum bdus_log_level level, const char *text, void *opaque);
 	/** Sets how much the driver tells (enum bdus_log_level), on the main thread; NULL for none.
 	 */
 	void (*set_log_level)(void *opaque, uint32_t level);

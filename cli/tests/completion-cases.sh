@@ -68,6 +68,7 @@ offers "bdus filter --timeout 5 detach $id de" delay
 withholds "bdus filter attach $id " "$id" attach
 offers 'bdus stats ' "$id"
 offers 'bdus resize ' "$id"
+offers 'bdus log ' "$id"
 offers 'bdus run --filter ' delay error
 offers 'bdus run ram --filter de' delay
 offers 'bdus help ' destroy

@@ -13,11 +13,12 @@ $other "$BDUS" version >/dev/null 2>&1 || skip "another user cannot run $BDUS"
 
 expect 0 "$BDUS" run ram size=1M --filter delay:1us --transport "$(nbd s)"
 uri=$(cat "$tmp/out")
-for command in flush destroy "destroy --no-flush" stats "resize --timeout 5" replace recover "filter attach" \
+for command in flush destroy "destroy --no-flush" stats "resize --timeout 5" log "log --timeout 5" replace recover "filter attach" \
 	"filter detach" "program list"; do
 	operand=
 	case $command in
 	resize*) operand=2M ;;
+	log\ *) operand=debug ;;
 	replace | recover) operand="ram size=1M" ;;
 	filter*) operand=delay ;;
 	esac

@@ -239,7 +239,7 @@ static void statistics_are_read_from_outside(void **state)
 
 static int ask_to_log(const struct bdus_device_info *info)
 {
-	return bdus_manage_set_log_level(info, BDUS_LOG_CALLS, TIMEOUT_MS) == -EOPNOTSUPP &&
+	return bdus_manage_set_log_level(info, BDUS_LOG_DEBUG, TIMEOUT_MS) == -EOPNOTSUPP &&
 			       strstr(bdus_manage_error(), "control-test") != NULL &&
 			       bdus_manage_set_log_level(info, 7, TIMEOUT_MS) == -EINVAL
 		       ? 0
@@ -285,7 +285,7 @@ static int change_as_stranger(const struct bdus_device_info *info)
 	static const char *const words[] = {"fail=1"};
 	char answer[64];
 
-	if (bdus_manage_set_log_level(info, BDUS_LOG_CALLS, TIMEOUT_MS) != -EPERM)
+	if (bdus_manage_set_log_level(info, BDUS_LOG_DEBUG, TIMEOUT_MS) != -EPERM)
 		return 10;
 	if (bdus_manage_filter_command(info, "error", words, 1, answer, sizeof(answer),
 				       TIMEOUT_MS) != -EPERM)

@@ -139,6 +139,18 @@ struct bdus_backend_use {
 	unsigned option_count;
 };
 
+/** How much of what happens to a device is told; each level has those before it as well. */
+enum bdus_log_level {
+	/** Only why the device ended, which bdus_manage_run() returns. */
+	BDUS_LOG_ERRORS = 0,
+	/** What was refused to those who look after the device. */
+	BDUS_LOG_WARNINGS = 1,
+	/** Clients (NBD), filters, sizes and drivers that come and go, and changes of the level. */
+	BDUS_LOG_INFO = 2,
+	/** Whatever the device's process is asked, and each call of a callback of bdus_run(). */
+	BDUS_LOG_DEBUG = 3,
+};
+
 struct bdus_run_options {
 	/** sizeof(struct bdus_run_options), so that later versions can add fields. */
 	size_t size;
@@ -182,6 +194,14 @@ struct bdus_run_options {
 	 * has them.
 	 */
 	int (*find_filter)(const char *name, const struct bdus_filter **filter);
+	/**
+	 * Tells one line of what happens, without its end, at most at the level that is set; on any
+	 * thread that serves the device, also several at once. May not call this library. NULL:
+	 * nothing is told, and the level cannot be changed.
+	 */
+	void (*log)(enum bdus_log_level level, const char *text, void *opaque);
+	/** The level at first. */
+	enum bdus_log_level log_level;
 };
 
 /**
@@ -320,16 +340,16 @@ int bdus_manage_refresh(struct bdus_device_info *info, uint64_t timeout_ms);
 int bdus_manage_resize(const struct bdus_device_info *info, uint64_t size_bytes,
 		       uint64_t timeout_ms);
 
-/** How much a driver tells of what it does, on the standard error of its process. */
-enum bdus_log_level {
-	BDUS_LOG_NOTHING = 0,
-	/** Every call of a callback, as with `log` of struct bdus_attrs. */
-	BDUS_LOG_CALLS = 1,
-};
-
-/** Errors as above; -EOPNOTSUPP: the driver tells nothing, whatever the level; -EINVAL. */
+/**
+ * Sets and reads how much the process of a device tells: through `log` of its
+ * struct bdus_run_options, or on its standard error for bdus_run(), which begins with
+ * BDUS_LOG_DEBUG where `log` of struct bdus_attrs is set. Errors as above; -EOPNOTSUPP: it tells
+ * nothing, whatever the level; -EINVAL: no such level.
+ */
 int bdus_manage_set_log_level(const struct bdus_device_info *info, enum bdus_log_level level,
 			      uint64_t timeout_ms);
+int bdus_manage_log_level(const struct bdus_device_info *info, enum bdus_log_level *level,
+			  uint64_t timeout_ms);
 
 #ifdef __cplusplus
 }

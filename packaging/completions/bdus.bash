@@ -100,7 +100,7 @@ __bdus_complete()
 		run) __bdus_driver_word ;;
 		replace | recover) if [[ $device ]]; then __bdus_driver_word; else __bdus_words devices; fi ;;
 		drivers) [[ -z $driver ]] && __bdus_driver_word ;;
-		info | destroy | flush | resize | stats) __bdus_words devices ;;
+		info | destroy | flush | log | resize | stats) __bdus_words devices ;;
 		filters) [[ -z $driver ]] && __bdus_words filters ;;
 		filter) __bdus_filter_operand ;;
 		check) __bdus_words transports ;;

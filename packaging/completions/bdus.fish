@@ -104,7 +104,7 @@ complete -c bdus -n '__bdus_uses run replace recover' -l filter -x -a '(__bdus_c
 complete -c bdus -n '__bdus_uses run replace recover' -l backend -x -a '(__bdus_command drivers)'
 complete -c bdus -n '__bdus_uses run' -l queues -x
 complete -c bdus -n '__bdus_uses run' -l depth -x
-complete -c bdus -n '__bdus_uses destroy filter flush replace recover resize stats' -l timeout -x
+complete -c bdus -n '__bdus_uses destroy filter flush log replace recover resize stats' -l timeout -x
 complete -c bdus -n '__bdus_uses stats' -l metrics -rF
 complete -c bdus -n '__bdus_uses top' -l interval -x
 complete -c bdus -n '__bdus_uses top' -l count -x
@@ -113,7 +113,7 @@ complete -c bdus -n __bdus_lacks_device -a '(__bdus_command devices)'
 complete -c bdus -n '__bdus_uses replace recover; and not __bdus_lacks_device' -a '(__bdus_driver_words)'
 complete -c bdus -n '__bdus_uses drivers' -a '(__bdus_command drivers)'
 complete -c bdus -n '__bdus_uses filters' -a '(__bdus_command filters)'
-complete -c bdus -n '__bdus_uses info destroy flush resize stats' -a '(__bdus_command devices)'
+complete -c bdus -n '__bdus_uses info destroy flush log resize stats' -a '(__bdus_command devices)'
 complete -c bdus -n '__bdus_uses filter; and test (count (__bdus_operands)) -eq 1' -a 'attach detach'
 complete -c bdus -n '__bdus_uses filter; and test (count (__bdus_operands)) -eq 2' -a '(__bdus_command devices)'
 complete -c bdus -n '__bdus_uses filter; and test (count (__bdus_operands)) -eq 3' -a '(__bdus_command filters)'

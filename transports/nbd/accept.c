@@ -65,6 +65,9 @@ static void take_client(struct bdus_transport_queue *acceptor, int fd)
 	struct nbd_connection *connection;
 
 	if (atomic_load(&device->connection_count) >= device->max_connections) {
+		bdus_log_tell(device->log, BDUS_LOG_WARNINGS,
+			      "a client was turned away: there are %u, as many as may be",
+			      device->max_connections);
 		close(fd);
 		return;
 	}
@@ -72,7 +75,8 @@ static void take_client(struct bdus_transport_queue *acceptor, int fd)
 	connection = nbd_connection_create(fd);
 	if (connection == NULL)
 		return;
-	atomic_fetch_add(&device->connection_count, 1);
+	bdus_log_tell(device->log, BDUS_LOG_INFO, "a client came: now there are %u",
+		      atomic_fetch_add(&device->connection_count, 1) + 1);
 	atomic_fetch_add(&queue->load, 1);
 	if (queue == acceptor)
 		nbd_connection_adopt(connection, queue);

@@ -128,7 +128,8 @@ void nbd_connection_reap(struct nbd_connection *connection)
 	base_list_remove(&connection->link);
 	free(connection);
 	atomic_fetch_sub(&queue->load, 1);
-	atomic_fetch_sub(&queue->device->connection_count, 1);
+	bdus_log_tell(queue->device->log, BDUS_LOG_INFO, "a client went: now there are %u",
+		      atomic_fetch_sub(&queue->device->connection_count, 1) - 1);
 }
 
 /** What has arrived of an unfinished message is not needed any more. */

@@ -254,6 +254,7 @@ static int set_up(struct bdus_transport_device *device, const struct bdus_transp
 		return error;
 	nbd_export_init(&device->export, setup->attrs, setup->native_ops);
 	/* One request must never need more than there is. */
+	device->log = setup->log;
 	device->memory = setup->memory;
 	if (setup->memory != NULL)
 		device->export.maximum_payload_bytes = (uint32_t)base_min(

@@ -178,6 +178,7 @@ struct bdus_transport_queue {
 
 struct bdus_transport_device {
 	struct nbd_export export;
+	const struct bdus_log *log;
 	struct nbd_listeners listeners;
 	/** An epoll with the listening sockets; -1 before start() and after stop(). */
 	int accept_fd;

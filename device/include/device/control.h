@@ -7,6 +7,7 @@
 #define DEVICE_CONTROL_H
 
 #include "device/io.h"
+#include "device/log.h"
 #include "device/wait.h"
 
 #include <bdus/async.h>
@@ -111,8 +112,10 @@ int bdus_device_hand_over(struct bdus_device *device);
 /** The socket of clients with number @index, which stays the device's; -ENOENT: no more. */
 int bdus_device_socket(const struct bdus_device *device, unsigned index);
 
-/** -EOPNOTSUPP: the driver tells nothing. */
+/** -EOPNOTSUPP: the process tells nothing; -EINVAL. */
 int bdus_device_set_log_level(struct bdus_device *device, uint32_t level);
 uint32_t bdus_device_log_level(const struct bdus_device *device);
+/** Where to tell of what is done and refused. */
+const struct bdus_log *bdus_device_log(const struct bdus_device *device);
 
 #endif

@@ -31,6 +31,7 @@
 #define DEVICE_TRANSPORT_H
 
 #include "device/io.h"
+#include "device/log.h"
 #include "device/loop.h"
 #include "device/memory.h"
 
@@ -79,6 +80,8 @@ struct bdus_transport_setup {
 	const struct bdus_device_info *adopted;
 	/** For adopt(): what socket() of the last server gave; it may have given nothing. */
 	struct bdus_handed *handed;
+	/** Where to tell of clients that come and go. */
+	const struct bdus_log *log;
 };
 
 struct bdus_transport {
