@@ -52,6 +52,7 @@ struct lane {
 static struct lane lanes[LANES];
 static struct bdus_rules rules;
 static struct bdus_stack *stack;
+static struct bdus_layer first_top;
 static atomic_bool over;
 static atomic_uint ready;
 static atomic_uint open_instances;
@@ -150,7 +151,7 @@ static void *serve(void *argument)
 	const struct bdus_queue_setup setup = {
 		.transport = &transport,
 		.index = (unsigned)(lane - lanes),
-		.top = bdus_stack_over(stack, (struct bdus_layer){.submit = keep}),
+		.top = first_top,
 		.rules = &rules,
 	};
 
@@ -285,6 +286,7 @@ static void start(struct bdus_device_attrs *attrs)
 	assert_int_equal(bdus_rules_init(&rules, attrs, attrs->ops), 0);
 	assert_int_equal(bdus_stack_create(NULL, 0, &stack), 0);
 	assert_int_equal(bdus_stack_open(stack, attrs), 0);
+	first_top = bdus_stack_over(stack, (struct bdus_layer){.submit = keep});
 	assert_int_equal(sem_init(&taken, 0, 0), 0);
 	for (unsigned i = 0; i < LANES; i++) {
 		lanes[i].seed = i + 1;

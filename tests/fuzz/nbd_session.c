@@ -154,6 +154,7 @@ static void complete_calls(void)
 
 static uint8_t disk[DISK_BYTES];
 static struct bdus_transport_device device;
+static const struct bdus_log log_to_nobody;
 static struct bdus_transport_queue *queue;
 static int event_fd;
 
@@ -175,6 +176,7 @@ static void set_up_once(void)
 		.preferred_block_bytes = 4096,
 		.maximum_payload_bytes = 8 << 10,
 	};
+	device.log = &log_to_nobody;
 	device.max_connections = 4;
 	device.handshake_timeout_ms = 10000;
 	device.queue_depth = 8;
