@@ -909,6 +909,151 @@ static void bad_descriptions_are_refused(void)
 	check(none_left(), "the device goes with its files");
 }
 
+/* ---- zones --------------------------------------------------------------------------------- */
+
+#define ZONE (1 << 20)
+#define ZONE_OPS                                                                          \
+	(KBDUS_ABI_OPS_ZONE_REPORT | KBDUS_ABI_OPS_ZONE_OPEN | KBDUS_ABI_OPS_ZONE_CLOSE | \
+	 KBDUS_ABI_OPS_ZONE_FINISH | KBDUS_ABI_OPS_ZONE_RESET | KBDUS_ABI_OPS_ZONE_RESET_ALL)
+
+static struct kbdus_abi_zoned zoned_wish(void)
+{
+	struct kbdus_abi_zoned zoned = {0};
+
+	kbdus_abi_zoned_set_zone_bytes(&zoned, ZONE);
+	kbdus_abi_zoned_set_max_append_bytes(&zoned, 65536);
+	kbdus_abi_zoned_set_ops(&zoned, ZONE_OPS | KBDUS_ABI_OPS_ZONE_APPEND);
+	return zoned;
+}
+
+static bool has_zones(void)
+{
+	struct kbdus_abi_version version = {0};
+	const int fd = open_control();
+
+	command(fd, KBDUS_ABI_COMMAND_VERSION, &version);
+	close(fd);
+	return kbdus_abi_version_features(&version) & KBDUS_ABI_FEATURE_ZONES;
+}
+
+static void bad_zones_are_refused(void)
+{
+	struct kbdus_abi_zoned zoned;
+	struct server server;
+
+	check(make(&server, CASE_ID), "a device is made");
+#define REFUSES(field, value)                                                                  \
+	zoned = zoned_wish();                                                                  \
+	kbdus_abi_zoned_set_##field(&zoned, value);                                            \
+	check(command(server.owner, KBDUS_ABI_COMMAND_ZONES, &zoned) == -1 && errno == EINVAL, \
+	      "zones with bad " #field " are refused")
+	REFUSES(zone_bytes, 0);
+	REFUSES(zone_bytes, 512);
+	REFUSES(zone_bytes, 3 << 20);
+	REFUSES(zone_bytes, 2 * SIZE);
+	REFUSES(zone_bytes, UINT64_C(1) << 63);
+	REFUSES(max_append_bytes, 0);
+	REFUSES(max_append_bytes, 513);
+	REFUSES(max_append_bytes, 2 * STRIDE);
+	REFUSES(ops, ZONE_OPS);
+	REFUSES(ops, KBDUS_ABI_OPS_ZONE_REPORT);
+	REFUSES(ops, 0xffffffff);
+#undef REFUSES
+	zoned = zoned_wish();
+	check(command(server.queue, KBDUS_ABI_COMMAND_ZONES, &zoned) == -1 && errno == ENOTTY,
+	      "a queue has no zones");
+	check(command(server.owner, KBDUS_ABI_COMMAND_ZONES, (void *)8) == -1 && errno == EFAULT,
+	      "bad addresses are refused");
+	check(command(server.owner, KBDUS_ABI_COMMAND_ZONES, &zoned) == 0, "good zones are taken");
+	check(command(server.owner, KBDUS_ABI_COMMAND_ZONES, &zoned) == -1 && errno == EBUSY,
+	      "once");
+	unmake(&server);
+	check(none_left(), "the device goes with its files");
+}
+
+static bool is_settled(struct server *server)
+{
+	const unsigned state = state_of(server);
+
+	return state == KBDUS_ABI_STATE_LIVE || state == KBDUS_ABI_STATE_STOPPED;
+}
+
+/* Answers reports with zones that are alike, but for @spoil, until the device is live or not. */
+static unsigned report(struct server *server, void (*spoil)(struct kbdus_abi_zone *zone))
+{
+	const time_t limit = time(NULL) + WAIT_LIMIT;
+	struct kbdus_abi_request request;
+
+	while (!is_settled(server) && time(NULL) <= limit) {
+		enter(server);
+		while (take(server, &request)) {
+			const struct kbdus_abi_result result = answer(server, &request);
+			struct kbdus_abi_zone *const zones =
+				(void *)(uintptr_t)kbdus_abi_result_address(&result);
+			const uint64_t bytes = kbdus_abi_request_length_bytes(&request);
+
+			for (uint64_t i = 0; i < bytes / sizeof(*zones); i++) {
+				const uint64_t start =
+					kbdus_abi_request_offset_bytes(&request) + i * ZONE;
+
+				zones[i] = (struct kbdus_abi_zone){0};
+				kbdus_abi_zone_set_start_bytes(&zones[i], start);
+				kbdus_abi_zone_set_length_bytes(&zones[i], ZONE);
+				kbdus_abi_zone_set_capacity_bytes(&zones[i], ZONE);
+				kbdus_abi_zone_set_write_pointer_bytes(&zones[i], start);
+				kbdus_abi_zone_set_type(&zones[i], 2);
+				kbdus_abi_zone_set_condition(&zones[i], 1);
+				if (i == 3 && spoil)
+					spoil(&zones[i]);
+			}
+			put_result(server, result);
+		}
+		enter(server);
+		usleep(500);
+	}
+	return state_of(server);
+}
+
+#define LIE(field, value)                                    \
+	static void lie_##field(struct kbdus_abi_zone *zone) \
+	{                                                    \
+		kbdus_abi_zone_set_##field(zone, value);     \
+	}
+
+LIE(start_bytes, 512)
+LIE(length_bytes, ZONE / 2)
+LIE(capacity_bytes, 2 * ZONE)
+LIE(write_pointer_bytes, UINT64_MAX - 511)
+LIE(type, 200)
+LIE(condition, 0xc)
+
+static void lies_about_zones_make_no_disk(void)
+{
+	static void (*const lies[])(struct kbdus_abi_zone * zone) = {
+		NULL,
+		lie_start_bytes,
+		lie_length_bytes,
+		lie_capacity_bytes,
+		lie_write_pointer_bytes,
+		lie_type,
+		lie_condition,
+	};
+
+	for (unsigned i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+		const unsigned wanted = i == 0 ? KBDUS_ABI_STATE_LIVE : KBDUS_ABI_STATE_STOPPED;
+		struct kbdus_abi_zoned zoned = zoned_wish();
+		struct server server;
+
+		check(make(&server, CASE_ID), "a device is made");
+		check(command(server.owner, KBDUS_ABI_COMMAND_ZONES, &zoned) == 0, "with zones");
+		check(command(server.owner, KBDUS_ABI_COMMAND_START, NULL) == 0, "it is started");
+		check(report(&server, lies[i]) == wanted,
+		      i == 0 ? "zones that can be make a disk" : "zones that cannot be make none");
+		unmake(&server);
+		check(none_left(), "the device goes with its files");
+	}
+}
+
 static int run_cases(void)
 {
 	attributes_are_checked();
@@ -924,6 +1069,10 @@ static int run_cases(void)
 	servers_make_room();
 	orphans_end_their_requests();
 	bad_descriptions_are_refused();
+	if (has_zones()) {
+		bad_zones_are_refused();
+		lies_about_zones_make_no_disk();
+	}
 	printf("%d failures\n", failures);
 	return failures != 0;
 }
@@ -965,7 +1114,7 @@ static void random_command(struct server *server)
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = draw(3) ? 0 : (unsigned char)draw(256);
-	command(fd, 0xbd00 + draw(16), draw(8) ? bytes : (void *)(uintptr_t)draw(3));
+	command(fd, 0xbd00 + draw(17), draw(8) ? bytes : (void *)(uintptr_t)draw(3));
 }
 
 static void random_answers(struct server *server)
