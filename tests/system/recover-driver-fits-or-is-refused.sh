@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 #
 # What another driver of a device must be like, who may give it one, and what is left when that fails. A
-# device that cannot outlive its driver is not replaced; one that has a driver is not recovered; one of
-# several that recover a device at once gets it; a driver that does not open leaves the device waiting; an
-# orphan can be destroyed, and its clients get errors then.
+# device that cannot outlive its driver is replaced over kbdus, and not over ublk; one that has a driver is
+# not recovered; one of several that recover a device at once gets it; a driver that does not open leaves
+# the device waiting; an orphan can be destroyed, and its clients get errors then.
 #
 # guest: mem=768 timeout=60 kernels=uml,6.12,7.3
 . "$(dirname "$0")/lib.sh"
@@ -31,7 +31,11 @@ kill_driver()
 
 step 'a device that ends with its driver'
 bdus_run ram size=16M || fail 'no device'
-refused 'not made recoverable' "$BDUS" replace "$device" ram size=16M
+if [[ $BDUS_TRANSPORT == kbdus ]]; then
+	must "$BDUS" replace --quiet "$device" ram size=16M
+else
+	refused 'not made recoverable' "$BDUS" replace "$device" ram size=16M
+fi
 must dd if=/dev/zero of="$device" bs=4k count=1 oflag=direct status=none
 must "$BDUS" destroy "$device"
 
