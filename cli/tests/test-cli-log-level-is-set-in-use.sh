@@ -21,9 +21,12 @@ level()
 {
 	expect 0 "$BDUS" log "$uri"
 	[ "$(cat "$tmp/out")" = "$1" ] || fail "the level is $(cat "$tmp/out"), not $1"
+	expect 0 "$BDUS" info --json "$uri"
+	python3 "$tests/check-json.py" info "$tmp/out" "d['devices'][0]['log_level'] == '$1'" ||
+		fail "info has another level than $1"
 }
 
-"$BDUS" run null size=1M --foreground --transport "$(nbd s)" >"$tmp/path" 2>"$tmp/told" &
+"$BDUS" run null size=1M --foreground --transport "$(nbd s),max-connections=2" >"$tmp/path" 2>"$tmp/told" &
 pid=$!
 for _ in $(seq 100); do
 	[ ! -s "$tmp/path" ] || break
@@ -43,11 +46,25 @@ nbdinfo --size "$uri" >"$tmp/size" || fail "nbdinfo cannot connect"
 told 1 '^bdus: warning: refused to process .*multiple of the physical block size'
 told 0 '^bdus: info:'
 
+# A flood of clients is one line, and another one once somebody came in between.
+for turn in 1 2; do
+	python3 - "$tmp/s" <<'END'
+import socket, sys
+clients = [socket.socket(socket.AF_UNIX) for _ in range(8)]
+for client in clients:
+    client.connect(sys.argv[1])
+clients[-1].settimeout(20)
+assert clients[-1].recv(1) == b"", "more clients than there may be"
+END
+	told "$turn" '^bdus: warning: a client was turned away: there are 2 of 2 clients$'
+	eventually nbdinfo --size "$uri"
+done
+
 # Errors: not even that.
 expect 0 "$BDUS" log "$uri" error
 level error
 expect 1 "$BDUS" resize "$uri" 2097153
-told 1 '^bdus: warning:'
+told 3 '^bdus: warning:'
 
 # Info.
 expect 0 "$BDUS" log "$uri" info

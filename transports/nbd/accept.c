@@ -58,6 +58,17 @@ static void hand_over(struct bdus_transport_queue *queue, struct nbd_connection 
 	nbd_queue_wake(queue);
 }
 
+/** Told once until a client is taken again: a flood of them is not to be one of lines. */
+static void keep_away(struct bdus_transport_queue *acceptor, const char *why)
+{
+	if (!acceptor->keeps_away)
+		bdus_log_tell(acceptor->device->log, BDUS_LOG_WARNINGS,
+			      "%s: there are %u of %u clients", why,
+			      atomic_load(&acceptor->device->connection_count),
+			      acceptor->device->max_connections);
+	acceptor->keeps_away = true;
+}
+
 static void take_client(struct bdus_transport_queue *acceptor, int fd)
 {
 	struct bdus_transport_device *const device = acceptor->device;
@@ -65,12 +76,11 @@ static void take_client(struct bdus_transport_queue *acceptor, int fd)
 	struct nbd_connection *connection;
 
 	if (atomic_load(&device->connection_count) >= device->max_connections) {
-		bdus_log_tell(device->log, BDUS_LOG_WARNINGS,
-			      "a client was turned away: there are %u, as many as may be",
-			      device->max_connections);
+		keep_away(acceptor, "a client was turned away");
 		close(fd);
 		return;
 	}
+	acceptor->keeps_away = false;
 	set_up_socket(fd);
 	connection = nbd_connection_create(fd);
 	if (connection == NULL)
@@ -114,8 +124,10 @@ static void on_clients(struct bdus_call *call)
 		accepted = accept_some(queue, listeners->fds[i]);
 	if (accepted)
 		nbd_queue_accept_again(queue);
-	else if (!queue->stopping)
+	else if (!queue->stopping) {
+		keep_away(queue, "clients wait for descriptors or memory of this process");
 		queue->accept_again_ns = base_deadline_ns(ACCEPT_REST_MS);
+	}
 }
 
 void nbd_queue_accept_again(struct bdus_transport_queue *queue)

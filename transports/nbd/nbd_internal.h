@@ -168,6 +168,8 @@ struct bdus_transport_queue {
 	uint64_t sending_deadline_ns;
 	/** Accepting rests until then, for want of descriptors; 0 when it does not. */
 	uint64_t accept_again_ns;
+	/** Clients are kept away, which was told. Queue 0's only. */
+	bool keeps_away;
 
 	/** Any thread: connections that this queue has or will have. */
 	atomic_uint load;
