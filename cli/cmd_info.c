@@ -172,6 +172,17 @@ static void append_filter(unsigned place, const char *name, json_t *status, void
 	cli_json_append(opaque, object);
 }
 
+/** How much the device's process tells; empty where that is not known. */
+static const char *log_level(const struct bdus_device_info *info)
+{
+	enum bdus_log_level level;
+
+	if (info->state != BDUS_STATE_AVAILABLE || info->id == BDUS_ID_NONE ||
+	    bdus_manage_log_level(info, &level, REFRESH_MS) < 0)
+		return "";
+	return cli_log_level_name(level);
+}
+
 static json_t *json_device(const struct bdus_device_info *info)
 {
 	json_t *const device = cli_json_device(info);
@@ -179,6 +190,7 @@ static json_t *json_device(const struct bdus_device_info *info)
 
 	for_each_filter(info, append_filter, filters);
 	cli_json_set(device, "filters", filters);
+	cli_json_set(device, "log_level", cli_json_text(log_level(info)));
 	return device;
 }
 
@@ -207,6 +219,7 @@ static void print_device(const struct bdus_device_info *info)
 	add_names(&table, info);
 	add_device_number(&table, info);
 	add_created(&table, info->created_s);
+	add_text(&table, "log level", log_level(info));
 	for_each_filter(info, add_filter, &table);
 	cli_table_print(&table);
 }

@@ -8,6 +8,7 @@
  *	filters                  filter-keys NAME         filter-values NAME KEY
  *	keys DRIVER              values DRIVER KEY        devices
  *	transports               transport-keys NAME      transport-values NAME KEY
+ *	levels
  */
 #include "cli_internal.h"
 
@@ -51,6 +52,12 @@ static void print_filters(void)
 {
 	for (const struct bdus_filter *const *filter = cli_filter_table; *filter != NULL; filter++)
 		print_word((*filter)->name, "", (*filter)->summary);
+}
+
+static void print_levels(void)
+{
+	for (unsigned level = BDUS_LOG_ERRORS; level <= BDUS_LOG_DEBUG; level++)
+		print_word(cli_log_level_name((enum bdus_log_level)level), "", "");
 }
 
 static void print_devices(void)
@@ -170,6 +177,8 @@ int cli_cmd_words(const struct cli_args *args)
 		print_drivers();
 	else if (strcmp(kind, "devices") == 0)
 		print_devices();
+	else if (strcmp(kind, "levels") == 0)
+		print_levels();
 	else if (strcmp(kind, "keys") == 0)
 		print_keys(driver_options(first));
 	else if (strcmp(kind, "values") == 0)

@@ -84,7 +84,8 @@ def filter_status(value, place):
 SCHEMAS = {
     "run": DEVICE,
     "list": {"devices": [DEVICE]},
-    "info": {"devices": [dict(DEVICE, filters=[{"name": TEXT, "status": filter_status}])],
+    "info": {"devices": [dict(DEVICE, filters=[{"name": TEXT, "status": filter_status}],
+                      log_level=(TEXT, NULL))],
              "errors": [{"device": TEXT, "status": INT, "message": TEXT}]},
     "stats": {"devices": [{
         "id": INT, "path": (TEXT, NULL), "driver": (TEXT, NULL), "transport": (TEXT, NULL),

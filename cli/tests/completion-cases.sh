@@ -69,6 +69,12 @@ withholds "bdus filter attach $id " "$id" attach
 offers 'bdus stats ' "$id"
 offers 'bdus resize ' "$id"
 offers 'bdus log ' "$id"
+withholds 'bdus log ' debug
+offers "bdus log $id " error warning info debug
+withholds "bdus log $id " "$id"
+offers "bdus log --timeout 5 $id w" warning
+offers 'bdus run --log ' info debug
+offers 'bdus run --log debug ra' ram
 offers 'bdus run --filter ' delay error
 offers 'bdus run ram --filter de' delay
 offers 'bdus help ' destroy

@@ -65,6 +65,15 @@ __bdus_driver_word()
 	fi
 }
 
+# DEVICE [LEVEL]
+__bdus_log_operand()
+{
+	case $operands in
+	0) __bdus_words devices ;;
+	1) __bdus_words levels ;;
+	esac
+}
+
 # VERB DEVICE FILTER
 __bdus_filter_operand()
 {
@@ -87,6 +96,9 @@ __bdus_complete()
 	--backend)
 		[[ $name == run || $name == replace || $name == recover ]] && __bdus_words drivers && return
 		;;
+	--log)
+		[[ $name == run || $name == replace || $name == recover ]] && __bdus_words levels && return
+		;;
 	--queues | --depth | --timeout) return ;;
 	esac
 	if [[ -z $name ]]; then
@@ -100,16 +112,17 @@ __bdus_complete()
 		run) __bdus_driver_word ;;
 		replace | recover) if [[ $device ]]; then __bdus_driver_word; else __bdus_words devices; fi ;;
 		drivers) [[ -z $driver ]] && __bdus_driver_word ;;
-		info | destroy | flush | log | resize | stats) __bdus_words devices ;;
+		info | destroy | flush | resize | stats) __bdus_words devices ;;
 		filters) [[ -z $driver ]] && __bdus_words filters ;;
 		filter) __bdus_filter_operand ;;
+		log) __bdus_log_operand ;;
 		check) __bdus_words transports ;;
 		help) __bdus_words commands ;;
 		esac
 	fi
 }
 
-# Sets the command's name, the number of operands of "filter" before the current word, the device that is given another driver, the driver (the first operand
+# Sets the command's name, the number of operands of "filter" and "log" before the current word, the device that is given another driver, the driver (the first operand
 # else), and the word before the current one.
 __bdus_read_line()
 {
@@ -120,11 +133,11 @@ __bdus_read_line()
 	for word in "${words[@]:1}"; do
 		if [[ -z $name ]]; then
 			name=$word
-		elif [[ $name == filter ]]; then
+		elif [[ $name == filter || $name == log ]]; then
 			[[ $word == -* || $previous == --timeout ]] || ((++operands))
 		elif [[ $word != -* && -z $driver ]]; then
 			case $previous in
-			-t | --transport | --filter | --backend | --queues | --depth | --timeout) ;;
+			-t | --transport | --filter | --backend | --queues | --depth | --log | --timeout) ;;
 			*)
 				if [[ ($name == replace || $name == recover) && -z $device ]]; then
 					device=$word

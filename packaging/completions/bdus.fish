@@ -7,7 +7,7 @@ function __bdus_operands
     for word in (commandline -opc)[2..-1]
         if test $skip = yes
             set skip no
-        else if contains -- $word -t --transport --filter --backend --queues --depth --timeout
+        else if contains -- $word -t --transport --filter --backend --queues --depth --log --timeout
             set skip yes
         else if not string match -q -- '-*' $word
             echo $word
@@ -102,6 +102,7 @@ complete -c bdus -n 'string match -q -- "-*" (commandline -ct)' -a '(__bdus_opti
 complete -c bdus -n '__bdus_uses run replace recover' -s t -l transport -x -a '(__bdus_transport_words)'
 complete -c bdus -n '__bdus_uses run replace recover' -l filter -x -a '(__bdus_command filters)'
 complete -c bdus -n '__bdus_uses run replace recover' -l backend -x -a '(__bdus_command drivers)'
+complete -c bdus -n '__bdus_uses run replace recover' -l log -x -a '(__bdus_command levels)'
 complete -c bdus -n '__bdus_uses run' -l queues -x
 complete -c bdus -n '__bdus_uses run' -l depth -x
 complete -c bdus -n '__bdus_uses destroy filter flush log replace recover resize stats' -l timeout -x
@@ -113,9 +114,11 @@ complete -c bdus -n __bdus_lacks_device -a '(__bdus_command devices)'
 complete -c bdus -n '__bdus_uses replace recover; and not __bdus_lacks_device' -a '(__bdus_driver_words)'
 complete -c bdus -n '__bdus_uses drivers' -a '(__bdus_command drivers)'
 complete -c bdus -n '__bdus_uses filters' -a '(__bdus_command filters)'
-complete -c bdus -n '__bdus_uses info destroy flush log resize stats' -a '(__bdus_command devices)'
+complete -c bdus -n '__bdus_uses info destroy flush resize stats' -a '(__bdus_command devices)'
 complete -c bdus -n '__bdus_uses filter; and test (count (__bdus_operands)) -eq 1' -a 'attach detach'
 complete -c bdus -n '__bdus_uses filter; and test (count (__bdus_operands)) -eq 2' -a '(__bdus_command devices)'
 complete -c bdus -n '__bdus_uses filter; and test (count (__bdus_operands)) -eq 3' -a '(__bdus_command filters)'
+complete -c bdus -n '__bdus_uses log; and test (count (__bdus_operands)) -eq 1' -a '(__bdus_command devices)'
+complete -c bdus -n '__bdus_uses log; and test (count (__bdus_operands)) -eq 2' -a '(__bdus_command levels)'
 complete -c bdus -n '__bdus_uses check' -a '(__bdus_command transports)'
 complete -c bdus -n '__bdus_uses help' -a '(__bdus_command commands)'
