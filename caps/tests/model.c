@@ -19,6 +19,7 @@ enum step {
 	REPLY_FIRST, /* to the request that it has longest */
 	REPLY_LAST,
 	TAKE,        /* at the client: any completed message */
+	TAKE_LAST,   /* the one put last, while others may complete */
 	ABORT_FIRST, /* the message under way longest */
 	ABORT_LAST,
 	CLIENT_CLOSES,
@@ -28,10 +29,10 @@ enum step {
 	STEPS
 };
 
-static const char *const step_names[] = {"put",         "get",           "reply-first",
-					 "reply-last",  "take",          "abort-first",
-					 "abort-last",  "client-closes", "service-closes",
-					 "client-dies", "service-dies"};
+static const char *const step_names[] = {
+	"put",         "get",         "reply-first", "reply-last",    "take",
+	"take-last",   "abort-first", "abort-last",  "client-closes", "service-closes",
+	"client-dies", "service-dies"};
 
 #define MOST_PUTS 3
 
@@ -165,22 +166,46 @@ static void check_completion(const struct world *w, const struct caps_message *m
 	}
 }
 
+static void note_taken(struct world *w, const struct caps_message *message)
+{
+	const unsigned i = index_of(w, message->id);
+
+	check(++w->completed[i] == 1);
+	w->taken++;
+	check_completion(w, message, i);
+	check(caps_abort(w->pair.client, message->id) == CAPS_ABORT_NOT_FOUND);
+}
+
 static int step_take(struct world *w)
 {
 	struct caps_message message;
 	char byte;
 	const int error = caps_get(w->pair.client, &message, &byte, 1, 0);
-	unsigned i;
 
 	check(error == 0 || error == -EAGAIN || error == -ENOENT || error == -ENOTCONN);
+	if (error == 0)
+		note_taken(w, &message);
+	return error;
+}
+
+/* Replies to others that arrive meanwhile are kept for who takes them. */
+static void step_take_last(struct world *w)
+{
+	struct caps_message message;
+	unsigned i = w->put_count;
+	char byte;
+	int error;
+
+	while (i > 0 && w->completed[i - 1] != 0)
+		i--;
+	if (i == 0)
+		return;
+	error = caps_wait(w->pair.client, w->put[i - 1], &message, &byte, 1, 0);
+	check(error == 0 || error == -ETIMEDOUT);
 	if (error != 0)
-		return error;
-	i = index_of(w, message.id);
-	check(++w->completed[i] == 1);
-	w->taken++;
-	check_completion(w, &message, i);
-	check(caps_abort(w->pair.client, message.id) == CAPS_ABORT_NOT_FOUND);
-	return 0;
+		return;
+	check(message.id == w->put[i - 1]);
+	note_taken(w, &message);
 }
 
 static void step_abort(struct world *w, bool last)
@@ -215,6 +240,9 @@ static void take_step(struct world *w, enum step step)
 		break;
 	case TAKE:
 		step_take(w);
+		break;
+	case TAKE_LAST:
+		step_take_last(w);
 		break;
 	case ABORT_FIRST:
 	case ABORT_LAST:
@@ -259,9 +287,10 @@ static bool makes_sense(const struct outline *o, enum step step)
 	case REPLY_FIRST:
 		return o->service_up && o->gets > o->replies;
 	case REPLY_LAST:
+		return o->service_up && o->gets > o->replies + 1;
+	case TAKE_LAST:
 	case ABORT_LAST:
-		return (step == REPLY_LAST ? o->service_up && o->gets > o->replies + 1
-					   : o->client_alive && o->puts > 1);
+		return o->client_alive && o->puts > 1;
 	case TAKE:
 	case ABORT_FIRST:
 		return o->client_alive && o->puts > 0;
