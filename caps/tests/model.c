@@ -94,6 +94,16 @@ static void step_put(struct world *w)
 	check(error == 0 || !w->client_open || !w->service_alive || !w->service_open);
 }
 
+/* There is credit for one at a time. */
+static bool is_within_credit(const struct world *w)
+{
+	unsigned held = 0;
+
+	for (unsigned i = 0; i < w->got_count; i++)
+		held += !w->answered[i] && !w->aborted[w->got[i].operation];
+	return held <= 1;
+}
+
 static void step_get(struct world *w)
 {
 	struct caps_message message;
@@ -109,6 +119,7 @@ static void step_get(struct world *w)
 			      w->got[i].operation != message.operation);
 		check(message.operation < w->put_count);
 		w->got[w->got_count++] = message;
+		check(is_within_credit(w));
 		return;
 	}
 	check(message.kind == CAPS_ABORT);
