@@ -30,7 +30,7 @@ enum choice_way {
 #define CHOICE_WHOLE 0x80u
 
 /** From here on page faults and the TLB cost more than the memory that huge pages may waste. */
-#define CHOICE_HUGE_FROM_BYTES (UINT64_C(48) << 20)
+#define CHOICE_HUGE_FROM_BYTES (UINT64_C(16) << 20)
 
 enum choice_flag {
 	CHOICE_HUGE = 1 << 0,
