@@ -79,7 +79,8 @@ void *ENTRY(calloc)(size_t count, size_t size_bytes)
 	return block;
 }
 
-void *ENTRY(realloc)(void *block, size_t size_bytes)
+/* Called, not copied, by what tools that replace realloc() do not know of. So is memalign(). */
+__attribute__((noinline)) void *ENTRY(realloc)(void *block, size_t size_bytes)
 {
 	if (block == NULL)
 		return ENTRY(malloc)(size_bytes);
@@ -126,7 +127,7 @@ void *ENTRY(aligned_alloc)(size_t alignment_bytes, size_t size_bytes)
 }
 
 /** As glibc's: an alignment that is no power of two is rounded up to one. */
-void *ENTRY(memalign)(size_t alignment_bytes, size_t size_bytes)
+__attribute__((noinline)) void *ENTRY(memalign)(size_t alignment_bytes, size_t size_bytes)
 {
 	if (alignment_bytes > SIZE_MAX / 2 + 1) {
 		errno = EINVAL;
@@ -151,7 +152,7 @@ void *ENTRY(pvalloc)(size_t size_bytes)
 		errno = ENOMEM;
 		return NULL;
 	}
-	return allocate_aligned(page, size_bytes == 0 ? page : base_align_up(size_bytes, page));
+	return ENTRY(memalign)(page, size_bytes == 0 ? page : base_align_up(size_bytes, page));
 }
 
 size_t ENTRY(malloc_usable_size)(void *block)
